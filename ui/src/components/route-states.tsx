@@ -1,0 +1,3 @@
+export const NotFoundPage = () => <main>Not found</main>
+export const RouteErrorPage = () => <main>Error</main>
+export const RoutePending = () => <main>Loading</main>

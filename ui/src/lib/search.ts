@@ -1,0 +1,30 @@
+/** Small readers for search parameters: what does not fit is dropped, a link never breaks a page. */
+
+type Raw = Record<string, unknown>
+
+/** A text, cut to a sane length. */
+export const textParam = (raw: Raw, name: string, max = 300): string | undefined => {
+  const value = raw[name]
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value).slice(0, max)
+  return typeof value === 'string' && value !== '' ? value.slice(0, max) : undefined
+}
+
+/** One of a fixed set. */
+export const choiceParam = <Choice extends string>(raw: Raw, name: string, choices: readonly Choice[]) => {
+  const value = raw[name]
+  return choices.find((choice) => choice === value)
+}
+
+/** A switch; only `true` is written into a link. */
+export const flagParam = (raw: Raw, name: string): true | undefined =>
+  raw[name] === true || raw[name] === 'true' || raw[name] === 1 ? true : undefined
+
+/** A path of this application to return to; anything that could leave the origin is dropped. */
+export function returnPath(value: unknown): string | undefined {
+  if (typeof value !== 'string' || !value.startsWith('/') || value.length > 2000) return undefined
+  const here = 'http://origin.invalid'
+  if (!URL.canParse(value, here)) return undefined
+  const url = new URL(value, here)
+  if (url.origin !== here || url.pathname.startsWith('//') || url.pathname === '/login') return undefined
+  return url.pathname + url.search + url.hash
+}

@@ -1,0 +1,1 @@
+export function LauncherPage() { return <main>Launcher</main> }
