@@ -1,1 +1,70 @@
-//! openpam-telemetry
+//! Logs, metrics and the names both use.
+
+pub mod names;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Text for a person at a terminal.
+    Human,
+}
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter directive cannot be read.
+    #[error("log filter {filter:?} is not valid: {reason}")]
+    Filter {
+        /// What was configured.
+        filter: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A subscriber is already there.
+    #[error("logging was set up twice")]
+    LoggingTwice,
+    /// A metrics recorder is already there.
+    #[error("metrics were set up twice")]
+    MetricsTwice,
+}
+
+/// Starts logging to standard error. Call once, first thing in `main`.
+///
+/// # Errors
+/// When the filter is malformed or logging is already set up.
+pub fn init_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+    let filter_layer = EnvFilter::try_new(filter)
+        .map_err(|error| TelemetryError::Filter { filter: filter.to_owned(), reason: error.to_string() })?;
+    let layer = match format {
+        LogFormat::Json => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .with_writer(std::io::stderr)
+            .boxed(),
+        LogFormat::Human => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter_layer))
+        .try_init()
+        .map_err(|_| TelemetryError::LoggingTwice)
+}
+
+/// Installs the metrics recorder and returns the handle that renders `/metrics`.
+///
+/// # Errors
+/// When a recorder is already installed.
+pub fn init_metrics() -> Result<PrometheusHandle, TelemetryError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets(names::SECONDS_BUCKETS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .map_err(|_| TelemetryError::MetricsTwice)?;
+    names::describe();
+    Ok(handle)
+}

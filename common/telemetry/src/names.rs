@@ -1,0 +1,41 @@
+//! Names of metrics and log fields, in one place so that dashboards can rely on them.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Bucket borders of every histogram in seconds.
+pub const SECONDS_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// HTTP requests by method, route and status.
+pub const HTTP_REQUESTS: &str = "openpam_http_requests_total";
+/// Duration of HTTP requests by route.
+pub const HTTP_DURATION: &str = "openpam_http_request_duration_seconds";
+/// Sessions that run now, by protocol.
+pub const SESSIONS_ACTIVE: &str = "openpam_sessions_active";
+/// Sessions that ended, by protocol and status.
+pub const SESSIONS_ENDED: &str = "openpam_sessions_ended_total";
+/// Time from the request to a ready session.
+pub const SESSION_OPEN_DURATION: &str = "openpam_session_open_duration_seconds";
+/// Bytes carried by sessions, by direction.
+pub const SESSION_BYTES: &str = "openpam_session_bytes_total";
+/// Sign-ins by method and outcome.
+pub const LOGINS: &str = "openpam_logins_total";
+/// Access decisions by action and outcome.
+pub const DECISIONS: &str = "openpam_decisions_total";
+/// Requests to the vault by operation and outcome.
+pub const VAULT_REQUESTS: &str = "openpam_vault_requests_total";
+/// 1 while the vault's circuit breaker is closed, 0 while it is open.
+pub const VAULT_AVAILABLE: &str = "openpam_vault_available";
+
+/// Attaches help texts and units; called once by [`crate::init_metrics`].
+pub(crate) fn describe() {
+    describe_counter!(HTTP_REQUESTS, "HTTP requests by method, route and status");
+    describe_histogram!(HTTP_DURATION, Unit::Seconds, "Duration of HTTP requests by route");
+    describe_gauge!(SESSIONS_ACTIVE, "Sessions that run now, by protocol");
+    describe_counter!(SESSIONS_ENDED, "Sessions that ended, by protocol and status");
+    describe_histogram!(SESSION_OPEN_DURATION, Unit::Seconds, "Time from the request to a ready session");
+    describe_counter!(SESSION_BYTES, Unit::Bytes, "Bytes carried by sessions, by direction");
+    describe_counter!(LOGINS, "Sign-ins by method and outcome");
+    describe_counter!(DECISIONS, "Access decisions by action and outcome");
+    describe_counter!(VAULT_REQUESTS, "Requests to the vault by operation and outcome");
+    describe_gauge!(VAULT_AVAILABLE, "1 while the vault answers, 0 while its circuit breaker is open");
+}

@@ -1,0 +1,101 @@
+//! The composition root: makes every part, lists every task, serves until asked to stop.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::Context as _;
+use aws_lc_rs::rand::SystemRandom;
+use openpam_lifecycle::Lifecycle;
+use openpam_telemetry as telemetry;
+
+use crate::{
+    config::{Config, LogFormat},
+    context::Ids,
+    db::Db,
+    domains::{identity::Identity, sessions::LiveSessions, vault::Vault},
+    http,
+    state::{Hub, Inner},
+};
+
+mod serve;
+
+/// Runs the hub until a signal asks it to stop or a supervised task dies.
+///
+/// # Errors
+/// When the configuration is wrong, a part cannot be made, the listener cannot be bound, or a
+/// supervised task died.
+pub async fn run(config_path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(config_path)?;
+    init_logging(&config)?;
+    let metrics = telemetry::init_metrics()?;
+    let (lifecycle, supervisor) = Lifecycle::new();
+    let origin = url::Url::parse(&config.server.public_url)?.origin().ascii_serialization();
+    let grace = Duration::from_secs(config.server.shutdown_grace_seconds);
+    let listen = config.server.listen;
+    let tls = serve::tls_config(&config.server)?;
+    let db = Db::new(&config.database)?;
+    // Refusing now is kinder than refusing every request later; a database that is down may come up.
+    if let Err(error @ (crate::db::DbError::RoleTooStrong(_) | crate::db::DbError::SchemaOutdated(_))) =
+        db.verify().await
+    {
+        return Err(error.into());
+    }
+    let hub = Hub::new(Inner {
+        hub_id: Ids.fresh(),
+        origin,
+        identity: Identity::new(&config),
+        vault: Vault::new(&config)?,
+        live: LiveSessions::default(),
+        random: SystemRandom::new(),
+        db,
+        lifecycle: lifecycle.clone(),
+        metrics,
+        config,
+    });
+    let listener = serve::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    start_tasks(&hub);
+    let application = http::application(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    serve::start(&lifecycle, listener, tls, application);
+    tracing::info!(%listen, origin = hub.origin(), hub_id = %hub.hub_id(), version = env!("CARGO_PKG_VERSION"), "hub started");
+    let ended = supervisor.run(stop_signal(), grace).await;
+    hub.db().close().await;
+    tracing::info!("hub stopped");
+    Ok(ended?)
+}
+
+/// Every task that lives as long as the process.
+fn start_tasks(hub: &Hub) {
+    let metrics = hub.metrics().clone();
+    let soft = hub.lifecycle().soft().clone();
+    hub.lifecycle().supervise("metrics upkeep", async move {
+        while tokio::time::timeout(Duration::from_secs(5), soft.cancelled()).await.is_err() {
+            metrics.run_upkeep();
+        }
+    });
+}
+
+fn init_logging(config: &Config) -> anyhow::Result<()> {
+    let format = match config.log.format {
+        LogFormat::Json => telemetry::LogFormat::Json,
+        LogFormat::Human => telemetry::LogFormat::Human,
+    };
+    Ok(telemetry::init_logging(format, &config.log.filter)?)
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot listen for SIGTERM");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

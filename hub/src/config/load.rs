@@ -1,0 +1,354 @@
+//! Reading, layering and validating.
+
+use std::{collections::HashMap, path::Path};
+
+use config::{Environment, File, FileFormat};
+use serde_json::Value;
+use url::Url;
+
+use super::{Config, ConfigError, Mistake, read_secret_file};
+
+/// Keys that hold a secret: allowed in the environment, refused in the file.
+const SECRET_KEYS: [&str; 4] =
+    ["database.password", "database.owner_password", "vault.secret_id", "oidc.client_secret"];
+/// Lists, so that the environment can give them as comma-separated text.
+const LIST_KEYS: [&str; 3] = ["server.trusted_proxies", "oidc.allowed_tids", "oidc.scopes"];
+const ROLES: [&str; 3] = ["admin", "operator", "auditor"];
+
+/// Loads from `path` with `environment` on top.
+pub(super) fn load(path: &Path, environment: HashMap<String, String>) -> Result<Config, ConfigError> {
+    let mut mistakes = Mistakes::default();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return Err(ConfigError(vec![mistake(&path.display().to_string(), error.to_string())])),
+    };
+    let in_file: Value = match layered(&text, HashMap::new()) {
+        Ok(value) => value,
+        Err(error) => return Err(ConfigError(vec![mistake(&path.display().to_string(), error)])),
+    };
+    for key in SECRET_KEYS {
+        if in_file.pointer(&pointer(key)).is_some_and(|value| !value.is_null()) {
+            mistakes.add(key, "a secret does not belong in the file: use the environment or the matching …_file key");
+        }
+    }
+    // Other OPENPAM_ variables (OPENPAM_DEV_DIR, …) are not configuration: keys have a section.
+    let environment =
+        environment.into_iter().filter(|(name, _)| name.starts_with("OPENPAM_") && name.contains("__")).collect();
+    let merged = match layered(&text, environment) {
+        Ok(value) => value,
+        Err(error) => return Err(ConfigError(vec![mistake("environment", error)])),
+    };
+    let mut config = parse(merged, &mut mistakes);
+    resolve_secrets(&mut config, &mut mistakes);
+    validate(&config, &mut mistakes);
+    if mistakes.0.is_empty() { Ok(config) } else { Err(ConfigError(mistakes.0)) }
+}
+
+fn layered(text: &str, environment: HashMap<String, String>) -> Result<Value, String> {
+    let mut source = Environment::with_prefix("OPENPAM")
+        .prefix_separator("_")
+        .separator("__")
+        .try_parsing(true)
+        .list_separator(",")
+        .source(Some(environment));
+    for key in LIST_KEYS {
+        source = source.with_list_parse_key(key);
+    }
+    config::Config::builder()
+        .add_source(File::from_str(text, FileFormat::Toml))
+        .add_source(source)
+        .build()
+        .and_then(config::Config::try_deserialize)
+        .map_err(|error| error.to_string())
+}
+
+/// Deserializes; a value of the wrong type is noted, dropped, and the rest goes on, so that one
+/// run reports every mistake.
+fn parse(mut value: Value, mistakes: &mut Mistakes) -> Config {
+    stringify_secrets(&mut value);
+    loop {
+        let mut unknown = Vec::new();
+        let mut track = serde_path_to_error::Track::new();
+        let deserializer = serde_path_to_error::Deserializer::new(value.clone(), &mut track);
+        let parsed: Result<Config, _> = serde_ignored::deserialize(deserializer, |path| unknown.push(path.to_string()));
+        match parsed {
+            Ok(config) => {
+                for key in unknown {
+                    mistakes.add(key.trim_start_matches("?."), "there is no such key");
+                }
+                return config;
+            }
+            Err(error) => {
+                let path = track.path().to_string();
+                mistakes.add(&path, error.to_string());
+                if !remove(&mut value, &path) {
+                    return Config::default();
+                }
+            }
+        }
+    }
+}
+
+/// The environment's numbers-as-text arrive parsed; a secret made of digits must stay text.
+fn stringify_secrets(value: &mut Value) {
+    for key in SECRET_KEYS {
+        if let Some(secret) = value.pointer_mut(&pointer(key))
+            && (secret.is_number() || secret.is_boolean())
+        {
+            *secret = Value::String(secret.to_string());
+        }
+    }
+}
+
+fn remove(value: &mut Value, path: &str) -> bool {
+    let Some((section, key)) = path.split_once('.') else {
+        return value.as_object_mut().is_some_and(|object| object.remove(path).is_some());
+    };
+    let key = key.split(['.', '[']).next().unwrap_or(key);
+    value.get_mut(section).and_then(Value::as_object_mut).is_some_and(|object| object.remove(key).is_some())
+}
+
+fn resolve_secrets(config: &mut Config, mistakes: &mut Mistakes) {
+    let mut read = |key: &str, file: Option<&String>| match file.map(|path| read_secret_file(path)) {
+        Some(Ok(secret)) => Some(secret),
+        Some(Err(message)) => {
+            mistakes.add(key, message);
+            None
+        }
+        None => None,
+    };
+    let database = &mut config.database;
+    if database.password.is_none() {
+        database.password = read("database.password_file", database.password_file.as_ref());
+    }
+    if database.owner_password.is_none() && database.owner_url.is_some() {
+        database.owner_password = read("database.owner_password_file", database.owner_password_file.as_ref());
+    }
+    if config.vault.secret_id.is_none() {
+        config.vault.secret_id = read("vault.secret_id_file", config.vault.secret_id_file.as_ref());
+    }
+    if let Some(oidc) = &mut config.oidc
+        && oidc.client_secret.is_none()
+    {
+        oidc.client_secret = read("oidc.client_secret_file", oidc.client_secret_file.as_ref());
+    }
+}
+
+fn validate(config: &Config, mistakes: &mut Mistakes) {
+    let server = &config.server;
+    match Url::parse(&server.public_url) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            mistakes.add("server.public_url", "must begin with http:// or https://")
+        }
+        Ok(url)
+            if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() =>
+        {
+            mistakes.add("server.public_url", "must be scheme, host and port only");
+        }
+        Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
+            mistakes.add("server.public_url", "plain http is only for loopback: use https");
+        }
+        Ok(_) => {}
+        Err(error) => mistakes.add("server.public_url", error.to_string()),
+    }
+    if server.tls_cert_file.is_some() != server.tls_key_file.is_some() {
+        mistakes.add("server.tls_cert_file", "certificate and key must both be set or both be absent");
+    }
+    mistakes.url("database.url", &config.database.url, &["postgres", "postgresql"]);
+    if let Some(owner_url) = &config.database.owner_url {
+        mistakes.url("database.owner_url", owner_url, &["postgres", "postgresql"]);
+    }
+    mistakes.range("database.max_connections", config.database.max_connections.into(), 2, 1_000);
+    let vault = &config.vault;
+    mistakes.url("vault.address", &vault.address, &["http", "https"]);
+    mistakes.required("vault.role_id", &vault.role_id);
+    if vault.secret_id.is_none() && vault.wrapped_secret_id_file.is_none() {
+        mistakes.add(
+            "vault.wrapped_secret_id_file",
+            "name this file, or vault.secret_id_file, or set OPENPAM_VAULT__SECRET_ID",
+        );
+    }
+    mistakes.range("vault.request_timeout_seconds", vault.request_timeout_seconds, 1, 60);
+    if let Some(oidc) = &config.oidc {
+        mistakes.required("oidc.tenant", &oidc.tenant);
+        mistakes.required("oidc.client_id", &oidc.client_id);
+        mistakes.url("oidc.issuer", &oidc.issuer, &["http", "https"]);
+        if oidc.client_secret.is_none() {
+            mistakes.add("oidc.client_secret_file", "name this file or set OPENPAM_OIDC__CLIENT_SECRET");
+        }
+        for (group, roles) in &oidc.group_roles {
+            for role in roles.iter().filter(|role| !ROLES.contains(&role.as_str())) {
+                mistakes.add(
+                    &format!("oidc.group_roles.{group}"),
+                    format!("{role:?} is not a role; known are {}", ROLES.join(", ")),
+                );
+            }
+        }
+        mistakes.range("oidc.clock_skew_seconds", oidc.clock_skew_seconds, 0, 600);
+    }
+    let identity = &config.identity;
+    mistakes.range("identity.idle_timeout_seconds", identity.idle_timeout_seconds, 60, 86_400 * 30);
+    mistakes.range("identity.absolute_timeout_seconds", identity.absolute_timeout_seconds, 300, 86_400 * 90);
+    mistakes.range("identity.login_attempts_per_account", identity.login_attempts_per_account.into(), 1, 1_000);
+    mistakes.range("identity.login_lockout_seconds", identity.login_lockout_seconds, 1, 86_400);
+    mistakes.range(
+        "identity.login_attempts_per_ip_per_minute",
+        identity.login_attempts_per_ip_per_minute.into(),
+        1,
+        100_000,
+    );
+    let terminal = &config.terminal;
+    mistakes.range("terminal.resume_grace_seconds", terminal.resume_grace_seconds, 0, 3_600);
+    mistakes.range("terminal.idle_timeout_seconds", terminal.idle_timeout_seconds, 1, 604_800);
+    mistakes.range("terminal.max_duration_seconds", terminal.max_duration_seconds, 1, 2_592_000);
+    mistakes.range("terminal.keepalive_seconds", terminal.keepalive_seconds, 1, 3_600);
+    mistakes.range("terminal.connect_timeout_seconds", terminal.connect_timeout_seconds, 1, 300);
+    mistakes.range("terminal.max_sessions", terminal.max_sessions as u64, 1, 1_000_000);
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn pointer(key: &str) -> String {
+    format!("/{}", key.replace('.', "/"))
+}
+
+fn mistake(key: &str, message: impl Into<String>) -> Mistake {
+    Mistake { key: key.to_owned(), message: message.into() }
+}
+
+#[derive(Default)]
+struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    fn add(&mut self, key: &str, message: impl Into<String>) {
+        // A value that did not parse was dropped: do not report it again as absent.
+        if !self.0.iter().any(|known| known.key == key) {
+            self.0.push(mistake(key, message));
+        }
+    }
+
+    fn required(&mut self, key: &str, value: &str) {
+        if value.trim().is_empty() {
+            self.add(key, "is required");
+        }
+    }
+
+    fn range(&mut self, key: &str, value: u64, least: u64, most: u64) {
+        if !(least..=most).contains(&value) {
+            self.add(key, format!("must be between {least} and {most}, not {value}"));
+        }
+    }
+
+    fn url(&mut self, key: &str, value: &str, schemes: &[&str]) {
+        if value.trim().is_empty() {
+            return self.add(key, "is required");
+        }
+        match Url::parse(value) {
+            Ok(url) if !schemes.contains(&url.scheme()) => self.add(key, format!("must begin with {}://", schemes[0])),
+            Ok(url) if url.password().is_some() => {
+                self.add(key, "must not hold a password: use a file or the environment")
+            }
+            Ok(_) => {}
+            Err(error) => self.add(key, error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use openpam_secret::ExposeSecret as _;
+
+    use super::*;
+
+    const VALID: &str = r#"
+        [database]
+        url = "postgres://openpam_app@127.0.0.1/openpam"
+        [vault]
+        address = "http://127.0.0.1:8200"
+        role_id = "role"
+        wrapped_secret_id_file = "/nowhere"
+    "#;
+
+    fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        load(file.path(), environment)
+    }
+
+    fn keys(error: &ConfigError) -> Vec<&str> {
+        error.0.iter().map(|mistake| mistake.key.as_str()).collect()
+    }
+
+    #[test]
+    fn a_minimal_file_gets_the_defaults() {
+        let config = load_text(VALID, &[]).unwrap();
+        assert_eq!(config.server.listen.port(), 8080);
+        assert_eq!(config.terminal.resume_grace_seconds, 120);
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_may_hold_secrets() {
+        let config = load_text(
+            VALID,
+            &[
+                ("OPENPAM_SERVER__LISTEN", "127.0.0.1:9000"),
+                ("OPENPAM_DATABASE__PASSWORD", "12345"),
+                ("OPENPAM_SERVER__TRUSTED_PROXIES", "10.0.0.0/8,127.0.0.1/32"),
+                ("OPENPAM_DEV_DIR", "/not/configuration"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.server.listen.port(), 9000);
+        assert_eq!(config.database.password.unwrap().expose_secret(), "12345");
+        assert_eq!(config.server.trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_at_once_with_their_keys() {
+        let error = load_text(
+            r#"
+            [server]
+            listen = "nonsense"
+            public_url = "http://pam.example.com"
+            colour = "red"
+            [database]
+            password = "hunter2"
+            max_connections = "many"
+            [terminal]
+            idle_timeout_seconds = 0
+            "#,
+            &[],
+        )
+        .unwrap_err();
+        let keys = keys(&error);
+        for key in [
+            "server.listen",
+            "server.public_url",
+            "server.colour",
+            "database.password",
+            "database.max_connections",
+            "database.url",
+            "vault.address",
+            "terminal.idle_timeout_seconds",
+        ] {
+            assert!(keys.contains(&key), "{key} is missing in {keys:?}");
+        }
+        assert!(!error.to_string().contains("hunter2"), "the message must not repeat a secret");
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_one_clear_mistake() {
+        let error = load_text("[server", &[]).unwrap_err();
+        assert_eq!(error.0.len(), 1);
+    }
+}

@@ -1,0 +1,280 @@
+//! The sections of the configuration file, with their defaults.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+};
+
+use ipnetwork::IpNetwork;
+use openpam_secret::SecretString;
+use serde::Deserialize;
+
+/// The whole configuration, valid once [`Config::load`] has returned it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Where the hub listens and how it is reached.
+    pub server: Server,
+    /// PostgreSQL.
+    pub database: Database,
+    /// Log lines.
+    pub log: Log,
+    /// HashiCorp Vault or OpenBao.
+    pub vault: Vault,
+    /// The OpenID Connect provider, if there is one.
+    pub oidc: Option<Oidc>,
+    /// Sign-in lifetimes and limits.
+    pub identity: Identity,
+    /// Terminal sessions.
+    pub terminal: Terminal,
+}
+
+/// Where the hub listens and how it is reached.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Server {
+    /// Address of the listener.
+    pub listen: SocketAddr,
+    /// Scheme, host and port under which browsers reach the hub; decides redirects, `Origin`
+    /// checks and whether cookies are `Secure`. No path.
+    pub public_url: String,
+    /// PEM certificate chain; TLS is on when this and the key are set.
+    pub tls_cert_file: Option<String>,
+    /// PEM private key.
+    pub tls_key_file: Option<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNetwork>,
+    /// Seconds between soft and hard shutdown.
+    pub shutdown_grace_seconds: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            public_url: "http://127.0.0.1:8080".to_owned(),
+            tls_cert_file: None,
+            tls_key_file: None,
+            trusted_proxies: Vec::new(),
+            shutdown_grace_seconds: 20,
+        }
+    }
+}
+
+/// PostgreSQL.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Database {
+    /// URL of the application role, without its password.
+    pub url: String,
+    /// File with the application role's password.
+    pub password_file: Option<String>,
+    /// The application role's password (environment only).
+    pub password: Option<SecretString>,
+    /// URL of the owner, for `openpam migrate` and `openpam admin`.
+    pub owner_url: Option<String>,
+    /// File with the owner's password.
+    pub owner_password_file: Option<String>,
+    /// The owner's password (environment only).
+    pub owner_password: Option<SecretString>,
+    /// Connections the pool may open.
+    pub max_connections: u32,
+    /// Seconds to wait for a free connection.
+    pub acquire_timeout_seconds: u64,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            password_file: None,
+            password: None,
+            owner_url: None,
+            owner_password_file: None,
+            owner_password: None,
+            max_connections: 16,
+            acquire_timeout_seconds: 5,
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Text for a person.
+    #[default]
+    Human,
+}
+
+/// Log lines.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Log {
+    /// `human` or `json`.
+    pub format: LogFormat,
+    /// Filter directives as `tracing-subscriber` reads them.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Human, filter: "info".to_owned() }
+    }
+}
+
+/// HashiCorp Vault or OpenBao.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Vault {
+    /// Base URL of its API.
+    pub address: String,
+    /// Namespace, empty for none.
+    pub namespace: String,
+    /// PEM file with the CA that signed the vault's certificate.
+    pub ca_file: Option<String>,
+    /// Mount of the AppRole method.
+    pub approle_mount: String,
+    /// Mount of the KV v2 engine.
+    pub kv_mount: String,
+    /// Mount of the SSH CA engine.
+    pub ssh_mount: String,
+    /// Path prefix, below the KV mount, of secrets that are written through the hub.
+    pub kv_prefix: String,
+    /// AppRole role id; not a secret by itself.
+    pub role_id: String,
+    /// File with the AppRole secret id.
+    pub secret_id_file: Option<String>,
+    /// File with a response-wrapping token that unwraps to the secret id, once.
+    pub wrapped_secret_id_file: Option<String>,
+    /// The AppRole secret id (environment only).
+    pub secret_id: Option<SecretString>,
+    /// Seconds one request may take.
+    pub request_timeout_seconds: u64,
+}
+
+impl Default for Vault {
+    fn default() -> Self {
+        Self {
+            address: String::new(),
+            namespace: String::new(),
+            ca_file: None,
+            approle_mount: "approle".to_owned(),
+            kv_mount: "kv".to_owned(),
+            ssh_mount: "ssh".to_owned(),
+            kv_prefix: "openpam".to_owned(),
+            role_id: String::new(),
+            secret_id_file: None,
+            wrapped_secret_id_file: None,
+            secret_id: None,
+            request_timeout_seconds: 5,
+        }
+    }
+}
+
+/// An OpenID Connect provider, such as Microsoft Entra ID.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Oidc {
+    /// Slug of the tenant its people belong to.
+    pub tenant: String,
+    /// What the sign-in button says.
+    pub display_name: String,
+    /// Issuer URL, exactly as the provider's discovery document spells it.
+    pub issuer: String,
+    /// PEM file with the CA that signed the provider's certificate.
+    pub ca_file: Option<String>,
+    /// Client (application) id.
+    pub client_id: String,
+    /// File with the client secret.
+    pub client_secret_file: Option<String>,
+    /// The client secret (environment only).
+    pub client_secret: Option<SecretString>,
+    /// Accepted `tid` claims; empty accepts a token without `tid` and refuses one that has it.
+    pub allowed_tids: Vec<String>,
+    /// Scopes to ask for.
+    pub scopes: Vec<String>,
+    /// Seconds the provider's clock may differ.
+    pub clock_skew_seconds: u64,
+    /// Directory group id to roles.
+    pub group_roles: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for Oidc {
+    fn default() -> Self {
+        Self {
+            tenant: String::new(),
+            display_name: "Single sign-on".to_owned(),
+            issuer: String::new(),
+            ca_file: None,
+            client_id: String::new(),
+            client_secret_file: None,
+            client_secret: None,
+            allowed_tids: Vec::new(),
+            scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
+            clock_skew_seconds: 60,
+            group_roles: BTreeMap::new(),
+        }
+    }
+}
+
+/// Sign-in lifetimes and limits.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Identity {
+    /// A browser that is quiet for this long is signed out.
+    pub idle_timeout_seconds: u64,
+    /// A browser is signed out after this long in any case.
+    pub absolute_timeout_seconds: u64,
+    /// Failed sign-ins of one account name before it is locked.
+    pub login_attempts_per_account: u32,
+    /// Seconds a locked account name stays locked; also the window in which failures count.
+    pub login_lockout_seconds: u64,
+    /// Sign-in attempts of one client address a minute.
+    pub login_attempts_per_ip_per_minute: u32,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self {
+            idle_timeout_seconds: 1_800,
+            absolute_timeout_seconds: 43_200,
+            login_attempts_per_account: 10,
+            login_lockout_seconds: 300,
+            login_attempts_per_ip_per_minute: 60,
+        }
+    }
+}
+
+/// Terminal sessions.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Terminal {
+    /// Seconds a session without its browser stays alive.
+    pub resume_grace_seconds: u64,
+    /// Seconds without a key before a session ends.
+    pub idle_timeout_seconds: u64,
+    /// Seconds a session may last.
+    pub max_duration_seconds: u64,
+    /// Seconds between keep-alives to target and browser.
+    pub keepalive_seconds: u64,
+    /// Seconds to reach a target.
+    pub connect_timeout_seconds: u64,
+    /// Sessions of this hub at the same time.
+    pub max_sessions: usize,
+}
+
+impl Default for Terminal {
+    fn default() -> Self {
+        Self {
+            resume_grace_seconds: 120,
+            idle_timeout_seconds: 1_800,
+            max_duration_seconds: 43_200,
+            keepalive_seconds: 30,
+            connect_timeout_seconds: 10,
+            max_sessions: 2_000,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! PostgreSQL: the pool, the tenant transaction, migrations.
+
+use std::{ops::DerefMut, str::FromStr as _, time::Duration};
+
+use openpam_ids::TenantId;
+use openpam_secret::{ExposeSecret as _, SecretString};
+use sqlx::{
+    Connection as _, PgConnection, Postgres, Transaction,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+};
+
+use crate::{config, context::Context};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The URL cannot be read.
+    #[error("the database URL is not valid: {0}")]
+    Url(#[source] sqlx::Error),
+    /// Any failure of a statement or connection.
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("migrating the schema failed: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The application role could get around row-level security.
+    #[error("the application role {0} is a superuser, has BYPASSRLS or owns tables: refusing to start")]
+    RoleTooStrong(String),
+    /// The schema is older than this binary.
+    #[error("the database schema is not up to date ({0} migration(s) missing): run `openpam migrate`")]
+    SchemaOutdated(usize),
+}
+
+/// The application's connection pool. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: PgPool,
+}
+
+/// A transaction with its tenant, actor and request set. Dropped without commit, it rolls back.
+pub type Tx = Transaction<'static, Postgres>;
+
+impl Db {
+    /// Makes the pool; connections are opened when needed, so that a database that is down delays
+    /// nothing but readiness.
+    ///
+    /// # Errors
+    /// When the URL is malformed.
+    pub fn new(config: &config::Database) -> Result<Self, DbError> {
+        let options = options(&config.url, config.password.as_ref())?.application_name("openpam-hub");
+        let pool = PgPoolOptions::new()
+            .max_connections(config.max_connections)
+            .acquire_timeout(Duration::from_secs(config.acquire_timeout_seconds))
+            .idle_timeout(Duration::from_secs(300))
+            .test_before_acquire(true)
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// Begins a transaction in the context's tenant.
+    ///
+    /// # Errors
+    /// When no connection can be had in time.
+    pub async fn begin(&self, context: &Context) -> Result<Tx, DbError> {
+        let mut tx = self.pool.begin().await?;
+        set_scope(&mut tx, &context.tenant_id.to_string(), &context.principal.actor.to_string(), &context.request_id)
+            .await?;
+        Ok(tx)
+    }
+
+    /// A connection without a tenant: sees no tenant's row, only what belongs to none.
+    ///
+    /// # Errors
+    /// When no connection can be had in time.
+    pub async fn unscoped(&self) -> Result<impl DerefMut<Target = PgConnection>, DbError> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// The tenant called `slug`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn tenant_by_slug(&self, slug: &str) -> Result<Option<TenantId>, DbError> {
+        let id = sqlx::query_scalar!("select openpam.tenant_by_slug($1)", slug).fetch_one(&self.pool).await?;
+        Ok(id.map(TenantId::from_uuid))
+    }
+
+    /// Every tenant, for reconcilers.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn tenant_ids(&self) -> Result<Vec<TenantId>, DbError> {
+        let ids = sqlx::query_scalar!(r#"select openpam.tenant_ids() as "id!""#).fetch_all(&self.pool).await?;
+        Ok(ids.into_iter().map(TenantId::from_uuid).collect())
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Refuses a role that row-level security does not bind, and a schema older than this binary.
+    ///
+    /// # Errors
+    /// When either holds, or the database does not answer.
+    pub async fn verify(&self) -> Result<(), DbError> {
+        let role = sqlx::query!(
+            r#"select rolname as "name!",
+                      (rolsuper or rolbypassrls or exists (
+                          select from pg_class where relowner = pg_roles.oid and relkind in ('r', 'p')
+                      )) as "too_strong!"
+               from pg_roles where rolname = current_user"#
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        if role.too_strong {
+            return Err(DbError::RoleTooStrong(role.name));
+        }
+        let applied: Vec<i64> =
+            sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(&self.pool).await?;
+        let missing = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count();
+        if missing > 0 { Err(DbError::SchemaOutdated(missing)) } else { Ok(()) }
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Connects as the owner, for `openpam migrate` and `openpam admin`.
+///
+/// # Errors
+/// When the URL is missing or malformed or the database does not answer.
+pub async fn connect_as_owner(config: &config::Database) -> Result<PgConnection, DbError> {
+    let url = config.owner_url.as_deref().ok_or_else(|| {
+        DbError::Url(sqlx::Error::Configuration("database.owner_url is required for this command".into()))
+    })?;
+    let options = options(url, config.owner_password.as_ref())?.application_name("openpam-admin");
+    Ok(PgConnection::connect_with(&options).await?)
+}
+
+/// Brings the schema up to date and lets the application role see which migrations ran.
+///
+/// # Errors
+/// When a migration fails; what succeeded before it stays.
+pub async fn migrate(connection: &mut PgConnection) -> Result<(), DbError> {
+    MIGRATIONS.run_direct(None, connection, true).await?;
+    sqlx::raw_sql("revoke all on _sqlx_migrations from openpam_app; grant select on _sqlx_migrations to openpam_app")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Names tenant, actor and request for the rest of the transaction.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_scope(
+    connection: &mut PgConnection,
+    tenant: &str,
+    actor: &str,
+    request_id: &str,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        "select set_config('openpam.tenant_id', $1, true) as tenant, set_config('openpam.actor', $2, true) as actor,
+                set_config('openpam.request_id', $3, true) as request",
+        tenant,
+        actor,
+        request_id
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
+}
+
+fn options(url: &str, password: Option<&SecretString>) -> Result<PgConnectOptions, DbError> {
+    let options = PgConnectOptions::from_str(url).map_err(DbError::Url)?;
+    Ok(match password {
+        Some(password) => options.password(password.expose_secret()),
+        None => options,
+    })
+}
+
+/// The name of the constraint a statement violated, if that is why it failed. Domains match on it
+/// to tell people what is wrong.
+pub fn violated_constraint(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::constraint)
+}

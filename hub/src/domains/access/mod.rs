@@ -1,0 +1,12 @@
+//! Who may do what, and the proof of it.
+//!
+//! INVARIANT: [`Authorization`] can only be made here, after the decision and its reasons were
+//! written to the trail. The dialler takes nothing else.
+
+mod error;
+mod service;
+mod types;
+
+pub use error::AccessError;
+pub use service::{authorize_probe, authorize_session, reauthorize_session};
+pub use types::{Authorization, Denial, Endpoint, Purpose};

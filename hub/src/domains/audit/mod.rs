@@ -1,0 +1,15 @@
+//! The trail of acts and decisions.
+//!
+//! Owns `audit_events` and `row_changes`. INVARIANT: an act and its event commit in one
+//! transaction; the application can insert events and read them, never change or remove one.
+
+mod error;
+mod http;
+mod service;
+mod store;
+mod types;
+
+pub use error::AuditError;
+pub(crate) use http::routes;
+pub use service::record;
+pub use types::{Entry, Event, Object, Outcome};

@@ -1,0 +1,28 @@
+//! Writing to the trail.
+
+use openpam_ids::AuditEventId;
+use sqlx::PgConnection;
+
+use super::{AuditError, Event, store};
+use crate::context::{Context, Ids};
+
+/// Writes an event inside the caller's transaction.
+///
+/// # Errors
+/// When the row cannot be written; the caller's transaction is then lost too, as it must be.
+pub async fn record(
+    connection: &mut PgConnection,
+    context: &Context,
+    event: Event,
+) -> Result<AuditEventId, AuditError> {
+    let id = Ids.fresh();
+    store::insert(connection, id, context, &event).await?;
+    tracing::info!(
+        action = event.action,
+        outcome = event.outcome.name(),
+        actor = %context.principal.actor,
+        object = event.object.as_ref().and_then(|object| object.id).map(tracing::field::display),
+        "audit"
+    );
+    Ok(id)
+}

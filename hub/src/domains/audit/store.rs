@@ -1,0 +1,80 @@
+//! SQL of the trail.
+
+use openpam_ids::AuditEventId;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Entry, Event, types::EntryFilter};
+use crate::context::Context;
+
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    id: AuditEventId,
+    context: &Context,
+    event: &Event,
+) -> Result<(), sqlx::Error> {
+    let principal = &context.principal;
+    let object = event.object.as_ref();
+    sqlx::query!(
+        "insert into audit_events (audit_event_id, tenant_id, actor_type, actor_id, actor_name, action, outcome,
+                                   object_type, object_id, object_name, request_id, client_ip, detail)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        id.as_uuid(),
+        context.tenant_id.as_uuid(),
+        principal.actor.kind(),
+        principal.actor.id(),
+        principal.name,
+        event.action,
+        event.outcome.name(),
+        object.map(|object| object.kind),
+        object.and_then(|object| object.id),
+        object.map(|object| object.name.as_str()),
+        &*context.request_id,
+        context.client_ip.map(ipnetwork::IpNetwork::from),
+        event.detail,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Entries that match, newest first, older than `before`.
+pub(super) async fn list(
+    connection: &mut PgConnection,
+    filter: &EntryFilter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Entry>, sqlx::Error> {
+    let action_prefix = filter.action.as_deref().filter(|action| action.ends_with('.'));
+    let action = filter.action.as_deref().filter(|action| !action.ends_with('.'));
+    sqlx::query_as!(
+        Entry,
+        r#"select audit_event_id as "id: _", occurred_at, actor_type, actor_id, actor_name, action, outcome,
+                  object_type, object_id, object_name, request_id, client_ip as "client_ip: _", detail
+           from audit_events
+           where ($1::uuid is null or audit_event_id < $1)
+             and ($2::text is null or action = $2)
+             and ($3::text is null or starts_with(action, $3))
+             and ($4::uuid is null or actor_id = $4)
+             and ($5::uuid is null or object_id = $5)
+             and ($6::text is null or outcome = $6)
+             and ($7::timestamptz is null or occurred_at >= $7)
+             and ($8::timestamptz is null or occurred_at < $8)
+             and ($9::text is null or strpos(lower(actor_name), lower($9)) > 0
+                  or strpos(lower(coalesce(object_name, '')), lower($9)) > 0 or strpos(action, lower($9)) > 0)
+           order by audit_event_id desc
+           limit $10"#,
+        before,
+        action,
+        action_prefix,
+        filter.actor_id,
+        filter.object_id,
+        filter.outcome.map(super::Outcome::name),
+        filter.from,
+        filter.to,
+        filter.text,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}

@@ -1,0 +1,137 @@
+//! What an event is.
+
+use chrono::{DateTime, Utc};
+use ipnetwork::IpNetwork;
+use openpam_ids::AuditEventId;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// How an act ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// It was not allowed.
+    Denied,
+    /// It was allowed and went wrong.
+    Failure,
+}
+
+impl Outcome {
+    /// The name in the database and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Denied => "denied",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+/// The thing acted upon.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// Kind, e.g. `target`.
+    pub kind: &'static str,
+    /// Identifier.
+    pub id: Option<Uuid>,
+    /// Its name at that time.
+    pub name: String,
+}
+
+/// One fact for the trail, before it has an id and a time.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Dotted name, e.g. `target.create`.
+    pub action: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The thing acted upon.
+    pub object: Option<Object>,
+    /// Everything else worth knowing. Never a secret.
+    pub detail: Value,
+}
+
+impl Event {
+    /// A successful act.
+    pub fn success(action: &'static str) -> Self {
+        Self { action, outcome: Outcome::Success, object: None, detail: Value::Object(serde_json::Map::new()) }
+    }
+
+    /// An act that was refused.
+    pub fn denied(action: &'static str) -> Self {
+        Self { outcome: Outcome::Denied, ..Self::success(action) }
+    }
+
+    /// An act that went wrong.
+    pub fn failure(action: &'static str) -> Self {
+        Self { outcome: Outcome::Failure, ..Self::success(action) }
+    }
+
+    /// Names the thing acted upon.
+    #[must_use]
+    pub fn on(mut self, kind: &'static str, id: impl Into<Uuid>, name: impl Into<String>) -> Self {
+        self.object = Some(Object { kind, id: Some(id.into()), name: name.into() });
+        self
+    }
+
+    /// Adds one field of detail.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        if let Value::Object(fields) = &mut self.detail {
+            fields.insert(key.to_owned(), value.into());
+        }
+        self
+    }
+}
+
+/// One event as it stands in the trail.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Identifier; sortable by time.
+    pub id: AuditEventId,
+    /// When.
+    pub occurred_at: DateTime<Utc>,
+    /// Kind of the actor.
+    pub actor_type: String,
+    /// The actor, where it has an identifier.
+    pub actor_id: Option<Uuid>,
+    /// The actor's name at that time.
+    pub actor_name: String,
+    /// Dotted name of the act.
+    pub action: String,
+    /// `success`, `denied` or `failure`.
+    pub outcome: String,
+    /// Kind of the thing acted upon.
+    pub object_type: Option<String>,
+    /// The thing acted upon.
+    pub object_id: Option<Uuid>,
+    /// Its name at that time.
+    pub object_name: Option<String>,
+    /// Finds the log lines.
+    pub request_id: Option<String>,
+    /// Where the request came from.
+    pub client_ip: Option<IpNetwork>,
+    /// Everything else.
+    pub detail: Value,
+}
+
+/// Which entries a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct EntryFilter {
+    /// Exact action, or a prefix that ends with a dot.
+    pub action: Option<String>,
+    /// Who.
+    pub actor_id: Option<Uuid>,
+    /// On what.
+    pub object_id: Option<Uuid>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// From this moment on.
+    pub from: Option<DateTime<Utc>>,
+    /// Before this moment.
+    pub to: Option<DateTime<Utc>>,
+    /// Part of the actor's or the object's name.
+    pub text: Option<String>,
+}

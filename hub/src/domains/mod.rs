@@ -1,0 +1,22 @@
+//! The domains, in dependency order: each may use those above it, through their `mod.rs`.
+
+pub mod access;
+pub mod audit;
+pub mod identity;
+pub mod sessions;
+pub mod settings;
+pub mod targets;
+pub mod vault;
+
+use crate::http::Routes;
+
+/// Every domain's routes.
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .merge(audit::routes())
+        .merge(identity::routes())
+        .merge(targets::routes())
+        .merge(vault::routes())
+        .merge(sessions::routes())
+        .merge(settings::routes())
+}

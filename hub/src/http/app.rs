@@ -1,0 +1,90 @@
+//! The whole application: every route, in its middleware.
+
+use axum::{Router, extract::DefaultBodyLimit};
+use http::StatusCode;
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer};
+use utoipa::openapi::{
+    InfoBuilder, OpenApi, OpenApiBuilder,
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Access, Problem, Routes, assets, guard, health, observe};
+use crate::{domains, gateway, state::Hub};
+
+/// Bytes a request's body may have.
+const MAX_BODY: usize = 1024 * 1024;
+/// How long one API request may take. WebSockets are answered at once and then live on.
+const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Every API operation, below `/api`.
+fn api() -> Routes {
+    domains::routes().merge(gateway::routes())
+}
+
+fn service_routes() -> OpenApiRouter<Hub> {
+    Routes::new()
+        .add(Access::Public, routes!(health::healthz))
+        .add(Access::Public, routes!(health::readyz))
+        .add(Access::Public, routes!(health::metrics))
+        .into_router()
+}
+
+fn documented() -> OpenApiRouter<Hub> {
+    let mut base = OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("OpenPAM")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(
+                    "Privileged access gateway. Errors are application/problem+json with a stable `code`.",
+                ))
+                .build(),
+        )
+        .build();
+    let components = base.components.get_or_insert_default();
+    components.add_security_scheme(
+        "cookie",
+        SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(guard::SESSION_COOKIE_HTTPS))),
+    );
+    components.add_security_scheme(
+        "token",
+        SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("opat_…").build()),
+    );
+    OpenApiRouter::with_openapi(base).merge(service_routes()).merge(api().into_router())
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> OpenApi {
+    documented().into_openapi()
+}
+
+/// The application, ready to be served.
+pub fn application(hub: Hub) -> Router {
+    let (router, document) = documented().split_for_parts();
+    let document = std::sync::Arc::new(document);
+    router
+        .route("/api/openapi.json", axum::routing::get(move || async move { axum::Json((*document).clone()) }))
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This address does not take that method.",
+            )
+        })
+        .layer(axum::middleware::from_fn_with_state(hub.clone(), guard::authenticate))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .fallback(assets::serve)
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            let problem = Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something went wrong here. Give the request id to your administrator.",
+            );
+            axum::response::IntoResponse::into_response(problem)
+        }))
+        .layer(CompressionLayer::new().gzip(true).zstd(true))
+        .layer(axum::middleware::from_fn_with_state(hub.clone(), observe::observe))
+        .with_state(hub)
+}

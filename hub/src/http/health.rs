@@ -1,0 +1,58 @@
+//! `/healthz`, `/readyz`, `/metrics`.
+
+use axum::{extract::State, response::IntoResponse};
+use http::{StatusCode, header};
+use serde::Serialize;
+
+use super::Json;
+use crate::state::Hub;
+
+/// Whether one thing the hub needs is there.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Check {
+    ok: bool,
+    state: String,
+}
+
+/// Whether the hub can do its work.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Readiness {
+    ready: bool,
+    ending: bool,
+    database: Check,
+    vault: Check,
+}
+
+/// Alive.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, description = "The process is alive")))]
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Ready: database and vault answer and no shutdown has begun.
+#[utoipa::path(get, path = "/readyz", tag = "health",
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness, description = "Something is missing, or the hub is ending")))]
+pub(super) async fn readyz(State(hub): State<Hub>) -> impl IntoResponse {
+    let deadline = std::time::Duration::from_secs(2);
+    let database = match tokio::time::timeout(deadline, hub.db().verify()).await {
+        Ok(Ok(())) => Check { ok: true, state: "available".to_owned() },
+        Ok(Err(crate::db::DbError::SchemaOutdated(_))) => Check { ok: false, state: "schema_outdated".to_owned() },
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "database check failed");
+            Check { ok: false, state: "unavailable".to_owned() }
+        }
+        Err(_) => Check { ok: false, state: "timed_out".to_owned() },
+    };
+    let vault = hub.vault().health().await;
+    let vault = Check { ok: vault.is_available(), state: vault.name().to_owned() };
+    let ending = hub.lifecycle().is_ending();
+    let ready = database.ok && vault.ok && !ending;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, ending, database, vault }))
+}
+
+/// Metrics in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
+pub(super) async fn metrics(State(hub): State<Hub>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], hub.metrics().render())
+}

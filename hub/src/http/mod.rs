@@ -1,0 +1,19 @@
+//! What every HTTP answer of the hub shares: problems, extractors, routes with their access rule,
+//! the middleware around them, the UI's files.
+
+mod app;
+mod assets;
+mod extract;
+mod guard;
+mod health;
+mod observe;
+mod page;
+mod problem;
+mod routes;
+
+pub use app::{application, openapi};
+pub use extract::{Json, Path, Query};
+pub use guard::{ClientInfo, SESSION_COOKIE_HTTP, SESSION_COOKIE_HTTPS, same_origin, session_cookie_name};
+pub use page::{Cursor, Page, PageQuery};
+pub use problem::{FieldError, Problem, ProblemBody};
+pub use routes::{Access, Routes};

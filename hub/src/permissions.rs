@@ -1,0 +1,90 @@
+//! The closed list of permissions and what each role has.
+
+use std::collections::BTreeSet;
+
+use crate::context::{Principal, Role};
+
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal: $($role:ident)|*;)*) => {
+        /// One thing a principal may be allowed to do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Permission {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Permission {
+            /// Every permission.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Stable name, as in the API and in token scopes.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            const fn roles(self) -> &'static [Role] {
+                match self {
+                    $(Self::$variant => &[$(Role::$role),*],)*
+                }
+            }
+        }
+    };
+}
+
+permissions! {
+    /// Connect to every target, whatever its access groups. Others connect through a group.
+    SessionConnectAny = "session.connect_any": Admin;
+    /// See the sessions of everybody.
+    SessionReadAll = "session.read_all": Admin | Operator | Auditor;
+    /// End anybody's session.
+    SessionTerminate = "session.terminate": Admin | Operator;
+    /// Read the audit trail.
+    AuditRead = "audit.read": Admin | Auditor;
+    /// See zones, sites, targets and credentials (never secrets).
+    InfrastructureRead = "infrastructure.read": Admin | Operator | Auditor;
+    /// Create and change zones and sites.
+    ZoneManage = "zone.manage": Admin;
+    /// Create and change targets, trust host keys, test connections.
+    TargetManage = "target.manage": Admin;
+    /// Create and change credentials, write secrets to the vault.
+    CredentialManage = "credential.manage": Admin;
+    /// See people, groups and service accounts.
+    IdentityRead = "identity.read": Admin | Auditor;
+    /// Create and change people, groups, service accounts and tokens; sign people out.
+    IdentityManage = "identity.manage": Admin;
+    /// See settings and the state of the system.
+    SettingsRead = "settings.read": Admin | Operator | Auditor;
+    /// Change settings.
+    SettingsManage = "settings.manage": Admin;
+}
+
+/// Whether the principal has the permission: by a role, and within its token's scopes.
+pub fn permits(principal: &Principal, permission: Permission) -> bool {
+    permission.roles().iter().any(|role| principal.roles.contains(role))
+        && principal.scopes.as_ref().is_none_or(|scopes| scopes.contains(permission.name()))
+}
+
+/// Every permission the principal has.
+pub fn permissions_of(principal: &Principal) -> BTreeSet<Permission> {
+    Permission::ALL.iter().copied().filter(|permission| permits(principal, *permission)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Principal;
+
+    #[test]
+    fn without_a_role_there_is_no_permission() {
+        assert!(permissions_of(&Principal::anonymous("nobody")).is_empty());
+    }
+
+    #[test]
+    fn a_scope_limits_a_role_and_never_widens_it() {
+        let mut principal = Principal::system("test");
+        principal.roles = [Role::Auditor].into();
+        principal.scopes = Some(["audit.read".to_owned(), "target.manage".to_owned()].into());
+        assert_eq!(permissions_of(&principal).into_iter().collect::<Vec<_>>(), [Permission::AuditRead]);
+    }
+}

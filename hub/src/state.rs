@@ -1,0 +1,117 @@
+//! Handles to everything a request may need, made once by [`crate::boot`].
+
+use std::sync::Arc;
+
+use aws_lc_rs::rand::SystemRandom;
+use metrics_exporter_prometheus::PrometheusHandle;
+use openpam_ids::HubId;
+use openpam_lifecycle::Lifecycle;
+
+use crate::{
+    config::Config,
+    context::{Clock, Ids},
+    db::Db,
+    domains::{identity::Identity, sessions::LiveSessions, vault::Vault},
+};
+
+/// The running hub. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+/// What [`Hub`] is made of.
+pub struct Inner {
+    /// This process among the hubs.
+    pub hub_id: HubId,
+    /// Validated configuration.
+    pub config: Config,
+    /// Scheme, host and port of the public URL, as browsers send it in `Origin`.
+    pub origin: String,
+    /// PostgreSQL.
+    pub db: Db,
+    /// Start and end of the process.
+    pub lifecycle: Lifecycle,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+    /// The system's random generator.
+    pub random: SystemRandom,
+    /// Sign-in: provider, rate limits.
+    pub identity: Identity,
+    /// HashiCorp Vault or OpenBao.
+    pub vault: Vault,
+    /// Sessions that run on this hub.
+    pub live: LiveSessions,
+}
+
+impl Hub {
+    /// Wraps the parts.
+    pub fn new(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// This process among the hubs.
+    pub fn hub_id(&self) -> HubId {
+        self.inner.hub_id
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Scheme, host and port browsers reach the hub under.
+    pub fn origin(&self) -> &str {
+        &self.inner.origin
+    }
+
+    /// Whether browsers reach the hub over TLS.
+    pub fn is_https(&self) -> bool {
+        self.inner.origin.starts_with("https://")
+    }
+
+    /// PostgreSQL.
+    pub fn db(&self) -> &Db {
+        &self.inner.db
+    }
+
+    /// Start and end of the process.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.inner.lifecycle
+    }
+
+    /// Renders `/metrics`.
+    pub fn metrics(&self) -> &PrometheusHandle {
+        &self.inner.metrics
+    }
+
+    /// The system's random generator.
+    pub fn random(&self) -> &SystemRandom {
+        &self.inner.random
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> Clock {
+        Clock
+    }
+
+    /// Makes identifiers.
+    pub fn ids(&self) -> Ids {
+        Ids
+    }
+
+    /// Sign-in.
+    pub fn identity(&self) -> &Identity {
+        &self.inner.identity
+    }
+
+    /// The vault.
+    pub fn vault(&self) -> &Vault {
+        &self.inner.vault
+    }
+
+    /// Sessions that run on this hub.
+    pub fn live(&self) -> &LiveSessions {
+        &self.inner.live
+    }
+}
