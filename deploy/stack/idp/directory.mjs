@@ -20,6 +20,8 @@ export class Directory {
         ...user,
         claim: user.claim ?? 'groups',
         groups: user.groups.map((name) => this.groupId(name)),
+        // Pairwise in Entra ID: stable for this client, but not the object id.
+        subject: createHash('sha256').update(`${this.clientId}:${user.oid}`).digest('base64url'),
         enabled: true,
         password: digest(passwords[user.username]),
       });
@@ -39,6 +41,11 @@ export class Directory {
     return this.#users.get(username);
   }
 
+  /** The enabled user whom tokens call `subject`. */
+  findSubject(subject) {
+    return [...this.#users.values()].find((user) => user.subject === subject && user.enabled);
+  }
+
   /** The user with this name and password, if both are right and the account is enabled. */
   authenticate(login, password) {
     const user = this.find(login.trim().toLowerCase().replace(/@corp\.test$/, ''));
@@ -51,6 +58,7 @@ export class Directory {
     const user = this.find(username);
     if (!user) throw new RangeError(`unknown user ${username}`);
     const next = { ...user };
+    if (change.groups !== undefined && !Array.isArray(change.groups)) throw new RangeError('groups must be a list');
     if (change.groups !== undefined) next.groups = change.groups.map((name) => this.groupId(name));
     if (change.claim !== undefined) {
       if (!CLAIM_FORMS.includes(change.claim)) throw new RangeError(`claim must be one of ${CLAIM_FORMS.join(', ')}`);
@@ -65,7 +73,7 @@ export class Directory {
   }
 
   describe(username) {
-    const { password, ...rest } = this.find(username);
+    const { password: _password, ...rest } = this.find(username);
     return rest;
   }
 
@@ -77,8 +85,7 @@ export class Directory {
   claims(username) {
     const user = this.find(username);
     const claims = {
-      // Pairwise in Entra ID: stable for this client, but not the object id.
-      sub: createHash('sha256').update(`${this.clientId}:${user.oid}`).digest('base64url'),
+      sub: user.subject,
       oid: user.oid,
       tid: this.tenantId,
       ver: '2.0',

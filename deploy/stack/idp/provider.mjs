@@ -1,10 +1,17 @@
 // The OpenID Connect provider: authorization code with PKCE, refresh tokens, sign-out.
-import Provider from 'oidc-provider';
+import Provider, { interactionPolicy } from 'oidc-provider';
 import { Storage } from './storage.mjs';
 import { errorPage, logoutPage, signedOutPage } from './pages.mjs';
 
 const SCOPE = 'openid profile email offline_access';
 const PROFILE_CLAIMS = ['oid', 'tid', 'ver', 'name', 'preferred_username', 'email', 'groups'];
+
+/** When a person is asked: to sign in, never to consent. */
+function policy() {
+  const prompts = interactionPolicy.base();
+  prompts.get('consent').checks.remove('native_client_prompt');
+  return prompts;
+}
 
 /** Makes the provider for `directory`; `prefix` is the path of its issuer. */
 export function makeProvider({ issuer, prefix, directory, clientSecret, keys, cookieSecret }) {
@@ -41,11 +48,11 @@ export function makeProvider({ issuer, prefix, directory, clientSecret, keys, co
         postLogoutSuccessSource: async (ctx) => { ctx.body = signedOutPage(); },
       },
     },
-    interactions: { url: (_ctx, interaction) => `${prefix}/interaction/${interaction.uid}` },
+    interactions: { policy: policy(), url: (_ctx, interaction) => `${prefix}/interaction/${interaction.uid}` },
     // A disabled account is one that is not found: sign-in asks again, refresh is an invalid_grant.
-    findAccount: async (_ctx, username) => {
-      if (!directory.find(username)?.enabled) return undefined;
-      return { accountId: username, claims: async () => directory.claims(username) };
+    findAccount: async (_ctx, subject) => {
+      const user = directory.findSubject(subject);
+      return user && { accountId: subject, claims: async () => directory.claims(user.username) };
     },
     // An administrator has consented for everybody: there is no consent page.
     loadExistingGrant: async (ctx) => {

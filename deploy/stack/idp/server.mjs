@@ -70,7 +70,7 @@ async function interaction(request, response) {
   const login = fields.get('login') ?? '';
   const user = world.directory.authenticate(login, fields.get('password') ?? '');
   if (!user) return sendPage(response, 401, loginPage({ ...form, login, failed: true }));
-  return provider.interactionFinished(request, response, { login: { accountId: user.username } });
+  return provider.interactionFinished(request, response, { login: { accountId: user.subject } });
 }
 
 const server = http.createServer((request, response) => {
