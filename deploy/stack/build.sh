@@ -1,1 +1,63 @@
 # shellcheck shell=bash
+# Builds the UI and the binary.
+
+# ui_sources_hash: over everything that a build of the UI reads.
+ui_sources_hash() {
+  find "$ROOT/ui" \( -name node_modules -o -path "$ROOT/ui/dist" \) -prune -o -type f -print0 |
+    LC_ALL=C sort -z | xargs -0 sha256sum | sed "s|$ROOT||" | sha256sum | cut -c1-16
+}
+
+# ui_modules: ui/node_modules as a link into the cache. A folder that somebody made with npm is left.
+ui_modules() {
+  local modules
+  if [[ -d $ROOT/ui/node_modules && ! -L $ROOT/ui/node_modules ]]; then
+    say "ui/node_modules is a folder of your own: using it as it is"
+    return
+  fi
+  modules=$(tools_node_modules "$ROOT/ui" ui)
+  ln -sfn "$modules/node_modules" "$ROOT/ui/node_modules"
+}
+
+# build_ui: ui/dist as a link into the cache, under the hash of its sources.
+build_ui() {
+  [[ -e $ROOT/ui/package.json ]] || return 0
+  local hash built
+  hash=$(ui_sources_hash)
+  built=$CACHE/ui/$hash
+  if [[ ! -e $built/index.html ]]; then
+    ui_modules
+    step "Building the UI"
+    mkdir -p "$CACHE/ui"
+    lock_take "$CACHE/ui/.lock"
+    rm -rf "$ROOT/ui/dist"
+    (cd "$ROOT/ui" && npm run --silent build) >"$STATE/logs/build-ui.log" 2>&1 || {
+      tail -n 30 "$STATE/logs/build-ui.log" >&2
+      die "the UI did not build, see $STATE/logs/build-ui.log"
+    }
+    rm -rf "$built"
+    mv "$ROOT/ui/dist" "$built"
+    lock_release
+  fi
+  if [[ $(readlink "$ROOT/ui/dist" || true) != "$built" ]]; then
+    rm -rf "$ROOT/ui/dist"
+    ln -s "$built" "$ROOT/ui/dist"
+  fi
+}
+
+# build_binary: sets BINARY to the built executable. Cargo's output is shown only when there is
+# something to say.
+build_binary() {
+  tools_for_build
+  local log=$STATE/logs/build.log quiet=()
+  # On a terminal cargo shows its own progress.
+  [[ -t 2 ]] || quiet=(--quiet)
+  (cd "$ROOT" && SQLX_OFFLINE=true cargo build --locked "${quiet[@]}" --package openpam \
+    --message-format=json-render-diagnostics) >"$log" || die "the binary did not build"
+  BINARY=$(python3 -c '
+import json, sys
+for line in open(sys.argv[1]):
+    message = json.loads(line) if line.startswith("{") else {}
+    if message.get("executable") and message["target"]["name"] == "openpam":
+        print(message["executable"])' "$log" | tail -n 1)
+  [[ -x $BINARY ]] || die "cargo built no executable named openpam, see $log"
+}

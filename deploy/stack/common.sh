@@ -94,6 +94,8 @@ print(value)' "$@"
 # prepare_dirs: makes the state folders and checks that other users can pass through.
 prepare_dirs() {
   local dir
+  # A socket's path may have 107 characters.
+  ((${#STATE} <= 80)) || die "OPENPAM_DEV_DIR is too long for PostgreSQL's socket in it (at most 80 characters): $STATE"
   for dir in "$STATE" "$STATE/run" "$STATE/logs" "$STATE/ssh"; do
     [[ -d $dir ]] || install -d -m 0711 "$dir"
   done

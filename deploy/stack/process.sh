@@ -66,8 +66,9 @@ process_ready() {
 
 # process_children PID: every descendant, children before grandchildren.
 process_children() {
-  local child
-  for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
+  local child children
+  read -r -d '' -a children < <(cat "/proc/$1/task/"*/children 2>/dev/null) || true
+  for child in "${children[@]}"; do
     printf '%s\n' "$child"
     process_children "$child"
   done

@@ -29,7 +29,8 @@ sshd_make_users() {
     printf '%s:%s\n' "$SSH_USER_PASSWORD" "$password" |
       as_root "set the password of $SSH_USER_PASSWORD" chpasswd
     printf '%s' "$password" |
-      as_root "keep the password of $SSH_USER_PASSWORD" sh -c 'umask 077; cat >"$1"' sh "$SSH_MACHINE_DIR/$SSH_USER_PASSWORD.password"
+      as_root "keep the password of $SSH_USER_PASSWORD" \
+        install -m 0600 /dev/stdin "$SSH_MACHINE_DIR/$SSH_USER_PASSWORD.password"
   fi
   as_root "read the password of $SSH_USER_PASSWORD" cat "$SSH_MACHINE_DIR/$SSH_USER_PASSWORD.password" |
     write_private "$STATE/secrets/ssh_password"
