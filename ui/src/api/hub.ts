@@ -1,0 +1,200 @@
+/** Every collection and act of the hub, by name. Pages use these and nothing below. */
+import { queryOptions } from '@tanstack/react-query'
+import { queryClient } from '@/lib/query-client'
+import { apiPath, get, patch, post, put, remove } from './client'
+import { listQuery, resource, type Filters } from './resource'
+import type {
+  ApiToken,
+  AuthSession,
+  ConnectionTest,
+  Credential,
+  CredentialKind,
+  Group,
+  GroupMember,
+  HostKey,
+  LaunchTarget,
+  LedgerEntry,
+  Me,
+  Page,
+  Scan,
+  ServiceAccount,
+  Session,
+  Settings,
+  Site,
+  SystemStatus,
+  Target,
+  User,
+  Zone,
+} from './types'
+
+/** A test dials, authenticates and opens a shell: give it the time of all its stages. */
+const TEST_TIMEOUT_MS = 90_000
+
+// --- signing in and out ---------------------------------------------------
+
+export const signInLocally = (body: { tenant: string; username: string; password: string }) =>
+  post<Me>(apiPath('/auth/local', {}), body)
+export const signOut = () => post<{ provider_logout_url: string | null }>(apiPath('/auth/logout', {}))
+export const changeOwnPassword = (body: { current_password: string; new_password: string }) =>
+  post(apiPath('/auth/password', {}), body)
+export const ownSignIns = queryOptions({
+  queryKey: ['auth', 'sessions'],
+  queryFn: ({ signal }) => get<Page<AuthSession>>(apiPath('/auth/sessions', {}), { signal }),
+})
+export const endOwnSignIn = (id: string) => remove(apiPath('/auth/sessions/{id}', { id }))
+
+// --- the launcher and sessions --------------------------------------------
+
+/** The targets one may open. */
+export const launchTargets = {
+  list: (filters: Filters = {}) => listQuery<LaunchTarget>('launcher', '/targets', filters),
+  one: (id: string) =>
+    queryOptions({
+      queryKey: ['launcher', 'one', id],
+      queryFn: ({ signal }) => get<LaunchTarget>(apiPath('/targets/{id}', { id }), { signal }),
+    }),
+  setFavorite: async (id: string, favorite: boolean) => {
+    const url = apiPath('/targets/{id}/favorite', { id })
+    await (favorite ? put(url) : remove(url))
+    await queryClient.invalidateQueries({ queryKey: ['launcher'] })
+  },
+}
+
+export const sessions = {
+  list: (filters: Filters = {}) => listQuery<Session>('sessions', '/sessions', filters),
+  one: (id: string) =>
+    queryOptions({
+      queryKey: ['sessions', 'one', id],
+      queryFn: ({ signal }) => get<Session>(apiPath('/sessions/{id}', { id }), { signal }),
+    }),
+  terminate: async (id: string, reason: string) => {
+    await post(apiPath('/sessions/{id}/terminate', { id }), { reason })
+    await queryClient.invalidateQueries({ queryKey: ['sessions'] })
+  },
+}
+
+export const ledger = {
+  list: (filters: Filters = {}) => listQuery<LedgerEntry>('ledger', '/audit/entries', filters),
+}
+
+// --- infrastructure -------------------------------------------------------
+
+export const zones = resource<Zone, Pick<Zone, 'name' | 'description' | 'type' | 'site_id'>>('zones', '/admin/zones')
+export const sites = resource<Site, Pick<Site, 'name' | 'code' | 'description'>>('sites', '/admin/sites')
+
+export type TargetBody = Omit<Target, 'id' | 'host_keys' | 'created_at' | 'updated_at'>
+const targetCollection = resource<Target, TargetBody>('targets', '/admin/targets')
+export const targets = {
+  ...targetCollection,
+  scan: (id: string) =>
+    post<Scan>(apiPath('/admin/targets/{id}/scan', { id }), undefined, { timeout: TEST_TIMEOUT_MS }),
+  trustKey: async (id: string, body: { public_key: string; kind: 'host' | 'ca' }) => {
+    const key = await post<HostKey>(apiPath('/admin/targets/{id}/host-keys', { id }), body)
+    await targetCollection.renew()
+    return key
+  },
+  distrustKey: async (id: string, key_id: string) => {
+    await remove(apiPath('/admin/targets/{id}/host-keys/{key_id}', { id, key_id }))
+    await targetCollection.renew()
+  },
+  test: (id: string, credential_id?: string) =>
+    post<ConnectionTest>(apiPath('/admin/targets/{id}/test', { id }), { credential_id }, { timeout: TEST_TIMEOUT_MS }),
+}
+
+/** What is written into the vault; it never comes back. */
+export type SecretBody = { password: string } | { private_key: string; passphrase?: string }
+export interface CredentialBody {
+  name: string
+  description: string | null
+  kind: CredentialKind
+  username: string
+  vault_path?: string | null
+  vault_version?: number | null
+  ssh_role?: string | null
+  secret?: SecretBody
+}
+const credentialCollection = resource<Credential, CredentialBody>('credentials', '/admin/credentials')
+export const credentials = {
+  ...credentialCollection,
+  setSecret: async (id: string, secret: SecretBody) => {
+    await put(apiPath('/admin/credentials/{id}/secret', { id }), secret)
+    await credentialCollection.renew()
+  },
+  test: (id: string, target_id: string) =>
+    post<ConnectionTest>(apiPath('/admin/credentials/{id}/test', { id }), { target_id }, { timeout: TEST_TIMEOUT_MS }),
+}
+
+// --- people and machines --------------------------------------------------
+
+export interface UserBody {
+  username: string
+  display_name: string | null
+  email: string | null
+  password: string
+  roles: string[]
+  group_ids: string[]
+  enabled: boolean
+}
+const userCollection = resource<User, Partial<UserBody>>('users', '/admin/users')
+export const users = {
+  ...userCollection,
+  setPassword: (id: string, password: string) => post(apiPath('/admin/users/{id}/password', { id }), { password }),
+  unlock: (id: string) => post(apiPath('/admin/users/{id}/unlock', { id })),
+  signIns: (id: string) =>
+    queryOptions({
+      queryKey: ['users', 'sign-ins', id],
+      queryFn: ({ signal }) => get<Page<AuthSession>>(apiPath('/admin/users/{id}/sessions', { id }), { signal }),
+    }),
+  endSignIn: (id: string, session: string) =>
+    remove(apiPath('/admin/users/{id}/sessions/{session}', { id, session })).then(userCollection.renew),
+  endAllSignIns: (id: string) => remove(apiPath('/admin/users/{id}/sessions', { id })).then(userCollection.renew),
+}
+
+const groupCollection = resource<Group, Pick<Group, 'name' | 'description' | 'roles'>>('groups', '/admin/groups')
+export const groups = {
+  ...groupCollection,
+  members: (id: string) => listQuery<GroupMember>('groups', `/admin/groups/${encodeURIComponent(id)}/members`),
+  setMember: async (id: string, user_id: string, member: boolean) => {
+    const url = apiPath('/admin/groups/{id}/members/{user_id}', { id, user_id })
+    await (member ? put(url) : remove(url))
+    await Promise.all([groupCollection.renew(), userCollection.renew()])
+  },
+}
+
+const accountCollection = resource<ServiceAccount, Pick<ServiceAccount, 'name' | 'description' | 'enabled' | 'roles'>>(
+  'service-accounts',
+  '/admin/service-accounts',
+)
+export const serviceAccounts = {
+  ...accountCollection,
+  tokens: (id: string) =>
+    queryOptions({
+      queryKey: ['service-accounts', 'tokens', id],
+      queryFn: ({ signal }) => get<Page<ApiToken>>(apiPath('/admin/service-accounts/{id}/tokens', { id }), { signal }),
+    }),
+  createToken: async (id: string, body: { name: string; scopes: string[]; expires_at: string | null }) => {
+    const token = await post<ApiToken & { token: string }>(apiPath('/admin/service-accounts/{id}/tokens', { id }), body)
+    await accountCollection.renew()
+    return token
+  },
+  revokeToken: (id: string, token_id: string) =>
+    remove(apiPath('/admin/service-accounts/{id}/tokens/{token_id}', { id, token_id })).then(accountCollection.renew),
+}
+
+// --- the system -----------------------------------------------------------
+
+export const settingsQuery = queryOptions({
+  queryKey: ['settings'],
+  queryFn: ({ signal }) => get<Settings>(apiPath('/admin/settings', {}), { signal }),
+})
+export type SettingsBody = Partial<Omit<Settings, 'terminal'>> & { terminal?: Partial<Settings['terminal']> }
+export const changeSettings = async (body: SettingsBody) => {
+  const settings = await patch<Settings>(apiPath('/admin/settings', {}), body)
+  queryClient.setQueryData(settingsQuery.queryKey, settings)
+  return settings
+}
+export const systemQuery = queryOptions({
+  queryKey: ['system'],
+  queryFn: ({ signal }) => get<SystemStatus>(apiPath('/admin/system', {}), { signal }),
+  refetchInterval: 10_000,
+})

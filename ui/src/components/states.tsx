@@ -1,0 +1,90 @@
+import { CircleAlert, Lock, RefreshCw, ServerOff, type LucideIcon } from 'lucide-react'
+import type { ReactNode } from 'react'
+import { ApiProblem } from '@/api/problem'
+import { cn } from '@/lib/cn'
+import { Button } from './button'
+import { CopyButton } from './copy'
+
+interface EmptyProps {
+  icon: LucideIcon
+  title: string
+  children?: ReactNode
+  action?: ReactNode
+  className?: string
+}
+
+/** What stands where there is nothing yet: what belongs here and how to begin. */
+export function EmptyState({ icon: Icon, title, children, action, className }: EmptyProps) {
+  return (
+    <div className={cn('flex flex-col items-center gap-1 px-6 py-16 text-center', className)}>
+      <span className="mb-3 grid size-11 place-items-center rounded-xl border bg-surface shadow-card">
+        <Icon aria-hidden className="size-5 text-muted" strokeWidth={1.5} />
+      </span>
+      <p className="text-base font-medium text-fg">{title}</p>
+      {children && <div className="max-w-md text-sm text-balance text-muted">{children}</div>}
+      {action && <div className="mt-4 flex flex-wrap justify-center gap-2">{action}</div>}
+    </div>
+  )
+}
+
+/** The code and the request id of a problem, small, for whoever is asked for help. */
+export function ProblemReference({ problem, className }: { problem: ApiProblem; className?: string }) {
+  const reference = [problem.code, problem.requestId].filter(Boolean).join(' · ')
+  return (
+    <span className={cn('inline-flex max-w-full items-center gap-1 font-mono text-2xs text-faint', className)}>
+      <span className="truncate">{reference}</span>
+      <CopyButton text={reference} label="Copy reference" className="size-5" />
+    </span>
+  )
+}
+
+/** What stands where something could not be read. */
+export function ErrorState({ error, onRetry, className }: { error: unknown; onRetry?: () => void; className?: string }) {
+  const problem = asProblem(error)
+  const forbidden = problem.status === 403
+  const Icon = forbidden ? Lock : problem.status === 0 ? ServerOff : CircleAlert
+  return (
+    <div role="alert" className={cn('flex flex-col items-center gap-1 px-6 py-16 text-center', className)}>
+      <span className="mb-3 grid size-11 place-items-center rounded-xl border bg-surface shadow-card">
+        <Icon aria-hidden className={cn('size-5', forbidden ? 'text-muted' : 'text-danger-text')} strokeWidth={1.5} />
+      </span>
+      <p className="text-base font-medium text-fg">{forbidden ? 'You may not see this' : problem.title}</p>
+      <p className="max-w-md text-sm text-balance text-muted">
+        {forbidden ? 'Your roles do not include it. An administrator can give you access.' : problem.message}
+      </p>
+      <ProblemReference problem={problem} className="mt-2" />
+      {onRetry && !forbidden && (
+        <Button icon={RefreshCw} className="mt-3" onClick={onRetry}>
+          Try again
+        </Button>
+      )}
+    </div>
+  )
+}
+
+/** An error inside a form or a dialog. */
+export function InlineProblem({ error, className }: { error: unknown; className?: string }) {
+  const problem = asProblem(error)
+  return (
+    <div role="alert" className={cn('rounded-lg border border-danger/30 bg-danger-soft px-3 py-2.5', className)}>
+      <p className="text-sm text-danger-text">{problem.message}</p>
+      <ProblemReference problem={problem} />
+    </div>
+  )
+}
+
+/** A mistake of this page itself gets the same shape as one of the hub. */
+export function asProblem(error: unknown): ApiProblem {
+  if (error instanceof ApiProblem) return error
+  return new ApiProblem({
+    status: -1,
+    code: 'page_error',
+    title: 'This page failed',
+    detail: 'Something went wrong in this page. Reload it; if it stays, tell your administrator.',
+  })
+}
+
+/** A grey bar where text will be. */
+export function Skeleton({ className }: { className?: string }) {
+  return <span aria-hidden className={cn('block h-3 animate-shimmer rounded bg-hover', className)} />
+}

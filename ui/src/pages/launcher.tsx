@@ -1,1 +1,0 @@
-export function LauncherPage() { return <main>Launcher</main> }
