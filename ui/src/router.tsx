@@ -3,6 +3,7 @@ import { createRootRouteWithContext, createRoute, createRouter, lazyRouteCompone
 import type { QueryClient } from '@tanstack/react-query'
 import { meQuery } from '@/api/hooks'
 import { ApiProblem } from '@/api/problem'
+import type { Outcome, SessionStatus } from '@/api/types'
 import { NotFoundPage, RouteErrorPage, RoutePending } from '@/components/route-states'
 import { AppFrame } from '@/layout/app-frame'
 import { RootFrame } from '@/layout/root-frame'
@@ -32,6 +33,47 @@ export interface LauncherSearch {
   favorite?: true
   sort?: 'name' | 'recent'
 }
+
+/** How far back a list of what happened goes. */
+export const PERIODS = ['hour', 'day', 'week', 'month'] as const
+export type Period = (typeof PERIODS)[number]
+
+export interface NamedSearch {
+  q?: string
+}
+
+export interface TargetsSearch extends NamedSearch {
+  zone_id?: string
+  tag?: string
+}
+
+export interface SessionsSearch {
+  status?: SessionStatus
+  user_id?: string
+  target_id?: string
+  since?: Period
+}
+
+export interface LedgerSearch {
+  q?: string
+  action?: string
+  outcome?: Outcome
+  actor_id?: string
+  object_id?: string
+  since?: Period
+}
+
+/** The target the guided set-up is about, once it exists. */
+export interface SetupSearch {
+  target?: string
+}
+
+const sessionsSearch = (raw: Raw): SessionsSearch => ({
+  status: choiceParam(raw, 'status', ['active', 'completed', 'failed', 'terminated'] as const),
+  user_id: textParam(raw, 'user_id', 64),
+  target_id: textParam(raw, 'target_id', 64),
+  since: choiceParam(raw, 'since', PERIODS),
+})
 
 const rootRoute = createRootRouteWithContext<{ queryClient: QueryClient }>()({
   component: RootFrame,
@@ -92,9 +134,176 @@ const launcherRoute = createRoute({
   component: lazyRouteComponent(() => import('@/pages/launcher'), 'LauncherPage'),
 })
 
+const mySessionsRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/my-sessions',
+  validateSearch: (raw: Raw): SessionsSearch => sessionsSearch(raw),
+  component: lazyRouteComponent(() => import('@/pages/sessions'), 'MySessionsPage'),
+})
+
+const sessionsRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/sessions',
+  validateSearch: (raw: Raw): SessionsSearch => sessionsSearch(raw),
+  component: lazyRouteComponent(() => import('@/pages/sessions'), 'AllSessionsPage'),
+})
+
+const sessionRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/sessions/$id',
+  component: lazyRouteComponent(() => import('@/pages/sessions/session'), 'SessionPage'),
+})
+
+const ledgerRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/ledger',
+  validateSearch: (raw: Raw): LedgerSearch => ({
+    q: textParam(raw, 'q'),
+    action: textParam(raw, 'action', 100),
+    outcome: choiceParam(raw, 'outcome', ['success', 'denied', 'failure'] as const),
+    actor_id: textParam(raw, 'actor_id', 64),
+    object_id: textParam(raw, 'object_id', 64),
+    since: choiceParam(raw, 'since', PERIODS),
+  }),
+  component: lazyRouteComponent(() => import('@/pages/ledger'), 'LedgerPage'),
+})
+
+const zonesRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/zones',
+  validateSearch: (raw: Raw): NamedSearch => ({ q: textParam(raw, 'q') }),
+  component: lazyRouteComponent(() => import('@/pages/zones'), 'ZonesPage'),
+})
+
+const sitesRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/sites',
+  validateSearch: (raw: Raw): NamedSearch => ({ q: textParam(raw, 'q') }),
+  component: lazyRouteComponent(() => import('@/pages/sites'), 'SitesPage'),
+})
+
+const targetsRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/targets',
+  validateSearch: (raw: Raw): TargetsSearch => ({
+    q: textParam(raw, 'q'),
+    zone_id: textParam(raw, 'zone_id', 64),
+    tag: textParam(raw, 'tag', 64),
+  }),
+  component: lazyRouteComponent(() => import('@/pages/targets'), 'TargetsPage'),
+})
+
+const targetRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/targets/$id',
+  component: lazyRouteComponent(() => import('@/pages/targets/target'), 'TargetPage'),
+})
+
+const credentialsRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/credentials',
+  validateSearch: (raw: Raw): NamedSearch => ({ q: textParam(raw, 'q') }),
+  component: lazyRouteComponent(() => import('@/pages/credentials'), 'CredentialsPage'),
+})
+
+const credentialRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/credentials/$id',
+  component: lazyRouteComponent(() => import('@/pages/credentials/credential'), 'CredentialPage'),
+})
+
+const usersRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/users',
+  validateSearch: (raw: Raw): NamedSearch => ({ q: textParam(raw, 'q') }),
+  component: lazyRouteComponent(() => import('@/pages/users'), 'UsersPage'),
+})
+
+const userRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/users/$id',
+  component: lazyRouteComponent(() => import('@/pages/users/user'), 'UserPage'),
+})
+
+const groupsRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/groups',
+  validateSearch: (raw: Raw): NamedSearch => ({ q: textParam(raw, 'q') }),
+  component: lazyRouteComponent(() => import('@/pages/groups'), 'GroupsPage'),
+})
+
+const groupRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/groups/$id',
+  component: lazyRouteComponent(() => import('@/pages/groups/group'), 'GroupPage'),
+})
+
+const serviceAccountsRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/service-accounts',
+  validateSearch: (raw: Raw): NamedSearch => ({ q: textParam(raw, 'q') }),
+  component: lazyRouteComponent(() => import('@/pages/service-accounts'), 'ServiceAccountsPage'),
+})
+
+const serviceAccountRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/service-accounts/$id',
+  component: lazyRouteComponent(() => import('@/pages/service-accounts/service-account'), 'ServiceAccountPage'),
+})
+
+const settingsRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/settings',
+  component: lazyRouteComponent(() => import('@/pages/settings'), 'SettingsPage'),
+})
+
+const systemRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/system',
+  component: lazyRouteComponent(() => import('@/pages/system'), 'SystemPage'),
+})
+
+const profileRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/profile',
+  component: lazyRouteComponent(() => import('@/pages/profile'), 'ProfilePage'),
+})
+
+const setupRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/setup',
+  validateSearch: (raw: Raw): SetupSearch => ({ target: textParam(raw, 'target', 64) }),
+  component: lazyRouteComponent(() => import('@/pages/setup'), 'SetupPage'),
+})
+
 const routeTree = rootRoute.addChildren([
   loginRoute,
-  signedInRoute.addChildren([terminalRoute, frameRoute.addChildren([launcherRoute])]),
+  signedInRoute.addChildren([
+    terminalRoute,
+    frameRoute.addChildren([
+      launcherRoute,
+      mySessionsRoute,
+      sessionsRoute,
+      sessionRoute,
+      ledgerRoute,
+      zonesRoute,
+      sitesRoute,
+      targetsRoute,
+      targetRoute,
+      credentialsRoute,
+      credentialRoute,
+      usersRoute,
+      userRoute,
+      groupsRoute,
+      groupRoute,
+      serviceAccountsRoute,
+      serviceAccountRoute,
+      settingsRoute,
+      systemRoute,
+      profileRoute,
+      setupRoute,
+    ]),
+  ]),
 ])
 
 export const router = createRouter({

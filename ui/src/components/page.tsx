@@ -25,14 +25,14 @@ interface PageProps {
 }
 
 /** A page of the application: title, acts, content. Sets the window's title and the way back. */
-export function Page({ title, crumbs = [], badge, description, actions, narrow, children }: PageProps) {
+export function Page({ title, crumbs, badge, description, actions, narrow, children }: PageProps) {
   const slot = useCrumbSlot()
   useEffect(() => {
     document.title = `${title} · OpenPAM`
   }, [title])
   return (
     <div className={cn('mx-auto flex w-full flex-col px-4 pt-5 pb-16 sm:px-6 lg:px-8', narrow ? 'max-w-4xl' : 'max-w-[1400px]')}>
-      {slot && createPortal(<Crumbs crumbs={[...crumbs, { label: title }]} />, slot)}
+      {slot && createPortal(<Crumbs crumbs={[...(crumbs ?? []), { label: title }]} />, slot)}
       <header className="mb-5 flex flex-wrap items-start gap-x-4 gap-y-3">
         <div className="min-w-0 flex-1">
           <div className="flex min-w-0 flex-wrap items-center gap-x-3 gap-y-1">

@@ -25,7 +25,7 @@ export const NotFoundPage = () => (
 /** A page that could not be shown. */
 export function RouteErrorPage({ error, reset }: ErrorComponentProps) {
   const router = useRouter()
-  const chunk = !(error instanceof ApiProblem) && /dynamically imported module|module script/i.test(error.message)
+  const chunk = error instanceof TypeError && /dynamically imported module|module script/i.test(error.message)
   return (
     <div className="grid h-full place-items-center">
       <ErrorState

@@ -1,4 +1,4 @@
-import { Outlet, useRouterState } from '@tanstack/react-router'
+import { Outlet } from '@tanstack/react-router'
 import { Dialog } from 'radix-ui'
 import { lazy, Suspense, useEffect, useState } from 'react'
 import { isCommand } from '@/lib/platform'
@@ -14,7 +14,6 @@ export function AppFrame() {
   const [slot, setSlot] = useState<HTMLElement | null>(null)
   const [menu, setMenu] = useState(false)
   const [search, setSearch] = useState(false)
-  const path = useRouterState({ select: (state) => state.location.pathname })
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -26,7 +25,6 @@ export function AppFrame() {
     window.addEventListener('keydown', onKey)
     return () => window.removeEventListener('keydown', onKey)
   }, [])
-  useEffect(() => setMenu(false), [path])
 
   return (
     <div className="flex h-full">

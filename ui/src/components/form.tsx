@@ -1,0 +1,122 @@
+import { zodResolver } from '@hookform/resolvers/zod'
+import { useBlocker } from '@tanstack/react-router'
+import { useId, useState, type ReactNode } from 'react'
+import { useForm, type DefaultValues, type FieldValues, type Path, type UseFormReturn } from 'react-hook-form'
+import type { z } from 'zod'
+import { ApiProblem } from '@/api/problem'
+import { Button } from './button'
+import { Dialog, DialogBody, DialogFooter } from './dialog'
+import { InlineProblem } from './states'
+
+interface FormOptions<Values extends FieldValues> {
+  schema: z.ZodType<Values, Values>
+  values: DefaultValues<Values>
+  /** Where a field of the hub's answer is shown, when it has another name here. */
+  fieldNames?: Record<string, Path<Values>>
+  onSubmit: (values: Values) => Promise<unknown>
+}
+
+/** A form whose mistakes, its own and the hub's, end up next to the field they are about. */
+export function useHubForm<Values extends FieldValues>({ schema, values, fieldNames, onSubmit }: FormOptions<Values>) {
+  const form = useForm<Values>({ resolver: zodResolver(schema), defaultValues: values, mode: 'onTouched' })
+  const [problem, setProblem] = useState<unknown>(null)
+  const submit = form.handleSubmit(async (entered) => {
+    setProblem(null)
+    try {
+      await onSubmit(entered)
+    } catch (error) {
+      if (!placeOnFields(error, form, fieldNames)) setProblem(error)
+    }
+  })
+  return { form, submit, problem, busy: form.formState.isSubmitting }
+}
+
+/** Puts what the hub said about fields next to them; false when something has no place. */
+function placeOnFields<Values extends FieldValues>(
+  error: unknown,
+  form: UseFormReturn<Values>,
+  fieldNames: Record<string, Path<Values>> = {},
+): boolean {
+  if (!(error instanceof ApiProblem)) return false
+  if (error.code === 'conflict' && error.fields.length === 0 && 'name' in form.getValues()) {
+    form.setError((fieldNames.name ?? 'name') as Path<Values>, { message: error.message }, { shouldFocus: true })
+    return true
+  }
+  if (error.fields.length === 0) return false
+  let placed = true
+  for (const { field, message } of error.fields) {
+    const name = fieldNames[field] ?? (field.replace(/^secret\./, '') as Path<Values>)
+    if (name.split('.')[0] !== undefined && (name.split('.')[0] ?? '') in form.getValues()) {
+      form.setError(name, { message }, { shouldFocus: true })
+    } else placed = false
+  }
+  return placed
+}
+
+interface FormPanelProps<Values extends FieldValues> extends FormOptions<Values> {
+  title: string
+  description?: ReactNode
+  /** The verb on the button. */
+  action: string
+  onClose: () => void
+  children: (form: UseFormReturn<Values>) => ReactNode
+}
+
+/** A form in a panel at the side. Closing with changes asks first. */
+export function FormPanel<Values extends FieldValues>({ title, description, action, onClose, children, ...options }: FormPanelProps<Values>) {
+  const [leaving, setLeaving] = useState(false)
+  const id = useId()
+  const { form, submit, problem, busy } = useHubForm<Values>({
+    ...options,
+    onSubmit: async (values) => {
+      await options.onSubmit(values)
+      onClose()
+    },
+  })
+  const changed = form.formState.isDirty
+  useUnsavedChanges(changed && !form.formState.isSubmitSuccessful)
+  const close = () => (changed ? setLeaving(true) : onClose())
+  return (
+    <Dialog
+      open
+      as="panel"
+      onClose={close}
+      title={title}
+      description={description}
+      footer={
+        <DialogFooter>
+          <Button onClick={close}>Cancel</Button>
+          <Button type="submit" form={id} variant="primary" busy={busy}>
+            {action}
+          </Button>
+        </DialogFooter>
+      }
+    >
+      <DialogBody>
+        <form id={id} noValidate onSubmit={(event) => void submit(event)} className="flex flex-col gap-5">
+          {problem !== null && <InlineProblem error={problem} />}
+          {children(form)}
+        </form>
+      </DialogBody>
+      <Dialog open={leaving} onClose={() => setLeaving(false)} title="Leave without saving?">
+        <DialogBody className="pt-1 text-sm text-muted">What you entered will be lost.</DialogBody>
+        <DialogFooter>
+          <Button onClick={() => setLeaving(false)}>Keep editing</Button>
+          <Button variant="danger" onClick={onClose}>
+            Discard changes
+          </Button>
+        </DialogFooter>
+      </Dialog>
+    </Dialog>
+  )
+}
+
+/** Asks before the page is left while there are changes, by a link, the back button, or closing the tab. */
+export function useUnsavedChanges(changed: boolean) {
+  useBlocker({
+    // A small native question: it also has to work while the page is being closed.
+    shouldBlockFn: () => changed && !window.confirm('Leave without saving? What you entered will be lost.'),
+    enableBeforeUnload: () => changed,
+    disabled: !changed,
+  })
+}

@@ -1,0 +1,203 @@
+import { useInfiniteQuery } from '@tanstack/react-query'
+import { getRouteApi, Link } from '@tanstack/react-router'
+import type { ColumnDef } from '@tanstack/react-table'
+import { Activity, CircleStop, Eye, History } from 'lucide-react'
+import { useMemo, useState } from 'react'
+import { useMe } from '@/api/hooks'
+import { sessions } from '@/api/hub'
+import type { Session } from '@/api/types'
+import { SessionBadge } from '@/components/badge'
+import { buttonClass } from '@/components/button'
+import { DataTable } from '@/components/data-table'
+import { FilterChip } from '@/components/filters'
+import { MenuItem, MoreMenu } from '@/components/menu'
+import { Page } from '@/components/page'
+import { EmptyState, ErrorState } from '@/components/states'
+import { Elapsed, RelativeTime } from '@/components/time'
+import { may, mayTerminateAny } from '@/lib/access'
+import { formatBytes } from '@/lib/format'
+import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
+import { forbidden } from '@/lib/forbidden'
+import type { SessionsSearch } from '@/router'
+import { TerminateDialog } from './terminate'
+
+const mine = getRouteApi('/signed-in/frame/my-sessions')
+const all = getRouteApi('/signed-in/frame/sessions')
+
+const STATUSES = [
+  { value: 'active', label: 'Active' },
+  { value: 'completed', label: 'Completed' },
+  { value: 'failed', label: 'Failed' },
+  { value: 'terminated', label: 'Terminated' },
+] as const
+
+/** The sessions of the person who looks. */
+export function MySessionsPage() {
+  const me = useMe()
+  const search = mine.useSearch()
+  return (
+    <Page title="My sessions" description="Every connection you opened, newest first.">
+      <SessionList search={search} userId={me.user.id} />
+    </Page>
+  )
+}
+
+/** Everybody's sessions, for those who watch over them. */
+export function AllSessionsPage() {
+  const me = useMe()
+  const search = all.useSearch()
+  if (!may(me, 'see-sessions')) return <ErrorState error={forbidden} />
+  return (
+    <Page title="Sessions" description="Every connection of everybody. The list follows what happens.">
+      <SessionList search={search} />
+    </Page>
+  )
+}
+
+function SessionList({ search, userId }: { search: SessionsSearch; userId?: string }) {
+  const me = useMe()
+  const change = useChangeSearch<SessionsSearch>()
+  const [ending, setEnding] = useState<Session | null>(null)
+  const from = useMemo(() => periodStart(search.since), [search.since])
+  const query = useInfiniteQuery({
+    ...sessions.list({ status: search.status, target_id: search.target_id, user_id: userId ?? search.user_id, from }),
+    refetchInterval: 5_000,
+  })
+  const first = query.data?.pages[0]?.items[0]
+  const columns = useMemo(() => {
+    const list: ColumnDef<Session>[] = [
+      {
+        id: 'target',
+        header: 'Target',
+        accessorFn: (session) => session.target_name,
+        enableHiding: false,
+        cell: ({ row: { original: session } }) => (
+          <div>
+            <Link to="/sessions/$id" params={{ id: session.id }} className="block truncate font-medium text-fg after:absolute after:inset-0">
+              {session.target_name}
+            </Link>
+            <span className="block truncate text-xs text-faint">
+              {userId === undefined && <span className="sm:hidden">{session.user_name} · </span>}
+              {session.credential_name ?? session.protocol}
+            </span>
+          </div>
+        ),
+      },
+      ...(userId === undefined
+        ? [{ id: 'user', header: 'User', accessorFn: (session: Session) => session.user_name, meta: { from: 'sm' }, cell: ({ row }) => <span className="truncate">{row.original.user_name}</span> } satisfies ColumnDef<Session>]
+        : []),
+      {
+        id: 'status',
+        header: 'State',
+        accessorFn: (session) => session.status,
+        meta: { className: 'w-32' },
+        cell: ({ row }) => <SessionBadge status={row.original.status} />,
+      },
+      {
+        id: 'start',
+        header: 'Started',
+        accessorFn: (session) => session.start_time,
+        meta: { className: 'w-32', from: 'sm' },
+        cell: ({ row }) => <RelativeTime time={row.original.start_time} />,
+      },
+      {
+        id: 'duration',
+        header: 'Duration',
+        enableSorting: false,
+        meta: { className: 'w-28', from: 'md' },
+        cell: ({ row }) => <Elapsed from={row.original.start_time} to={row.original.end_time} />,
+      },
+      {
+        id: 'bytes',
+        header: 'Traffic',
+        accessorFn: (session) => session.bytes_received + session.bytes_sent,
+        meta: { className: 'w-24 tabular-nums', from: 'lg' },
+        cell: ({ row }) => formatBytes(row.original.bytes_received + row.original.bytes_sent),
+      },
+      {
+        id: 'address',
+        header: 'From',
+        accessorFn: (session) => session.client_ip ?? '',
+        meta: { from: 'lg', className: 'w-36' },
+        cell: ({ row }) => <code className="truncate font-mono text-xs text-muted">{row.original.client_ip ?? '–'}</code>,
+      },
+      {
+        id: 'actions',
+        header: '',
+        enableHiding: false,
+        enableSorting: false,
+        meta: { className: 'w-12' },
+        cell: ({ row: { original: session } }) => (
+          <MoreMenu label={`Acts for the session on ${session.target_name}`}>
+            <MenuItem asChild>
+              <Link to="/sessions/$id" params={{ id: session.id }}>
+                <Eye aria-hidden className="size-4 opacity-70" /> Show details
+              </Link>
+            </MenuItem>
+            {session.status === 'active' && (session.user_id === me.user.id || mayTerminateAny(me)) && (
+              <MenuItem icon={CircleStop} danger onSelect={() => setEnding(session)}>
+                Terminate…
+              </MenuItem>
+            )}
+          </MoreMenu>
+        ),
+      },
+    ]
+    return list
+  }, [userId, me])
+
+  const filtered = search.status ?? search.since ?? search.target_id ?? search.user_id
+  return (
+    <>
+      <DataTable
+        name={userId ? 'my-sessions' : 'sessions'}
+        label="Sessions"
+        query={query}
+        columns={columns}
+        rowId={(session) => session.id}
+        toolbar={
+          <>
+            <FilterChip label="State" value={search.status} options={[...STATUSES]} onChange={(status) => change({ status })} />
+            <FilterChip label="Period" value={search.since} options={[...PERIOD_OPTIONS]} onChange={(since) => change({ since })} />
+            {search.target_id && (
+              <FilterChip
+                label="Target"
+                value={search.target_id}
+                options={[{ value: search.target_id, label: first?.target_name ?? 'this target' }]}
+                onChange={(target_id) => change({ target_id })}
+              />
+            )}
+            {search.user_id && userId === undefined && (
+              <FilterChip
+                label="User"
+                value={search.user_id}
+                options={[{ value: search.user_id, label: first?.user_name ?? 'this person' }]}
+                onChange={(user_id) => change({ user_id })}
+              />
+            )}
+          </>
+        }
+        empty={
+          filtered ? (
+            <EmptyState icon={Activity} title="No session matches">
+              Try another state or a longer period.
+            </EmptyState>
+          ) : (
+            <EmptyState
+              icon={History}
+              title={userId ? 'You have not opened a session yet' : 'There are no sessions yet'}
+              action={
+                <Link to="/" className={buttonClass({ variant: 'primary' })}>
+                  Open the launcher
+                </Link>
+              }
+            >
+              A session appears here as soon as a connection is opened.
+            </EmptyState>
+          )
+        }
+      />
+      {ending && <TerminateDialog session={ending} onClose={() => setEnding(null)} />}
+    </>
+  )
+}

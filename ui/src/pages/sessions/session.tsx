@@ -1,0 +1,123 @@
+import { useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link } from '@tanstack/react-router'
+import { CircleStop } from 'lucide-react'
+import { useState } from 'react'
+import { useMe } from '@/api/hooks'
+import { sessions } from '@/api/hub'
+import { SessionBadge } from '@/components/badge'
+import { Button } from '@/components/button'
+import { ShortId } from '@/components/copy'
+import { EntityActivity } from '@/components/activity'
+import { Card, Columns, Fact, Facts, Page } from '@/components/page'
+import { ErrorState } from '@/components/states'
+import { DetailSkeleton } from '@/components/detail-skeleton'
+import { Elapsed, RelativeTime } from '@/components/time'
+import { may, mayTerminateAny } from '@/lib/access'
+import { formatBytes, formatExact } from '@/lib/format'
+import { TerminateDialog } from './terminate'
+
+const route = getRouteApi('/signed-in/frame/sessions/$id')
+
+/** One session: who, where, when, how much, how it ended. */
+export function SessionPage() {
+  const me = useMe()
+  const { id } = route.useParams()
+  const [ending, setEnding] = useState(false)
+  const query = useQuery({
+    ...sessions.one(id),
+    refetchInterval: ({ state }) => (state.data?.status === 'active' ? 3_000 : false),
+  })
+  const session = query.data
+  if (query.isError && !session) return <ErrorState error={query.error} onRetry={() => void query.refetch()} />
+  if (!session) return <DetailSkeleton />
+  const own = session.user_id === me.user.id
+  const everybody = may(me, 'see-sessions')
+  const seesAdmin = may(me, 'see-infrastructure')
+  return (
+    <Page
+      title={session.target_name}
+      crumbs={[everybody ? { label: 'Sessions', to: '/sessions' } : { label: 'My sessions', to: '/my-sessions' }]}
+      badge={<SessionBadge status={session.status} />}
+      description={
+        <>
+          {session.user_name}, <RelativeTime time={session.start_time} />
+        </>
+      }
+      actions={
+        session.status === 'active' &&
+        (own || mayTerminateAny(me)) && (
+          <Button variant="danger-ghost" icon={CircleStop} onClick={() => setEnding(true)}>
+            Terminate…
+          </Button>
+        )
+      }
+    >
+      <Columns
+        main={
+          <>
+            {(session.error_message || session.error_code) && (
+              <div role="note" className="rounded-xl border border-danger/30 bg-danger-soft px-4 py-3 text-sm text-danger-text">
+                <p className="font-medium">{session.error_message ?? 'The session ended with an error.'}</p>
+                {session.error_code && <code className="font-mono text-2xs opacity-80">{session.error_code}</code>}
+              </div>
+            )}
+            <Card title="Connection">
+              <Facts>
+                <Fact label="Target">
+                  {seesAdmin ? (
+                    <Link to="/targets/$id" params={{ id: session.target_id }} className="text-accent-text hover:underline">
+                      {session.target_name}
+                    </Link>
+                  ) : (
+                    session.target_name
+                  )}
+                </Fact>
+                <Fact label="User">
+                  {may(me, 'see-people') ? (
+                    <Link to="/users/$id" params={{ id: session.user_id }} className="text-accent-text hover:underline">
+                      {session.user_name}
+                    </Link>
+                  ) : (
+                    session.user_name
+                  )}
+                </Fact>
+                <Fact label="Credential">
+                  {seesAdmin && session.credential_id ? (
+                    <Link to="/credentials/$id" params={{ id: session.credential_id }} className="text-accent-text hover:underline">
+                      {session.credential_name ?? 'Credential'}
+                    </Link>
+                  ) : (
+                    session.credential_name
+                  )}
+                </Fact>
+                <Fact label="Protocol">{session.protocol.toUpperCase()}</Fact>
+                <Fact label="From">{session.client_ip && <code className="font-mono text-xs">{session.client_ip}</code>}</Fact>
+                <Fact label="Reason">{session.reason && <span dir="auto" className="whitespace-pre-wrap">{session.reason}</span>}</Fact>
+                <Fact label="Session">
+                  <ShortId id={session.id} />
+                </Fact>
+              </Facts>
+            </Card>
+            <Card title="Course">
+              <Facts>
+                <Fact label="Started">{formatExact(session.start_time)}</Fact>
+                <Fact label="Ended">{session.end_time ? formatExact(session.end_time) : 'Still open'}</Fact>
+                <Fact label="Duration">
+                  <Elapsed from={session.start_time} to={session.end_time} />
+                </Fact>
+                {session.status === 'active' && (
+                  <Fact label="Browser">{session.attached ? 'Connected' : 'Away: it may come back and resume'}</Fact>
+                )}
+                <Fact label="Received">{formatBytes(session.bytes_received)}</Fact>
+                <Fact label="Sent">{formatBytes(session.bytes_sent)}</Fact>
+                {session.exit_status !== null && <Fact label="Exit status">{String(session.exit_status)}</Fact>}
+              </Facts>
+            </Card>
+          </>
+        }
+        side={<EntityActivity objectId={session.id} />}
+      />
+      {ending && <TerminateDialog session={session} onClose={() => setEnding(false)} />}
+    </Page>
+  )
+}

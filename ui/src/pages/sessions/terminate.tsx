@@ -1,0 +1,24 @@
+import { toast } from 'sonner'
+import { sessions } from '@/api/hub'
+import type { Session } from '@/api/types'
+import { ConfirmDialog } from '@/components/confirm'
+
+/** Ends a session, with a reason that the other side is told. */
+export function TerminateDialog({ session, onClose }: { session: Session; onClose: () => void }) {
+  return (
+    <ConfirmDialog
+      open
+      onClose={onClose}
+      title={`Terminate the session on ${session.target_name}?`}
+      action="Terminate session"
+      askReason
+      onConfirm={async (reason) => {
+        await sessions.terminate(session.id, reason)
+        toast.success(`The session on ${session.target_name} was terminated`)
+      }}
+    >
+      <strong>{session.user_name}</strong> is disconnected from <strong>{session.target_name}</strong> at once. What runs in
+      the foreground there is likely to be interrupted.
+    </ConfirmDialog>
+  )
+}
