@@ -1,0 +1,219 @@
+import { useInfiniteQuery } from '@tanstack/react-query'
+import { getRouteApi, Link, type LinkProps } from '@tanstack/react-router'
+import type { ColumnDef } from '@tanstack/react-table'
+import { ScrollText } from 'lucide-react'
+import { useCallback, useMemo, useState } from 'react'
+import { useMe } from '@/api/hooks'
+import { ledger } from '@/api/hub'
+import type { LedgerEntry, Outcome } from '@/api/types'
+import { Badge, type Tone } from '@/components/badge'
+import { CopyValue } from '@/components/copy'
+import { DataTable } from '@/components/data-table'
+import { Dialog, DialogBody } from '@/components/dialog'
+import { FilterChip, SearchInput } from '@/components/filters'
+import { Fact, Facts, Page } from '@/components/page'
+import { EmptyState, ErrorState } from '@/components/states'
+import { RelativeTime } from '@/components/time'
+import { may } from '@/lib/access'
+import { forbidden } from '@/lib/forbidden'
+import { formatExact } from '@/lib/format'
+import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
+import { sentence } from '@/lib/words'
+import type { LedgerSearch } from '@/router'
+
+const route = getRouteApi('/signed-in/frame/ledger')
+
+const OUTCOMES: { value: Outcome; label: string; tone: Tone }[] = [
+  { value: 'success', label: 'Success', tone: 'success' },
+  { value: 'denied', label: 'Denied', tone: 'warning' },
+  { value: 'failure', label: 'Failure', tone: 'danger' },
+]
+
+function OutcomeBadge({ outcome }: { outcome: Outcome }) {
+  const known = OUTCOMES.find(({ value }) => value === outcome)
+  return (
+    <Badge tone={known?.tone ?? 'neutral'} dot>
+      {known?.label ?? outcome}
+    </Badge>
+  )
+}
+
+/** Where the thing an entry is about can be looked at. */
+const PAGES: Record<string, LinkProps['to']> = {
+  target: '/targets/$id',
+  credential: '/credentials/$id',
+  user: '/users/$id',
+  group: '/groups/$id',
+  session: '/sessions/$id',
+  service_account: '/service-accounts/$id',
+}
+
+/** What was done, by whom, with what outcome; nothing here can be changed. */
+export function LedgerPage() {
+  const me = useMe()
+  const search = route.useSearch()
+  const change = useChangeSearch<LedgerSearch>()
+  const setText = useCallback((q: string | undefined) => change({ q }), [change])
+  const [shown, setShown] = useState<LedgerEntry | null>(null)
+  const { since, ...filters } = search
+  const from = useMemo(() => periodStart(since), [since])
+  const query = useInfiniteQuery({ ...ledger.list({ ...filters, from }), enabled: may(me, 'see-ledger') })
+  const columns = useMemo(() => columnsFor(setShown), [])
+  const first = query.data?.pages[0]?.items[0]
+  if (!may(me, 'see-ledger')) return <ErrorState error={forbidden} />
+  return (
+    <Page title="Ledger" description="Everything that was done or refused, in order. Entries cannot be changed or removed.">
+      <DataTable
+        name="ledger"
+        label="Ledger entries"
+        query={query}
+        columns={columns}
+        rowId={(entry) => entry.id}
+        toolbar={
+          <>
+            <SearchInput value={search.q} onChange={setText} placeholder="Search entries…" />
+            <FilterChip label="Outcome" value={search.outcome} options={OUTCOMES} onChange={(outcome) => change({ outcome })} />
+            <FilterChip label="Period" value={since} options={[...PERIOD_OPTIONS]} onChange={(next) => change({ since: next })} />
+            {search.action && (
+              <FilterChip label="Action" value={search.action} options={[{ value: search.action, label: sentence(search.action) }]} onChange={(action) => change({ action })} />
+            )}
+            {search.actor_id && (
+              <FilterChip label="By" value={search.actor_id} options={[{ value: search.actor_id, label: first?.actor.name ?? 'one actor' }]} onChange={(actor_id) => change({ actor_id })} />
+            )}
+            {search.object_id && (
+              <FilterChip label="About" value={search.object_id} options={[{ value: search.object_id, label: first?.object?.name ?? 'one thing' }]} onChange={(object_id) => change({ object_id })} />
+            )}
+          </>
+        }
+        empty={
+          <EmptyState icon={ScrollText} title="No entry matches">
+            Take a filter away or choose a longer period.
+          </EmptyState>
+        }
+      />
+      {shown && <EntryPanel entry={shown} onClose={() => setShown(null)} onFilter={(next) => (setShown(null), change(next))} />}
+    </Page>
+  )
+}
+
+const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[] => [
+  {
+    id: 'action',
+    header: 'Action',
+    accessorFn: (entry) => entry.action,
+    enableHiding: false,
+    enableSorting: false,
+    cell: ({ row: { original: entry } }) => (
+      <div>
+        <button
+          type="button"
+          onClick={() => show(entry)}
+          className="block max-w-full truncate text-left font-medium text-fg after:absolute after:inset-0"
+        >
+          {sentence(entry.action)}
+        </button>
+        <span className="block truncate text-xs text-faint sm:hidden">{entry.actor.name ?? entry.actor.type}</span>
+      </div>
+    ),
+  },
+  {
+    id: 'outcome',
+    header: 'Outcome',
+    enableSorting: false,
+    meta: { className: 'w-28' },
+    cell: ({ row }) => <OutcomeBadge outcome={row.original.outcome} />,
+  },
+  {
+    id: 'actor',
+    header: 'By',
+    enableSorting: false,
+    meta: { from: 'sm' },
+    cell: ({ row }) => <span className="truncate">{row.original.actor.name ?? sentence(row.original.actor.type)}</span>,
+  },
+  {
+    id: 'object',
+    header: 'About',
+    enableSorting: false,
+    meta: { from: 'md' },
+    cell: ({ row: { original: { object } } }) =>
+      object ? (
+        <span className="truncate">
+          <span className="text-faint">{sentence(object.type)}</span> {object.name ?? object.id?.slice(-8)}
+        </span>
+      ) : (
+        <span className="text-faint">–</span>
+      ),
+  },
+  {
+    id: 'address',
+    header: 'From',
+    enableSorting: false,
+    meta: { from: 'lg', className: 'w-36' },
+    cell: ({ row }) => <code className="truncate font-mono text-xs text-muted">{row.original.client_ip ?? '–'}</code>,
+  },
+  {
+    id: 'time',
+    header: 'When',
+    enableSorting: false,
+    meta: { className: 'w-28 sm:w-32' },
+    cell: ({ row }) => <RelativeTime time={row.original.occurred_at} />,
+  },
+]
+
+function EntryPanel({ entry, onClose, onFilter }: { entry: LedgerEntry; onClose: () => void; onFilter: (filter: Partial<LedgerSearch>) => void }) {
+  const { actor, object } = entry
+  const page = object?.id ? PAGES[object.type] : undefined
+  return (
+    <Dialog open as="panel" onClose={onClose} title={sentence(entry.action)} description={formatExact(entry.occurred_at)}>
+      <DialogBody>
+        <Facts>
+          <Fact label="Outcome">
+            <OutcomeBadge outcome={entry.outcome} />
+          </Fact>
+          <Fact label="By">
+            <span>{actor.name ?? sentence(actor.type)}</span>
+            {actor.id && <FilterLink label="All by them" onClick={() => onFilter({ actor_id: actor.id ?? undefined })} />}
+          </Fact>
+          <Fact label="About">
+            {object && (
+              <>
+                {page && object.id ? (
+                  <Link to={page} params={{ id: object.id } as never} className="text-accent-text hover:underline">
+                    {object.name ?? sentence(object.type)}
+                  </Link>
+                ) : (
+                  <span>{object.name ?? object.id}</span>
+                )}
+                <span className="text-faint">{sentence(object.type)}</span>
+                {object.id && <FilterLink label="All about it" onClick={() => onFilter({ object_id: object.id ?? undefined })} />}
+              </>
+            )}
+          </Fact>
+          <Fact label="Action">
+            <code className="font-mono text-xs">{entry.action}</code>
+            <FilterLink label="All of this kind" onClick={() => onFilter({ action: entry.action })} />
+          </Fact>
+          <Fact label="From">{entry.client_ip && <code className="font-mono text-xs">{entry.client_ip}</code>}</Fact>
+          <Fact label="Request">{entry.request_id && <CopyValue value={entry.request_id} />}</Fact>
+          <Fact label="Entry">
+            <CopyValue value={entry.id} />
+          </Fact>
+        </Facts>
+        {entry.detail && Object.keys(entry.detail).length > 0 && (
+          <>
+            <h3 className="mt-5 mb-2 text-sm font-medium">Details</h3>
+            <pre data-scrollable className="overflow-x-auto rounded-lg border bg-sunken p-3 font-mono text-xs leading-relaxed">
+              {JSON.stringify(entry.detail, null, 2)}
+            </pre>
+          </>
+        )}
+      </DialogBody>
+    </Dialog>
+  )
+}
+
+const FilterLink = ({ label, onClick }: { label: string; onClick: () => void }) => (
+  <button type="button" onClick={onClick} className="rounded text-xs text-faint hover:text-fg hover:underline">
+    {label}
+  </button>
+)
