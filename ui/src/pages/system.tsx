@@ -1,0 +1,54 @@
+import { useQuery } from '@tanstack/react-query'
+import { Database, Server, Vault } from 'lucide-react'
+import { useMe } from '@/api/hooks'
+import { systemQuery } from '@/api/hub'
+import { Badge } from '@/components/badge'
+import { DetailSkeleton } from '@/components/detail-skeleton'
+import { Card, Page } from '@/components/page'
+import { ErrorState } from '@/components/states'
+import { RelativeTime } from '@/components/time'
+import { may } from '@/lib/access'
+import { forbidden } from '@/lib/forbidden'
+import { count } from '@/lib/format'
+import { sentence } from '@/lib/words'
+
+/** Whether everything the hub needs is there. */
+export function SystemPage() {
+  const me = useMe()
+  const query = useQuery({ ...systemQuery, enabled: may(me, 'see-people') })
+  if (!may(me, 'see-people')) return <ErrorState error={forbidden} />
+  if (query.isError && !query.data) return <ErrorState error={query.error} onRetry={() => void query.refetch()} />
+  if (!query.data) return <DetailSkeleton />
+  const { version, hubs, database, vault } = query.data
+  const parts = [
+    { name: 'Database', icon: Database, ok: database.ok, state: database.ok ? 'Ready' : 'Unreachable', detail: database.detail },
+    { name: 'Vault', icon: Vault, ok: vault.ok, state: sentence(vault.state), detail: vault.detail },
+  ]
+  return (
+    <Page narrow title="System" description={`Version ${version}`}>
+      <div className="grid gap-4 sm:grid-cols-2">
+        {parts.map(({ name, icon: Icon, ok, state, detail }) => (
+          <Card key={name}>
+            <div className="flex items-start gap-3">
+              <Icon aria-hidden className="mt-0.5 size-5 text-muted" strokeWidth={1.5} />
+              <div className="min-w-0 flex-1"><h2 className="text-sm font-semibold">{name}</h2>{detail && <p className="text-xs break-words text-muted">{detail}</p>}</div>
+              <Badge tone={ok ? 'success' : 'danger'} dot>{state}</Badge>
+            </div>
+          </Card>
+        ))}
+      </div>
+      <Card flush className="mt-4" title="Hubs" description={count(hubs.length, 'process', 'processes')}>
+        <ul className="divide-y divide-line">
+          {hubs.map((hub) => (
+            <li key={hub.id} className="flex flex-wrap items-center gap-x-3 gap-y-1 px-4 py-2.5 text-sm">
+              <Server aria-hidden className="size-4 shrink-0 text-faint" />
+              <code className="min-w-0 flex-1 truncate font-mono text-xs">{hub.address ?? hub.id}</code>
+              <span className="text-xs text-muted">{count(hub.active_sessions, 'session')}</span>
+              <span className="text-xs text-faint">started <RelativeTime time={hub.started_at} /> · seen <RelativeTime time={hub.last_seen_at} /></span>
+            </li>
+          ))}
+        </ul>
+      </Card>
+    </Page>
+  )
+}
