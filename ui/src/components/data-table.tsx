@@ -52,13 +52,14 @@ interface DataTableProps<Item> {
 const isStringList = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((entry) => typeof entry === 'string')
 const NOTHING: string[] = []
+const UNSORTED: SortingState = []
 
 /**
  * A list of any length: pages are read while one scrolls, only what is visible
  * is drawn. Sorting is offered once everything is loaded: the order of a part
  * would be a wrong answer.
  */
-export function DataTable<Item>({ name, label, query, columns, rowId, empty, toolbar, sort = [], dim }: DataTableProps<Item>) {
+export function DataTable<Item>({ name, label, query, columns, rowId, empty, toolbar, sort = UNSORTED, dim }: DataTableProps<Item>) {
   const items = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data])
   const [sorting, setSorting] = useState<SortingState>(sort)
   const [hidden, setHidden] = usePreference(`columns.${name}`, NOTHING, isStringList)
@@ -212,11 +213,7 @@ export function DataTable<Item>({ name, label, query, columns, rowId, empty, too
   )
 }
 
-const Spacer = ({ height }: { height: number }) => (
-  <tr aria-hidden>
-    <td style={{ height }} />
-  </tr>
-)
+const Spacer = ({ height }: { height: number }) => <tr aria-hidden style={{ height }} />
 
 function SkeletonRows<Item>({ columns }: { columns: ColumnDef<Item>[] }) {
   return Array.from({ length: 8 }, (_, row) => (

@@ -1,6 +1,6 @@
 import { ChevronDown, CircleAlert } from 'lucide-react'
 import { Checkbox as RadixCheckbox, Switch as RadixSwitch } from 'radix-ui'
-import { createContext, use, useId, type ComponentProps, type ReactNode } from 'react'
+import { createContext, use, useId, useMemo, type ComponentProps, type ReactNode } from 'react'
 import { cn } from '@/lib/cn'
 
 interface FieldIds {
@@ -22,7 +22,12 @@ interface FieldProps {
 /** Label above, help under, the error next to the field; the control inside finds its ids by itself. */
 export function Field({ label, help, error, optional, className, children }: FieldProps) {
   const id = useId()
-  const ids = { id, help: help ? `${id}-help` : undefined, error: error ? `${id}-error` : undefined }
+  const hasHelp = Boolean(help)
+  const hasError = Boolean(error)
+  const ids = useMemo(
+    () => ({ id, help: hasHelp ? `${id}-help` : undefined, error: hasError ? `${id}-error` : undefined }),
+    [id, hasHelp, hasError],
+  )
   return (
     <div className={className}>
       <label htmlFor={id} className="mb-1.5 flex items-baseline gap-2 text-sm font-medium text-fg">

@@ -72,6 +72,6 @@ const GROUPS: NavigationGroup[] = [
 
 /** The pages this person may use, in the groups they are shown in. */
 export const navigationFor = (me: Me): NavigationGroup[] =>
-  GROUPS.map((group) => ({ ...group, items: group.items.filter((item) => may(me, item.need)) })).filter(
+  GROUPS.map(({ label, items }) => ({ label, items: items.filter((item) => may(me, item.need)) })).filter(
     (group) => group.items.length > 0,
   )

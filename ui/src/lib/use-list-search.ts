@@ -9,7 +9,7 @@ export function useChangeSearch<Search extends object>() {
   const navigate = useNavigate()
   return useCallback(
     (next: Partial<Search>) =>
-      void navigate({ to: '.', search: ((before: object) => ({ ...before, ...next })) as never, replace: true }),
+      void navigate({ to: '.', search: ((before: object) => ({ ...before, ...next })) as never, replace: true, ignoreBlocker: true }),
     [navigate],
   )
 }

@@ -26,8 +26,10 @@ export function SettingsPage() {
   if (!may(me, 'see-people')) return <ErrorState error={forbidden} />
   if (query.isError && !query.data) return <ErrorState error={query.error} onRetry={() => void query.refetch()} />
   if (!query.data) return <DetailSkeleton />
-  return <SettingsForm key={query.dataUpdatedAt} settings={query.data} editable={may(me, 'administer')} />
+  return <SettingsForm key={JSON.stringify(query.data)} settings={query.data} editable={may(me, 'administer')} />
 }
+
+const inWords = (value: number) => (Number.isFinite(value) ? `Minutes: ${formatDuration(value * 60)}.` : 'Minutes.')
 
 function SettingsForm({ settings, editable }: { settings: Settings; editable: boolean }) {
   const { terminal } = settings
@@ -45,7 +47,6 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
   })
   const { register, control, watch, formState: { errors, isDirty } } = form
   useUnsavedChanges(isDirty && !busy)
-  const inWords = (value: number) => (Number.isFinite(value) ? `Minutes: ${formatDuration(value * 60)}.` : 'Minutes.')
   return (
     <Page narrow title="Settings" description="They hold for everybody, from the next session on.">
       <form noValidate onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">

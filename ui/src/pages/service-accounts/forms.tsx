@@ -1,4 +1,4 @@
-import { useState } from 'react'
+import { useRef, useState } from 'react'
 import { Controller } from 'react-hook-form'
 import { toast } from 'sonner'
 import { z } from 'zod'
@@ -44,13 +44,16 @@ const tokenSchema = z.object({ name: nameRule, scopes: z.array(z.string()), life
 export function TokenForm({ account, onClose }: { account: ServiceAccount; onClose: () => void }) {
   const me = useMe()
   const [token, setToken] = useState<string | null>(null)
+  // The form closes itself after it was sent; then the token is still to be shown.
+  const made = useRef(false)
   if (token) return <TokenOnce token={token} onClose={onClose} />
   return (
-    <FormPanel title={`New token for ${account.name}`} action="Create token" onClose={() => setToken((made) => (made === null && onClose(), made))} schema={tokenSchema}
+    <FormPanel title={`New token for ${account.name}`} action="Create token" onClose={() => !made.current && onClose()} schema={tokenSchema}
       values={{ name: '', scopes: [], lifetime: '90' }}
       onSubmit={async ({ name, scopes, lifetime }) => {
-        const made = await serviceAccounts.createToken(account.id, { name, scopes, expires_at: new Date(Date.now() + Number(lifetime) * DAY).toISOString() })
-        setToken(made.token)
+        const created = await serviceAccounts.createToken(account.id, { name, scopes, expires_at: new Date(Date.now() + Number(lifetime) * DAY).toISOString() })
+        made.current = true
+        setToken(created.token)
       }}>
       {({ register, control, formState: { errors } }) => (
         <>

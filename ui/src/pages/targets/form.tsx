@@ -38,7 +38,7 @@ export function TargetForm({ target, zoneId, onClose, onSaved }: TargetFormProps
   const groupList = useQuery(groups.all())
   const credentialList = useQuery(credentials.all())
   return (
-    <FormPanel
+    <FormPanel<z.infer<typeof schema>>
       title={target ? `Edit ${target.name}` : 'New target'}
       action={target ? 'Save' : 'Create target'}
       onClose={onClose}
