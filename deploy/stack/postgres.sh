@@ -60,6 +60,32 @@ CONF
   } | postgres_run tee "$folder/data/pg_ident.conf" >/dev/null
 }
 
+# postgres_remains: processes of a server that was killed; they end when they notice.
+postgres_remains() {
+  local link
+  for link in /proc/[0-9]*/cwd; do
+    if [[ $(readlink "$link" 2>/dev/null) == "$(postgres_folder)/data" ]]; then
+      link=${link#/proc/}
+      printf '%s\n' "${link%/cwd}"
+    fi
+  done
+}
+
+postgres_gone() { [[ -z $(postgres_remains) ]]; }
+
+# postgres_clear_remains: waits for them, then removes the lock files of the killed server, whose pid
+# may be anybody's by now.
+postgres_clear_remains() {
+  local folder pid
+  folder=$(postgres_folder)
+  [[ -e $folder/data/postmaster.pid ]] || return 0
+  if ! wait_until 10 "the processes of a killed PostgreSQL" postgres_gone; then
+    for pid in $(postgres_remains); do process_kill -KILL "$pid"; done
+    wait_until 5 "the processes of a killed PostgreSQL" postgres_gone
+  fi
+  rm -f "$folder"/data/postmaster.pid "$folder"/.s.PGSQL.*
+}
+
 postgres_up() {
   local folder new=0
   folder=$(postgres_folder)
@@ -67,15 +93,14 @@ postgres_up() {
   make_secret "$STATE/secrets/postgres_openpam_app"
   postgres_init
   process_alive postgres && return
-  # A lock file that a killed server left behind would name a pid that may be anybody's by now.
-  if [[ -e $folder/data/postmaster.pid ]]; then rm -f "$folder/data/postmaster.pid"; fi
+  postgres_clear_remains
   if ((EUID == 0)); then
     process_start postgres setpriv --reuid=postgres --regid=postgres --init-groups -- \
       "$PG_BIN/postgres" -D "$folder/data" -p "${PORT[postgres]}"
   else
     process_start postgres "$PG_BIN/postgres" -D "$folder/data" -p "${PORT[postgres]}"
   fi
-  process_ready postgres 30 "$PG_BIN/pg_isready" -q -h "$folder" -p "${PORT[postgres]}"
+  process_ready postgres 30 "$PG_BIN/pg_isready" -q -h "$folder" -p "${PORT[postgres]}" -U postgres -d postgres
   [[ -e $folder/data/.openpam-ready ]] || new=1
   if ((new)); then
     postgres_superuser_sql <<SQL

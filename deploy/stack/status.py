@@ -217,4 +217,8 @@ def main():
         print_text(facts)
 
 
-main()
+try:
+    main()
+except BrokenPipeError:
+    # Whoever read the output has seen enough.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
