@@ -30,7 +30,7 @@ port_release_all() {
 port_choose() {
   local port
   for ((port = $1; port < 32768; port++)); do
-    if ! is_listening "$port" && port_claim "$port"; then
+    if [[ " ${PORT[*]} " != *" $port "* ]] && ! is_listening "$port" && port_claim "$port"; then
       printf '%s' "$port"
       return
     fi
@@ -73,6 +73,7 @@ ports_assign() {
       fi
       if ! is_listening "${PORT[$name]}" && port_claim "${PORT[$name]}"; then continue; fi
     fi
+    PORT[$name]=
     wanted=$(port_wanted "$index")
     PORT[$name]=$(port_choose "$wanted")
     if [[ ${PORT[$name]} != "$wanted" ]]; then say "port $wanted is taken: $name uses ${PORT[$name]}"; fi
