@@ -41,6 +41,8 @@ build_ui() {
   if [[ $(readlink "$ROOT/ui/dist" || true) != "$built" ]]; then
     rm -rf "$ROOT/ui/dist"
     ln -s "$built" "$ROOT/ui/dist"
+    # The files are compiled into the binary, and cargo does not see that the link changed.
+    grep -rl --include='*.rs' 'derive(RustEmbed)' "$ROOT/hub/src" | xargs -r touch
   fi
 }
 
