@@ -1,0 +1,165 @@
+import type { ErrorMessage, ExitMessage } from './messages'
+
+/** Why a terminal is over, in words for the person in front of it. */
+export interface Ending {
+  /** `exit`: the shell ended as asked; `lost`: the way back is gone; the rest are refusals. */
+  kind: 'exit' | 'access' | 'terminated' | 'idle' | 'failed' | 'lost' | 'moved' | 'signed-out'
+  title: string
+  detail: string
+  /** A stable code that can be quoted to support. */
+  code: string | null
+  exitStatus: number | null
+}
+
+/** A failure the hub explained as a problem document. */
+export interface Problem {
+  status: number
+  code: string
+  title: string
+  detail: string
+}
+
+export const CLOSE_ENDED = 1000
+export const CLOSE_ACCESS_ENDED = 4001
+export const CLOSE_TERMINATED = 4003
+export const CLOSE_IDLE = 4008
+export const CLOSE_INTERNAL = 4500
+
+/**
+ * Whether a close code means that only the network failed and the session is
+ * still there. Codes of 4000 and above are decisions of the hub; 1000 is the end.
+ */
+export function isResumable(code: number): boolean {
+  return code !== CLOSE_ENDED && code < 4000
+}
+
+function exitTitle(exit: ExitMessage): string {
+  if (exit.signal) return `The shell was ended by signal ${exit.signal}`
+  if (exit.status === undefined || exit.status === 0) return 'The session ended'
+  return `The shell exited with status ${exit.status}`
+}
+
+/** What to tell after the socket closed for good. */
+export function describeClose(
+  code: number,
+  reason: string,
+  exit: ExitMessage | null,
+  error: ErrorMessage | null,
+): Ending {
+  const exitStatus = exit?.status ?? null
+  const said = error?.message || exit?.reason || reason
+  switch (code) {
+    case CLOSE_ACCESS_ENDED:
+      return {
+        kind: 'access',
+        title: 'Your access ended',
+        detail: said || 'The window that allowed this session has closed or was withdrawn.',
+        code: error?.code ?? 'access_ended',
+        exitStatus,
+      }
+    case CLOSE_TERMINATED:
+      return {
+        kind: 'terminated',
+        title: 'An operator ended this session',
+        detail: said || 'Ask your operators why before you connect again.',
+        code: error?.code ?? 'terminated',
+        exitStatus,
+      }
+    case CLOSE_IDLE:
+      return {
+        kind: 'idle',
+        title: 'Ended because nothing happened',
+        detail: said || 'The session was idle for longer than is allowed.',
+        code: error?.code ?? 'idle_timeout',
+        exitStatus,
+      }
+    case CLOSE_ENDED:
+      if (error) break
+      return {
+        kind: 'exit',
+        title: exit ? exitTitle(exit) : 'The session ended',
+        detail: said && !['exit', 'exited', 'ended', 'end', 'closed'].includes(said) ? said : '',
+        code: null,
+        exitStatus,
+      }
+    default:
+      break
+  }
+  if (error) {
+    return {
+      kind: 'failed',
+      title: 'The session failed',
+      detail: error.message,
+      code: error.code,
+      exitStatus,
+    }
+  }
+  return {
+    kind: 'failed',
+    title: code === CLOSE_INTERNAL ? 'The gateway had an internal error' : 'The session was closed',
+    detail: said || 'Connect again; if it happens twice, tell your administrator the code.',
+    code: code === CLOSE_INTERNAL ? 'internal' : `close_${code}`,
+    exitStatus,
+  }
+}
+
+/** What to tell when the hub refused to open a session. */
+export function describeRefusal(problem: Problem): Ending {
+  if (problem.status === 401) return signedOut(problem.code)
+  return {
+    kind: problem.status === 403 ? 'access' : 'failed',
+    title: problem.status === 403 ? 'You may not connect now' : 'Could not connect',
+    detail: problem.detail || problem.title,
+    code: problem.code,
+    exitStatus: null,
+  }
+}
+
+/** What to tell when the hub refused to continue a session. */
+export function describeResumeRefusal(problem: Problem): Ending {
+  if (problem.status === 401) return signedOut(problem.code)
+  if (problem.status === 403) {
+    return {
+      kind: 'access',
+      title: 'Your access ended',
+      detail: problem.detail || 'The session cannot be continued.',
+      code: problem.code,
+      exitStatus: null,
+    }
+  }
+  return {
+    kind: 'lost',
+    title: 'The session is no longer there',
+    detail:
+      problem.detail ||
+      'It ended while you were disconnected. What it had shown is kept above.',
+    code: problem.code,
+    exitStatus: null,
+  }
+}
+
+function signedOut(code: string): Ending {
+  return {
+    kind: 'signed-out',
+    title: 'Your sign-in expired',
+    detail: 'Sign in again; a session that is still open can then be resumed.',
+    code,
+    exitStatus: null,
+  }
+}
+
+export const UNREACHABLE: Ending = {
+  kind: 'lost',
+  title: 'The gateway cannot be reached',
+  detail: 'Your network or the gateway is down. Try again when it is back.',
+  code: 'unreachable',
+  exitStatus: null,
+}
+
+export const MOVED: Ending = {
+  kind: 'moved',
+  title: 'Continued in another window',
+  detail: 'This session is now shown in another window of this browser.',
+  code: null,
+  exitStatus: null,
+}

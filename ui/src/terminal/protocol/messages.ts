@@ -1,0 +1,135 @@
+/**
+ * The messages of the subprotocol `openpam.terminal.v1`.
+ *
+ * Binary frames are terminal bytes in both directions; text frames are the JSON
+ * objects below. Anything else a server sends is ignored, so that a newer hub
+ * can add messages without breaking an open page.
+ */
+
+export const SUBPROTOCOL = 'openpam.terminal.v1'
+
+/** Parsed bytes after which the client acknowledges. The hub stops at 384 KiB. */
+export const ACK_EVERY_BYTES = 32 * 1024
+
+/** A text frame longer than this is not a message of the protocol. */
+const MAX_TEXT_MESSAGE = 64 * 1024
+
+export interface TerminalSize {
+  cols: number
+  rows: number
+}
+
+export interface ReadyMessage {
+  type: 'ready'
+  session_id: string
+  resume_token: string
+  /** The bytes that follow draw the screen anew instead of continuing it. */
+  snapshot: boolean
+  /** Stream position of the first byte that follows, where the hub says it. */
+  offset?: number
+}
+
+export interface NoticeMessage {
+  type: 'notice'
+  message: string
+  /** RFC 3339; when access ends, where the notice is about that. */
+  ends_at?: string
+}
+
+export interface ExitMessage {
+  type: 'exit'
+  status?: number
+  signal?: string
+  reason: string
+}
+
+export interface ErrorMessage {
+  type: 'error'
+  code: string
+  message: string
+}
+
+export type ServerMessage = ReadyMessage | NoticeMessage | ExitMessage | ErrorMessage
+
+export type ClientMessage =
+  | { type: 'resize'; cols: number; rows: number }
+  | { type: 'ack'; bytes: number }
+  | { type: 'disconnect' }
+
+const text = (value: unknown): string | undefined =>
+  typeof value === 'string' ? value : undefined
+
+const count = (value: unknown): number | undefined =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
+
+/** Reads a text frame; `null` for one that is not a known, well-formed message. */
+export function parseServerMessage(frame: string): ServerMessage | null {
+  if (frame.length > MAX_TEXT_MESSAGE) return null
+  let value: unknown
+  try {
+    value = JSON.parse(frame)
+  } catch {
+    return null
+  }
+  if (typeof value !== 'object' || value === null) return null
+  const fields = value as Record<string, unknown>
+  switch (fields.type) {
+    case 'ready': {
+      const session_id = text(fields.session_id)
+      const resume_token = text(fields.resume_token)
+      if (session_id === undefined || resume_token === undefined) return null
+      return {
+        type: 'ready',
+        session_id,
+        resume_token,
+        snapshot: fields.snapshot === true,
+        offset: count(fields.offset),
+      }
+    }
+    case 'notice': {
+      const message = text(fields.message)
+      return message === undefined
+        ? null
+        : { type: 'notice', message, ends_at: text(fields.ends_at) }
+    }
+    case 'exit':
+      return {
+        type: 'exit',
+        status: count(fields.status),
+        signal: text(fields.signal),
+        reason: text(fields.reason) ?? '',
+      }
+    case 'error':
+      return {
+        type: 'error',
+        code: text(fields.code) ?? 'internal',
+        message: text(fields.message) ?? '',
+      }
+    default:
+      return null
+  }
+}
+
+export interface ConnectParameters extends TerminalSize {
+  targetId: string
+  credentialId: string | null
+  reason: string | null
+  resume?: { sessionId: string; resumeToken: string; offset: number }
+}
+
+/** The address of a terminal socket, `base` being the page's own origin. */
+export function connectUrl(base: string, parameters: ConnectParameters): string {
+  const url = new URL(`/api/ws/connect/ssh/${encodeURIComponent(parameters.targetId)}`, base)
+  url.protocol = url.protocol === 'https:' || url.protocol === 'wss:' ? 'wss:' : 'ws:'
+  const query = url.searchParams
+  if (parameters.credentialId) query.set('credential_id', parameters.credentialId)
+  query.set('cols', String(parameters.cols))
+  query.set('rows', String(parameters.rows))
+  if (parameters.reason) query.set('reason', parameters.reason)
+  if (parameters.resume) {
+    query.set('session_id', parameters.resume.sessionId)
+    query.set('resume_token', parameters.resume.resumeToken)
+    query.set('offset', String(parameters.resume.offset))
+  }
+  return url.toString()
+}
