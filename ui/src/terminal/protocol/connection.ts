@@ -128,7 +128,6 @@ export class TerminalConnection {
   #error: ErrorMessage | null = null
   #attempt = 0
   #lostAt: number | null = null
-  #everOpen = false
   #disposed = false
   #retryTimer: ReturnType<typeof setTimeout> | null = null
   #resizeTimer: ReturnType<typeof setTimeout> | null = null
@@ -172,7 +171,7 @@ export class TerminalConnection {
     }
     this.#setState({ phase: 'checking' })
     const answer = await this.#preflight()
-    if (this.#state.phase !== 'checking') return
+    if (this.#phase() !== 'checking') return
     if (answer.ok) this.#open(false)
     else this.#end(answer.problem ? describeRefusal(answer.problem) : UNREACHABLE)
   }
@@ -249,6 +248,11 @@ export class TerminalConnection {
     this.#stopTimers()
   }
 
+  /** The phase now; read afresh after waiting, when it may have changed. */
+  #phase(): ConnectionState['phase'] {
+    return this.#state.phase
+  }
+
   #preflight(): Promise<Answer<void>> {
     const { targetId, credentialId, reason, services } = this.#options
     return services.preflight({ targetId, credentialId, reason, ...this.#size })
@@ -286,16 +290,16 @@ export class TerminalConnection {
       this.#dropSocket()
       this.#closed(1006, '')
     }, OPEN_PATIENCE_MILLISECONDS)
-    socket.onmessage = (event: MessageEvent<unknown>) => {
+    socket.addEventListener('message', (event: MessageEvent<unknown>) => {
       if (this.#socket !== socket) return
       if (typeof event.data === 'string') this.#receivedText(event.data, socket)
       else if (event.data instanceof ArrayBuffer) this.#receivedBytes(new Uint8Array(event.data))
-    }
-    socket.onclose = (event: CloseEvent) => {
+    })
+    socket.addEventListener('close', (event: CloseEvent) => {
       if (this.#socket !== socket) return
       this.#socket = null
       this.#closed(event.code, event.reason)
-    }
+    })
   }
 
   #receivedText(frame: string, socket: WebSocket): void {
@@ -331,7 +335,6 @@ export class TerminalConnection {
     }
     this.#attempt = 0
     this.#lostAt = null
-    this.#everOpen = true
     this.#options.events.onSession(message.session_id)
     this.#setState({ phase: 'open' })
     this.#announceSize()

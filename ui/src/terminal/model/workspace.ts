@@ -1,0 +1,244 @@
+import { toast } from 'sonner'
+import { queryClient } from '@/lib/query-client'
+import type { Preferences, Session } from '@/api/types'
+import { PaneController, type PaneHost } from '../pane/controller'
+import { fetchActiveSessions, fetchPreferences, storePreferences } from '../services'
+import {
+  activatePane,
+  activeTab,
+  addTab,
+  allPanes,
+  closePane,
+  type Direction,
+  EMPTY_LAYOUT,
+  type Layout,
+  MAX_PANES,
+  panesOf,
+  splitPane,
+} from './layout'
+import { DEFAULT_PREFERENCES, readPreferences, type TerminalPreferences } from './preferences'
+import { reviewPaste, type PasteReview } from './paste'
+import { loadWorkspace, saveWorkspace, type StoredPane } from './storage'
+
+export interface WorkspaceState {
+  layout: Layout
+  preferences: TerminalPreferences
+  /** A paste that waits for a yes. */
+  paste: { pane: string; review: PasteReview } | null
+  /** Panes that wait for a yes to being closed. */
+  closing: readonly string[] | null
+  picking: boolean
+  settings: boolean
+  finding: string | null
+  /** Own sessions that are still open but not in this window. */
+  elsewhere: readonly Session[]
+  /** Grows when a pane changed something that tabs show. */
+  revision: number
+}
+
+const PREFERENCES_KEY = ['preferences']
+const SAVE_AFTER_MILLISECONDS = 600
+const identifier = () => crypto.randomUUID()
+
+/** Everything of the workspace that outlives a page of the application: it keeps its terminals while the person looks elsewhere. */
+export class Workspace {
+  readonly #panes = new Map<string, PaneController>()
+  readonly #listeners = new Set<() => void>()
+  #appearance: 'light' | 'dark' = 'dark'
+  #saveTimer: ReturnType<typeof setTimeout> | null = null
+  #started = false
+  #state: WorkspaceState = {
+    layout: EMPTY_LAYOUT,
+    preferences: DEFAULT_PREFERENCES,
+    paste: null,
+    closing: null,
+    picking: false,
+    settings: false,
+    finding: null,
+    elsewhere: [],
+    revision: 0,
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  readonly getState = (): WorkspaceState => this.#state
+
+  pane(id: string): PaneController | undefined {
+    return this.#panes.get(id)
+  }
+
+  get activePane(): PaneController | undefined {
+    const tab = activeTab(this.#state.layout)
+    return tab ? this.#panes.get(tab.activePane) : undefined
+  }
+
+  /** Brings back what was open before a reload; the first time only. */
+  async start(userId: string, appearance: 'light' | 'dark'): Promise<void> {
+    this.setAppearance(appearance)
+    if (this.#started) return
+    this.#started = true
+    window.addEventListener('beforeunload', (event) => {
+      if ([...this.#panes.values()].some((pane) => pane.active)) event.preventDefault()
+    })
+    // After a sleep or a change of network the old socket is usually dead without saying so.
+    let offline = false
+    window.addEventListener('offline', () => (offline = true))
+    window.addEventListener('online', () => {
+      for (const pane of this.#panes.values()) {
+        if (offline) pane.refreshConnection()
+        pane.retryNow()
+      }
+      offline = false
+    })
+    const stored = loadWorkspace()
+    if (stored) {
+      for (const [id, pane] of Object.entries(stored.panes)) this.#create(id, pane, null)
+      this.#set({ layout: stored.layout })
+    }
+    try {
+      const preferences = await queryClient.ensureQueryData({ queryKey: PREFERENCES_KEY, queryFn: fetchPreferences })
+      this.#applyPreferences(readPreferences(preferences.terminal))
+    } catch {
+      // Defaults serve until the hub answers again.
+    }
+    const visible = activeTab(this.#state.layout)
+    for (const [id, pane] of this.#panes) {
+      if (!visible || !panesOf(visible.root).includes(id)) pane.startHidden()
+    }
+    await this.#findElsewhere(userId)
+  }
+
+  /** Opens a target in a tab of its own. */
+  open(targetId: string, credentialId: string | null, reason: string | null, sessionId: string | null = null): void {
+    if (!this.#hasRoom()) return
+    const id = identifier()
+    this.#create(id, { targetId, credentialId, sessionId }, reason)
+    this.change((layout) => addTab(layout, identifier(), id))
+    this.#set({
+      picking: false,
+      elsewhere: this.#state.elsewhere.filter((session) => session.id !== sessionId),
+    })
+  }
+
+  /** Another session of the pane's target, beside it or in a new tab. */
+  duplicate(pane: PaneController, where: Direction | 'tab'): void {
+    const { credentialId } = pane.state
+    if (where === 'tab') {
+      this.open(pane.targetId, credentialId, pane.reason)
+      return
+    }
+    if (!this.#hasRoom()) return
+    const id = identifier()
+    this.#create(id, { targetId: pane.targetId, credentialId, sessionId: null }, pane.reason)
+    this.change((layout) => splitPane(layout, pane.id, where, id, identifier()))
+  }
+
+  /** Closes panes; asks first where a session would end. */
+  requestClose(panes: readonly string[]): void {
+    if (panes.some((id) => this.#panes.get(id)?.active)) this.#set({ closing: panes })
+    else this.close(panes)
+  }
+
+  close(panes: readonly string[]): void {
+    this.#set({ closing: null })
+    for (const id of panes) {
+      const pane = this.#panes.get(id)
+      this.#panes.delete(id)
+      this.change((layout) => closePane(layout, id))
+      if (pane) void pane.disconnect().finally(() => setTimeout(() => pane.dispose(), pane.active ? 1000 : 0))
+    }
+  }
+
+  change(change: (layout: Layout) => Layout): void {
+    this.#set({ layout: change(this.#state.layout) })
+    this.#save()
+  }
+
+  show(change: Partial<Pick<WorkspaceState, 'picking' | 'settings' | 'finding' | 'closing' | 'paste' | 'elsewhere'>>): void {
+    this.#set(change)
+  }
+
+  confirmPaste(): void {
+    const { paste } = this.#state
+    this.#set({ paste: null })
+    if (paste) this.#panes.get(paste.pane)?.paste(paste.review.text)
+  }
+
+  requestPaste(pane: string, text: string): void {
+    if (text === '') return
+    const review = reviewPaste(text, this.#state.preferences.confirmPaste)
+    if (review.needsConfirmation) this.#set({ paste: { pane, review } })
+    else this.#panes.get(pane)?.paste(review.text)
+  }
+
+  setPreferences(change: Partial<TerminalPreferences>): void {
+    const next = readPreferences({ ...this.#state.preferences, ...change })
+    this.#applyPreferences(next)
+    const all = queryClient.setQueryData<Preferences>(PREFERENCES_KEY, (before) => ({ ...before, terminal: next }))
+    if (this.#saveTimer !== null) clearTimeout(this.#saveTimer)
+    this.#saveTimer = setTimeout(() => {
+      // Losing a preference is not worth a message.
+      storePreferences(all ?? { terminal: next }).catch(() => undefined)
+    }, SAVE_AFTER_MILLISECONDS)
+  }
+
+  setAppearance(appearance: 'light' | 'dark'): void {
+    if (appearance === this.#appearance) return
+    this.#appearance = appearance
+    this.#applyPreferences(this.#state.preferences)
+  }
+
+  #hasRoom(): boolean {
+    if (allPanes(this.#state.layout).length < MAX_PANES) return true
+    toast.warning(`${MAX_PANES} terminals are open`, { description: 'Close one before you open another.' })
+    return false
+  }
+
+  #create(id: string, stored: StoredPane, reason: string | null): void {
+    const host: PaneHost = {
+      preferences: () => this.#state.preferences,
+      appearance: () => this.#appearance,
+      isVisible: (pane) => {
+        const tab = activeTab(this.#state.layout)
+        return tab !== undefined && panesOf(tab.root).includes(pane)
+      },
+      onPaste: (pane, text) => this.requestPaste(pane, text),
+      onFocus: (pane) => this.change((layout) => activatePane(layout, pane)),
+      onChanged: () => {
+        this.#set({ revision: this.#state.revision + 1 })
+        this.#save()
+      },
+      warn: (title, description) => toast.warning(title, { description, id: title }),
+      tell: (title, description) => toast(title, { description, id: title }),
+    }
+    this.#panes.set(id, new PaneController(id, stored, reason, host))
+  }
+
+  async #findElsewhere(userId: string): Promise<void> {
+    const answer = await fetchActiveSessions(userId)
+    if (!answer.ok) return
+    const here = new Set([...this.#panes.values()].map((pane) => pane.state.sessionId))
+    this.#set({ elsewhere: answer.value.filter((session) => !session.attached && !here.has(session.id)) })
+  }
+
+  #applyPreferences(preferences: TerminalPreferences): void {
+    this.#set({ preferences })
+    for (const pane of this.#panes.values()) pane.screen.configure(preferences, this.#appearance)
+  }
+
+  #save(): void {
+    const panes: Record<string, StoredPane> = {}
+    for (const [id, pane] of this.#panes) panes[id] = pane.stored
+    saveWorkspace({ layout: this.#state.layout, panes })
+  }
+
+  #set(change: Partial<WorkspaceState>): void {
+    this.#state = { ...this.#state, ...change }
+    for (const listener of this.#listeners) listener()
+  }
+}
+
+export const workspace = new Workspace()

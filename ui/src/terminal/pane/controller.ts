@@ -1,0 +1,336 @@
+import type { LaunchTarget } from '@/api/types'
+import type { StoredPane } from '../model/storage'
+import type { TerminalPreferences } from '../model/preferences'
+import { TerminalConnection, type ConnectionState, type ConnectionStats } from '../protocol/connection'
+import { describeRefusal, type Ending, UNREACHABLE } from '../protocol/endings'
+import type { Progress } from '../protocol/input-queue'
+import type { NoticeMessage } from '../protocol/messages'
+import { connectionServices, fetchTarget } from '../services'
+import { Screen } from './screen'
+
+/** What a pane shows around its terminal. */
+export interface PaneState {
+  target: LaunchTarget | null
+  credentialId: string | null
+  /** What has to be answered before connecting. */
+  asks: { credential: boolean; reason: boolean } | null
+  connection: ConnectionState
+  sessionId: string | null
+  title: string
+  notice: NoticeMessage | null
+  endsAt: number | null
+  stats: ConnectionStats
+  transfer: Progress | null
+  size: { cols: number; rows: number }
+  find: { index: number; count: number } | null
+  unseen: boolean
+}
+
+export interface PaneMessages {
+  warn(title: string, detail?: string): void
+  tell(title: string, detail?: string): void
+}
+
+export interface PaneHost extends PaneMessages {
+  preferences(): TerminalPreferences
+  appearance(): 'light' | 'dark'
+  isVisible(pane: string): boolean
+  onPaste(pane: string, text: string): void
+  onFocus(pane: string): void
+  onChanged(): void
+}
+
+const START: Omit<PaneState, 'credentialId' | 'sessionId'> = {
+  target: null,
+  asks: null,
+  connection: { phase: 'idle' },
+  title: '',
+  notice: null,
+  endsAt: null,
+  stats: { bytesReceived: 0, bytesSent: 0, echoMilliseconds: null },
+  transfer: null,
+  size: { cols: 80, rows: 24 },
+  find: null,
+  unseen: false,
+}
+
+/** One pane: a target, a terminal, and the connection between them. Lives outside of React, so that moving it costs nothing. */
+export class PaneController {
+  readonly id: string
+  readonly targetId: string
+  readonly screen: Screen
+  readonly #host: PaneHost
+  readonly #listeners = new Set<() => void>()
+  #state: PaneState
+  #reason: string | null
+  #connection: TerminalConnection | null = null
+  #shown: Promise<void> | null = null
+  #releaseLock: (() => void) | null = null
+  #disposed = false
+
+  constructor(id: string, stored: StoredPane, reason: string | null, host: PaneHost) {
+    this.id = id
+    this.targetId = stored.targetId
+    this.#reason = reason
+    this.#host = host
+    this.#state = { ...START, credentialId: stored.credentialId, sessionId: stored.sessionId }
+    this.screen = new Screen(id, host.preferences(), host.appearance(), {
+      onInput: (bytes) => this.#connection?.send(bytes),
+      onSize: (size) => {
+        this.#connection?.resize(size)
+        this.#set({ size })
+      },
+      onTitle: (title) => this.#set({ title }),
+      onBell: () => this.#host.isVisible(id) || this.#set({ unseen: true }),
+      onPaste: (text) => host.onPaste(id, text),
+      onSelection: (text) => {
+        if (text && host.preferences().copyOnSelect) void navigator.clipboard?.writeText(text).catch(() => undefined)
+      },
+      onClipboardWrite: (text) => this.#programCopies(text),
+      onFocus: () => host.onFocus(id),
+      onSearch: (index, count) => this.#set({ find: { index, count } }),
+    })
+  }
+
+  get state(): PaneState {
+    return this.#state
+  }
+
+  get reason(): string | null {
+    return this.#reason
+  }
+
+  /** A session runs, or is about to. */
+  get active(): boolean {
+    return this.#connection?.active ?? false
+  }
+
+  get stored(): StoredPane {
+    const ended = this.#state.connection.phase === 'ended'
+    return {
+      targetId: this.targetId,
+      credentialId: this.#state.credentialId,
+      sessionId: ended ? null : this.#state.sessionId,
+    }
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  readonly getState = (): PaneState => this.#state
+
+  /** Puts the terminal on the page and, the first time, starts. */
+  show(parent: HTMLElement): void {
+    const first = this.#shown === null
+    this.#shown = this.screen.show(parent)
+    this.#set({ unseen: false })
+    if (first) void this.#prepare()
+  }
+
+  /** Starts without being on the page: a tab in the background that was open before a reload. */
+  startHidden(): void {
+    if (this.#shown) return
+    this.#shown = Promise.resolve()
+    void this.#prepare()
+  }
+
+  hide(parent: HTMLElement): void {
+    this.screen.hide(parent)
+  }
+
+  /** Connects with what the person answered. */
+  connect(credentialId: string | null, reason: string | null): void {
+    this.#reason = reason
+    this.#set({ credentialId, asks: null })
+    void this.#connect(null)
+  }
+
+  /** Opens a new session in the place of one that ended. */
+  again(): void {
+    this.#set({ sessionId: null, notice: null, endsAt: null })
+    this.#dropConnection()
+    if (this.#state.target) this.#askOrConnect(this.#state.target)
+    else void this.#prepare()
+  }
+
+  /** Takes a session back from another window. */
+  takeBack(): void {
+    const { sessionId } = this.#state
+    this.#dropConnection()
+    void this.#connect(sessionId, true)
+  }
+
+  retryNow(): void {
+    this.#connection?.retryNow()
+  }
+
+  /** Replaces the socket of an open session. */
+  refreshConnection(): void {
+    this.#connection?.reconnect()
+  }
+
+  async disconnect(): Promise<void> {
+    await this.#connection?.disconnect()
+  }
+
+  paste(text: string): void {
+    this.screen.terminal.paste(text)
+    this.screen.terminal.focus()
+  }
+
+  dismissNotice(): void {
+    this.#set({ notice: null })
+  }
+
+  dispose(): void {
+    this.#disposed = true
+    this.#dropConnection()
+    this.screen.dispose()
+    this.#listeners.clear()
+  }
+
+  async #prepare(): Promise<void> {
+    await this.#shown
+    this.#set({ connection: { phase: 'checking' } })
+    const answer = await fetchTarget(this.targetId)
+    if (this.#disposed) return
+    if (answer.ok) this.#set({ target: answer.value })
+    if (this.#state.sessionId) {
+      void this.#connect(this.#state.sessionId)
+    } else if (answer.ok) {
+      this.#askOrConnect(answer.value)
+    } else {
+      this.#ended(answer.problem ? describeRefusal(answer.problem) : UNREACHABLE)
+    }
+  }
+
+  #askOrConnect(target: LaunchTarget): void {
+    const chosen = target.credentials.find((item) => item.id === this.#state.credentialId)
+    const only = target.credentials.length === 1 ? target.credentials[0] : undefined
+    const credential = chosen ?? only ?? null
+    const asks = {
+      credential: credential === null && target.credentials.length > 1,
+      reason: target.reason_required && !this.#reason?.trim(),
+    }
+    this.#set({ credentialId: credential?.id ?? null })
+    if (asks.credential || asks.reason) this.#set({ asks, connection: { phase: 'idle' } })
+    else void this.#connect(null)
+  }
+
+  async #connect(sessionId: string | null, steal = false): Promise<void> {
+    this.#set({ connection: { phase: 'connecting', resuming: sessionId !== null } })
+    if (sessionId && !(await this.#lock(sessionId, steal))) {
+      this.#ended({
+        kind: 'moved',
+        title: 'Open in another window',
+        detail: 'This session is shown in another window of this browser.',
+        code: null,
+        exitStatus: null,
+      })
+      return
+    }
+    if (this.#disposed) return
+    const connection = new TerminalConnection({
+      base: location.origin,
+      targetId: this.targetId,
+      credentialId: this.#state.credentialId,
+      reason: this.#reason,
+      sessionId,
+      size: this.screen.size,
+      services: connectionServices,
+      sink: this.screen,
+      events: {
+        onState: (state) => this.#set({ connection: state }),
+        onSession: (id) => {
+          if (id !== this.#state.sessionId) {
+            this.#set({ sessionId: id })
+            void this.#lock(id, true)
+          }
+        },
+        onNotice: (notice) => {
+          const ends = notice.ends_at ? Date.parse(notice.ends_at) : Number.NaN
+          this.#set({ notice, endsAt: Number.isNaN(ends) ? this.#state.endsAt : ends })
+        },
+        onStats: (stats) => this.#set({ stats }),
+        onTransfer: (transfer) => this.#set({ transfer }),
+        onTransferInterrupted: ({ sent, total }) =>
+          this.#host.warn('The paste was interrupted', `${sent} of ${total} bytes were sent; check what arrived.`),
+        onInputRefused: () =>
+          this.#host.warn('Not connected', 'What you typed was not kept. Wait until the session is back.'),
+      },
+    })
+    this.#connection = connection
+    await connection.start()
+  }
+
+  /** Holds a session for this window, so that a duplicated browser tab does not fight over it. */
+  async #lock(sessionId: string, steal: boolean): Promise<boolean> {
+    if (!('locks' in navigator)) return true
+    this.#releaseLock?.()
+    this.#releaseLock = null
+    const name = `openpam.session.${sessionId}`
+    // A page that reloads may let go of its locks a moment after the new one asks.
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      const got = await this.#requestLock(name, steal)
+      if (got) return true
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    return false
+  }
+
+  #requestLock(name: string, steal: boolean): Promise<boolean> {
+    return new Promise((resolve) => {
+      navigator.locks
+        .request(name, steal ? { steal: true } : { ifAvailable: true }, (lock) => {
+          resolve(lock !== null)
+          if (!lock) return undefined
+          return new Promise<void>((release) => {
+            this.#releaseLock = release
+          })
+        })
+        // Another window stole the lock: it shows the session now.
+        .catch(() => this.#connection?.surrender())
+    })
+  }
+
+  async #programCopies(text: string): Promise<void> {
+    const name = this.#state.target?.name ?? 'the target'
+    if (!this.#host.preferences().clipboardWrite) {
+      this.#host.tell(`${name} wanted to copy ${text.length} characters`, 'Programs may write to the clipboard only when you allow it in the settings.')
+      return
+    }
+    try {
+      await navigator.clipboard.writeText(text)
+      this.#host.tell(`${name} copied ${text.length} characters to your clipboard`)
+    } catch {
+      this.#host.warn('The browser did not allow the copy', 'Click into the page and let the program copy again.')
+    }
+  }
+
+  #ended(ending: Ending): void {
+    this.#set({ connection: { phase: 'ended', ending } })
+  }
+
+  #dropConnection(): void {
+    this.#connection?.dispose()
+    this.#connection = null
+    this.#releaseLock?.()
+    this.#releaseLock = null
+  }
+
+  #set(change: Partial<PaneState>): void {
+    if (this.#disposed) return
+    const before = this.#state
+    this.#state = { ...before, ...change }
+    for (const listener of this.#listeners) listener()
+    const layoutRelevant =
+      before.sessionId !== this.#state.sessionId ||
+      before.credentialId !== this.#state.credentialId ||
+      before.connection.phase !== this.#state.connection.phase ||
+      before.target !== this.#state.target ||
+      before.unseen !== this.#state.unseen
+    if (layoutRelevant) this.#host.onChanged()
+  }
+}

@@ -1,0 +1,230 @@
+import { ClipboardAddon } from '@xterm/addon-clipboard'
+import { FitAddon } from '@xterm/addon-fit'
+import { SearchAddon } from '@xterm/addon-search'
+import { UnicodeGraphemesAddon } from '@xterm/addon-unicode-graphemes'
+import { WebLinksAddon } from '@xterm/addon-web-links'
+import { WebglAddon } from '@xterm/addon-webgl'
+import { Terminal } from '@xterm/xterm'
+import { commandOf } from '../model/keymap'
+import { FONTS, type TerminalPreferences } from '../model/preferences'
+import { themeOf } from '../model/themes'
+import type { TerminalSize } from '../protocol/messages'
+import { clipboardBase64, GuardedClipboard } from './clipboard'
+import { PolicyStyles } from './styles'
+
+declare global {
+  interface Window {
+    /** The terminals of this page, by pane; for browser tests and for the curious. */
+    __openpamTerminals?: Map<string, Terminal>
+  }
+}
+
+export interface ScreenEvents {
+  onInput(bytes: Uint8Array<ArrayBuffer>): void
+  onSize(size: TerminalSize): void
+  onTitle(title: string): void
+  onBell(): void
+  onPaste(text: string): void
+  onSelection(text: string): void
+  onClipboardWrite(text: string): Promise<void>
+  onFocus(): void
+  onSearch(index: number, count: number): void
+}
+
+const terminals = new Map<string, Terminal>()
+Object.assign(window, { __openpamTerminals: terminals })
+
+const RESET = '\x1bc'
+const encoder = new TextEncoder()
+const URLS = /https?:\/\/[^\s"'<>`{}|\\^]+[^\s"'<>`{}|\\^.,:;!?)\]]/
+
+/** One xterm.js terminal in an element of its own, which can be shown, hidden and moved without losing anything. */
+export class Screen {
+  readonly element = document.createElement('div')
+  readonly terminal: Terminal
+  readonly #id: string
+  readonly #fit = new FitAddon()
+  readonly #search = new SearchAddon({ highlightLimit: 2000 })
+  readonly #styles = new PolicyStyles()
+  readonly #resizes = new ResizeObserver(() => this.#scheduleFit())
+  #webgl: WebglAddon | null = null
+  #webglFailed = false
+  #frame = 0
+  #opened = false
+  #disposed = false
+
+  constructor(id: string, preferences: TerminalPreferences, appearance: 'light' | 'dark', events: ScreenEvents) {
+    this.#id = id
+    this.element.className = 'h-full w-full'
+    this.terminal = new Terminal({
+      allowProposedApi: true,
+      documentOverride: this.#styles.document,
+      macOptionIsMeta: true,
+      rightClickSelectsWord: false,
+      scrollOnUserInput: true,
+      linkHandler: { activate: (_event, uri) => openLink(uri) },
+    })
+    this.configure(preferences, appearance)
+    const { terminal } = this
+    terminal.loadAddon(this.#fit)
+    terminal.loadAddon(this.#search)
+    terminal.loadAddon(new UnicodeGraphemesAddon())
+    terminal.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri), { urlRegex: URLS }))
+    terminal.loadAddon(new ClipboardAddon(clipboardBase64, new GuardedClipboard(events.onClipboardWrite)))
+    terminal.onData((text) => events.onInput(encoder.encode(text)))
+    terminal.onBinary((text) => events.onInput(Uint8Array.from(text, (letter) => letter.charCodeAt(0) & 0xff)))
+    terminal.onResize((size) => events.onSize(size))
+    terminal.onTitleChange((title) => events.onTitle(title.slice(0, 120)))
+    terminal.onBell(() => events.onBell())
+    terminal.onSelectionChange(() => events.onSelection(terminal.getSelection()))
+    this.#search.onDidChangeResults(({ resultIndex, resultCount }) => events.onSearch(resultIndex, resultCount))
+    terminal.attachCustomKeyEventHandler((press) => commandOf(press) === null && !isBrowserPaste(press))
+    this.element.addEventListener(
+      'paste',
+      (event) => {
+        event.preventDefault()
+        event.stopPropagation()
+        events.onPaste(event.clipboardData?.getData('text/plain') ?? '')
+      },
+      { capture: true },
+    )
+    this.element.addEventListener('focusin', () => events.onFocus())
+    terminals.set(id, terminal)
+  }
+
+  /** Shows the terminal inside `parent`. */
+  async show(parent: HTMLElement): Promise<void> {
+    parent.replaceChildren(this.element)
+    await fontReady(this.terminal)
+    if (this.#disposed || this.element.parentElement !== parent) return
+    if (!this.#opened) {
+      this.#opened = true
+      this.terminal.open(this.element)
+    }
+    this.#resizes.observe(this.element)
+    this.#useWebgl()
+    this.fit()
+  }
+
+  /** Takes the terminal off the page; output goes on being parsed. */
+  hide(parent: HTMLElement): void {
+    if (this.element.parentElement !== parent) return
+    this.#resizes.disconnect()
+    this.#webgl?.dispose()
+    this.#webgl = null
+    this.element.remove()
+  }
+
+  configure(preferences: TerminalPreferences, appearance: 'light' | 'dark'): void {
+    const { options } = this.terminal
+    options.theme = themeOf(preferences.theme, appearance).colours
+    options.fontFamily = FONTS[preferences.font].family
+    options.fontSize = preferences.fontSize
+    options.lineHeight = preferences.lineHeight
+    options.cursorBlink = preferences.cursorBlink && !matchMedia('(prefers-reduced-motion: reduce)').matches
+    options.screenReaderMode = preferences.screenReader
+    options.scrollback = preferences.scrollback
+    options.minimumContrastRatio = matchMedia('(prefers-contrast: more)').matches ? 7 : 1
+    if (this.#opened) this.#scheduleFit()
+  }
+
+  /** Writes bytes of the target; `parsed` is called when they are on the screen. */
+  write(bytes: Uint8Array, parsed: () => void): void {
+    this.terminal.write(bytes, parsed)
+  }
+
+  /** Clears everything, in order with what was written before. */
+  reset(): void {
+    this.terminal.write(RESET)
+  }
+
+  get size(): TerminalSize {
+    return { cols: this.terminal.cols, rows: this.terminal.rows }
+  }
+
+  fit(): void {
+    if (!this.element.isConnected || this.element.clientWidth < 20 || this.element.clientHeight < 20) return
+    this.#fit.fit()
+  }
+
+  find(text: string, forward: boolean, incremental: boolean, options: { caseSensitive: boolean; regex: boolean }): void {
+    const search = {
+      ...options,
+      incremental,
+      decorations: {
+        matchBackground: '#7a6a24',
+        matchOverviewRuler: '#b59a2c',
+        activeMatchBackground: '#c2641c',
+        activeMatchColorOverviewRuler: '#e07a2a',
+      },
+    }
+    if (text === '' || (options.regex && !isPattern(text))) this.#search.clearDecorations()
+    else if (forward) this.#search.findNext(text, search)
+    else this.#search.findPrevious(text, search)
+  }
+
+  stopFinding(): void {
+    this.#search.clearDecorations()
+    this.terminal.clearSelection()
+  }
+
+  dispose(): void {
+    this.#disposed = true
+    cancelAnimationFrame(this.#frame)
+    this.#resizes.disconnect()
+    this.terminal.dispose()
+    this.#styles.dispose()
+    this.element.remove()
+    terminals.delete(this.#id)
+  }
+
+  #scheduleFit(): void {
+    cancelAnimationFrame(this.#frame)
+    this.#frame = requestAnimationFrame(() => this.fit())
+  }
+
+  #useWebgl(): void {
+    if (this.#webgl || this.#webglFailed) return
+    try {
+      const webgl = new WebglAddon()
+      webgl.onContextLoss(() => {
+        this.#webglFailed = true
+        this.#webgl = null
+        webgl.dispose()
+      })
+      this.terminal.loadAddon(webgl)
+      this.#webgl = webgl
+    } catch {
+      // No WebGL here: the DOM renderer is already drawing.
+      this.#webglFailed = true
+    }
+  }
+}
+
+/** The cell size is measured once, so the font has to be there first. */
+async function fontReady(terminal: Terminal): Promise<void> {
+  const { fontFamily, fontSize } = terminal.options
+  const patience = new Promise((resolve) => setTimeout(resolve, 1500))
+  const fonts = Promise.all(
+    ['normal', 'bold'].map((weight) => document.fonts.load(`${weight} ${fontSize}px ${fontFamily}`)),
+  ).catch(() => undefined)
+  await Promise.race([fonts, patience])
+}
+
+function isPattern(text: string): boolean {
+  try {
+    return new RegExp(text) instanceof RegExp
+  } catch {
+    return false
+  }
+}
+
+/** Shift-Insert and Command-V: the browser turns them into a paste event by itself. */
+function isBrowserPaste(press: KeyboardEvent): boolean {
+  return press.key === 'Insert' && press.shiftKey && !press.ctrlKey
+}
+
+function openLink(uri: string): void {
+  if (!/^https?:\/\//i.test(uri)) return
+  window.open(uri, '_blank', 'noopener,noreferrer')
+}

@@ -1,0 +1,70 @@
+import { bytesInWords } from '../model/words'
+import { workspace } from '../model/workspace'
+import { Button, Dialog } from './parts'
+import { useWorkspace } from './use-workspace'
+
+const PREVIEW_CHARACTERS = 1500
+
+function cancelPaste() {
+  workspace.show({ paste: null })
+  workspace.activePane?.screen.terminal.focus()
+}
+
+/** Shows what is about to be pasted before the shell runs it. */
+export function PasteDialog() {
+  const { paste } = useWorkspace()
+  const review = paste?.review
+  const name = paste ? workspace.pane(paste.pane)?.state.target?.name : undefined
+  return (
+    <Dialog
+      open={paste !== null}
+      onClose={cancelPaste}
+      wide
+      title={review && review.lines > 1 ? `Paste ${review.lines.toLocaleString('en')} lines?` : 'Paste this?'}
+      description={
+        review && (
+          <>
+            {bytesInWords(review.bytes)} into {name ?? 'the terminal'}. Each line end may run a command.
+            {review.removed > 0 && ` ${review.removed} hidden control characters were taken out.`}
+          </>
+        )
+      }
+      footer={
+        <>
+          <Button onClick={cancelPaste}>Cancel</Button>
+          <Button tone="primary" autoFocus onClick={() => workspace.confirmPaste()}>
+            Paste
+          </Button>
+        </>
+      }
+    >
+      <pre data-scrollable className="max-h-64 overflow-auto rounded-lg border border-line bg-sunken p-3 font-mono text-xs">
+        {review?.text.slice(0, PREVIEW_CHARACTERS)}
+        {review && review.text.length > PREVIEW_CHARACTERS && '\n…'}
+      </pre>
+    </Dialog>
+  )
+}
+
+/** Says which sessions end before panes are closed. */
+export function CloseDialog() {
+  const { closing } = useWorkspace()
+  const panes = closing?.flatMap((id) => workspace.pane(id) ?? []).filter((pane) => pane.active) ?? []
+  const names = panes.map((pane) => pane.state.target?.name ?? 'a target')
+  return (
+    <Dialog
+      open={closing !== null}
+      onClose={() => workspace.show({ closing: null })}
+      title={panes.length > 1 ? `End ${panes.length} sessions?` : 'End this session?'}
+      description={`What runs in the foreground on ${names.join(', ')} is stopped. To come back later, leave this page instead: a session is then kept for a short while.`}
+      footer={
+        <>
+          <Button onClick={() => workspace.show({ closing: null })}>Keep open</Button>
+          <Button tone="danger" autoFocus onClick={() => closing && workspace.close(closing)}>
+            End
+          </Button>
+        </>
+      }
+    />
+  )
+}

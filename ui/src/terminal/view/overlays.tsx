@@ -1,0 +1,175 @@
+import { CircleCheck, CircleSlash, Info, LoaderCircle, TriangleAlert, Unplug, X } from 'lucide-react'
+import { useState } from 'react'
+import type { LaunchTarget } from '@/api/types'
+import { cn } from '@/lib/cn'
+import { bytesInWords, inWords } from '../model/words'
+import { workspace } from '../model/workspace'
+import type { PaneController } from '../pane/controller'
+import type { ConnectionState } from '../protocol/connection'
+import type { Ending } from '../protocol/endings'
+import type { Progress } from '../protocol/input-queue'
+import type { NoticeMessage } from '../protocol/messages'
+import { Button, FIELD, IconButton } from './parts'
+import { useClock } from './use-workspace'
+
+const BANNER = 'flex shrink-0 items-center gap-2 px-3 py-1 text-xs'
+
+/** Counts down to the next attempt. */
+export function ReconnectBanner({ connection, onNow }: { connection: Extract<ConnectionState, { phase: 'waiting' }>; onNow(): void }) {
+  const now = useClock(true)
+  const left = connection.retryAt - now
+  return (
+    <div role="status" className={cn(BANNER, 'bg-warning-soft text-warning-text')}>
+      <Unplug className="size-3.5 shrink-0" aria-hidden />
+      <span className="min-w-0 flex-1 truncate">
+        Connection lost. The session is kept for you; {left > 500 ? `trying again in ${inWords(left)}` : 'trying again now'}
+        {connection.attempt > 0 && ` (attempt ${connection.attempt + 1})`}.
+      </span>
+      <button type="button" onClick={onNow} className="rounded px-2 font-medium underline underline-offset-2 hover:bg-hover">
+        Reconnect now
+      </button>
+    </div>
+  )
+}
+
+/** Something the hub wants the person to know, such as the end of a window. */
+export function NoticeBanner({ notice, onClose }: { notice: NoticeMessage; onClose(): void }) {
+  return (
+    <div role="status" className={cn(BANNER, notice.ends_at ? 'bg-warning-soft text-warning-text' : 'bg-info-soft text-info-text')}>
+      <Info className="size-3.5 shrink-0" aria-hidden />
+      <span className="min-w-0 flex-1">{notice.message}</span>
+      <IconButton icon={X} label="Dismiss" className="size-5 text-current" onClick={onClose} />
+    </div>
+  )
+}
+
+/** How far a big paste has come. */
+export function TransferBanner({ progress }: { progress: Progress }) {
+  return (
+    <div role="status" className={cn(BANNER, 'bg-info-soft text-info-text')}>
+      <progress value={progress.sent} max={progress.total} className="h-1 w-32 accent-accent" />
+      <span className="min-w-0 flex-1 truncate">
+        Pasting {bytesInWords(progress.sent)} of {bytesInWords(progress.total)}. Ctrl-C stops it.
+      </span>
+    </div>
+  )
+}
+
+const CENTRE = 'absolute inset-0 z-10 grid place-items-center overflow-auto p-4'
+const CARD = 'w-full max-w-sm rounded-xl bg-raised p-5 text-fg shadow-pop'
+
+export function WaitOverlay({ name, resuming }: { name?: string; resuming: boolean }) {
+  return (
+    <div role="status" className={cn(CENTRE, 'pointer-events-none')}>
+      <span className="flex items-center gap-2 rounded-lg bg-raised px-4 py-2.5 text-sm text-muted shadow-pop">
+        <LoaderCircle className="size-4 animate-spin" aria-hidden />
+        {resuming ? 'Resuming the session' : 'Connecting'}
+        {name && ` ${resuming ? 'on' : 'to'} ${name}`}…
+      </span>
+    </div>
+  )
+}
+
+const ICONS: Record<Ending['kind'], typeof Info> = {
+  exit: CircleCheck,
+  access: CircleSlash,
+  terminated: CircleSlash,
+  idle: Info,
+  failed: TriangleAlert,
+  lost: Unplug,
+  moved: Info,
+  'signed-out': Info,
+}
+
+/** Why the terminal is over, and the way on. */
+export function EndedOverlay({ pane, ending }: { pane: PaneController; ending: Ending }) {
+  const Icon = ICONS[ending.kind]
+  const bad = ending.kind === 'failed' || ending.kind === 'access' || ending.kind === 'terminated'
+  return (
+    <div className="absolute inset-x-0 bottom-0 z-10 flex max-h-full justify-center overflow-auto p-4">
+      <div role="alert" className={cn(CARD, 'max-w-lg')}>
+        <div className="flex gap-3">
+          <Icon className={cn('mt-0.5 size-5 shrink-0', bad ? 'text-danger-text' : 'text-muted')} aria-hidden />
+          <div className="min-w-0 flex-1">
+            <h2 className="font-semibold">{ending.title}</h2>
+            {ending.detail && <p className="mt-0.5 text-sm break-words text-muted">{ending.detail}</p>}
+            {ending.code && <p className="mt-1 font-mono text-2xs text-faint">{ending.code}</p>}
+          </div>
+        </div>
+        <div className="mt-4 flex flex-wrap justify-end gap-2">
+          <Button onClick={() => workspace.requestClose([pane.id])}>Close</Button>
+          {ending.kind === 'moved' && (
+            <Button tone="primary" onClick={() => pane.takeBack()}>
+              Continue here
+            </Button>
+          )}
+          {ending.kind === 'signed-out' && (
+            <Button
+              tone="primary"
+              onClick={() => location.assign(`/login?return_to=${encodeURIComponent(location.pathname)}`)}
+            >
+              Sign in
+            </Button>
+          )}
+          {ending.kind !== 'moved' && ending.kind !== 'signed-out' && (
+            <Button tone="primary" onClick={() => pane.again()}>
+              {ending.kind === 'failed' ? 'Try again' : 'Connect again'}
+            </Button>
+          )}
+        </div>
+      </div>
+    </div>
+  )
+}
+
+/** Asks for what a target needs before a session: which credential, and why. */
+export function SetupOverlay({ pane, target, asks }: { pane: PaneController; target: LaunchTarget; asks: { credential: boolean; reason: boolean } }) {
+  const [credential, setCredential] = useState(pane.state.credentialId ?? target.credentials[0]?.id ?? null)
+  const [reason, setReason] = useState(pane.reason ?? '')
+  return (
+    <div className={CENTRE}>
+      <form
+        className={CARD}
+        onSubmit={(event) => {
+          event.preventDefault()
+          pane.connect(credential, reason.trim() || null)
+        }}
+      >
+        <h2 className="font-semibold">Connect to {target.name}</h2>
+        {asks.credential && (
+          <fieldset className="mt-3">
+            <legend className="mb-1 text-xs font-medium text-muted">Log in as</legend>
+            {target.credentials.map((item) => (
+              <label key={item.id} className="flex h-8 items-center gap-2 rounded-md px-2 text-sm hover:bg-hover">
+                <input type="radio" name="credential" checked={credential === item.id} onChange={() => setCredential(item.id)} className="accent-accent" />
+                <span className="font-mono">{item.username}</span>
+                <span className="truncate text-muted">{item.name}</span>
+              </label>
+            ))}
+          </fieldset>
+        )}
+        {asks.reason && (
+          <label className="mt-3 block">
+            <span className="mb-1 block text-xs font-medium text-muted">Why do you connect?</span>
+            <input
+              className={FIELD}
+              required
+              maxLength={500}
+              autoFocus
+              value={reason}
+              onChange={(event) => setReason(event.target.value)}
+              placeholder="Ticket, incident or what you are about to do"
+            />
+            <span className="mt-1 block text-xs text-faint">Kept with the session, for whoever audits it.</span>
+          </label>
+        )}
+        <div className="mt-4 flex justify-end gap-2">
+          <Button onClick={() => workspace.requestClose([pane.id])}>Cancel</Button>
+          <Button tone="primary" type="submit">
+            Connect
+          </Button>
+        </div>
+      </form>
+    </div>
+  )
+}

@@ -1,0 +1,77 @@
+import { Columns2, Copy, Rows2, Search, X } from 'lucide-react'
+import { useEffect, useRef } from 'react'
+import { cn } from '@/lib/cn'
+import { themeOf } from '../model/themes'
+import { workspace } from '../model/workspace'
+import type { PaneController } from '../pane/controller'
+import { useTheme } from '@/lib/theme'
+import { FindBar } from './find-bar'
+import { EndedOverlay, NoticeBanner, ReconnectBanner, SetupOverlay, TransferBanner, WaitOverlay } from './overlays'
+import { EnvironmentBadge, IconButton } from './parts'
+import { usePaneState, useWorkspace } from './use-workspace'
+
+/** One terminal with its label, and whatever has to be said over it. */
+export function Pane({ pane, active, alone }: { pane: PaneController; active: boolean; alone: boolean }) {
+  const state = usePaneState(pane)
+  const { preferences, finding } = useWorkspace()
+  const { resolved } = useTheme()
+  const place = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    const element = place.current
+    if (!element) return undefined
+    pane.show(element)
+    return () => pane.hide(element)
+  }, [pane])
+  useEffect(() => {
+    if (active && !state.asks) pane.screen.terminal.focus()
+  }, [active, pane, state.asks])
+  const { target, connection } = state
+  const credential = target?.credentials.find((item) => item.id === state.credentialId)
+  const production = target?.environment === 'production'
+  const background = themeOf(preferences.theme, resolved).colours.background
+  return (
+    <section
+      aria-label={`Terminal ${target?.name ?? ''}`}
+      data-pane={pane.id}
+      className={cn(
+        'relative flex h-full w-full min-w-0 flex-col',
+        production && 'outline-2 -outline-offset-2 outline-danger',
+      )}
+    >
+      <div
+        className={cn(
+          'flex h-7 shrink-0 items-center gap-2 border-b pr-1 pl-3 text-xs',
+          production ? 'border-danger bg-danger-soft' : 'border-line bg-surface',
+          !alone && !active && 'opacity-75',
+        )}
+      >
+        {!alone && <span aria-hidden className={cn('size-1.5 shrink-0 rounded-full', active ? 'bg-accent' : 'bg-line-strong')} />}
+        <span className="truncate font-medium text-fg">{target?.name ?? '…'}</span>
+        <EnvironmentBadge environment={target?.environment} className={production ? 'bg-danger text-white uppercase' : ''} />
+        <span className="hidden min-w-0 truncate font-mono text-muted sm:inline">
+          {target && credential ? `${credential.username}@${target.host}${target.port === 22 ? '' : `:${target.port}`}` : target?.host}
+        </span>
+        {state.title && <span className="hidden min-w-0 truncate text-faint md:inline">{state.title}</span>}
+        <span className="ml-auto flex shrink-0 items-center">
+          <IconButton icon={Search} label="Find" keys="Ctrl Shift F" onClick={() => workspace.show({ finding: pane.id })} />
+          <IconButton icon={Copy} label="Duplicate session" keys="Ctrl Shift D" onClick={() => workspace.duplicate(pane, 'tab')} />
+          <IconButton icon={Columns2} label="Split to the right" keys="Ctrl Shift E" onClick={() => workspace.duplicate(pane, 'row')} className="max-sm:hidden" />
+          <IconButton icon={Rows2} label="Split downwards" keys="Ctrl Shift S" onClick={() => workspace.duplicate(pane, 'column')} className="max-sm:hidden" />
+          <IconButton icon={X} label="Close" keys="Ctrl Shift X" onClick={() => workspace.requestClose([pane.id])} />
+        </span>
+      </div>
+      {connection.phase === 'waiting' && <ReconnectBanner connection={connection} onNow={() => pane.retryNow()} />}
+      {state.notice && <NoticeBanner notice={state.notice} onClose={() => pane.dismissNotice()} />}
+      {state.transfer && <TransferBanner progress={state.transfer} />}
+      <div className="relative min-h-0 flex-1" style={{ background }}>
+        <div ref={place} className={cn('absolute inset-0 overflow-hidden py-1 pl-2', production && 'mr-0.5 mb-0.5 ml-0.5')} />
+        {finding === pane.id && <FindBar pane={pane} found={state.find} />}
+        {(connection.phase === 'checking' || connection.phase === 'connecting') && (
+          <WaitOverlay name={target?.name} resuming={connection.phase === 'connecting' && connection.resuming} />
+        )}
+        {state.asks && target && <SetupOverlay pane={pane} target={target} asks={state.asks} />}
+        {connection.phase === 'ended' && <EndedOverlay pane={pane} ending={connection.ending} />}
+      </div>
+    </section>
+  )
+}

@@ -1,0 +1,48 @@
+import { cn } from '@/lib/cn'
+import { bytesInWords, inWords } from '../model/words'
+import type { PaneController } from '../pane/controller'
+import { useClock, usePaneState } from './use-workspace'
+
+const PHASES = {
+  idle: ['Not connected', 'bg-faint'],
+  checking: ['Connecting', 'bg-info'],
+  connecting: ['Connecting', 'bg-info'],
+  open: ['Connected', 'bg-success'],
+  waiting: ['Reconnecting', 'bg-warning'],
+  ended: ['Ended', 'bg-faint'],
+} as const
+
+/** The facts about the terminal in front, on one line. */
+export function StatusBar({ pane }: { pane: PaneController }) {
+  const state = usePaneState(pane)
+  const { stats, size, connection, endsAt } = state
+  const open = connection.phase === 'open'
+  const now = useClock(endsAt !== null && open)
+  const [phase, dot] = PHASES[connection.phase]
+  const left = endsAt === null ? null : endsAt - now
+  return (
+    <footer className="flex h-6 shrink-0 items-center gap-4 overflow-hidden border-t border-line bg-surface px-3 text-2xs whitespace-nowrap text-muted tabular-nums">
+      <span className="flex items-center gap-1.5">
+        <span aria-hidden className={cn('size-1.5 rounded-full', dot)} />
+        {phase}
+      </span>
+      <span title="From a key to its echo; measured while you type">
+        {stats.echoMilliseconds === null ? '– ms' : `${Math.max(1, Math.round(stats.echoMilliseconds))} ms`}
+      </span>
+      <span className="flex items-center gap-1.5" title="This session is not recorded">
+        <span aria-hidden className="size-1.5 rounded-full border border-faint" />
+        <span className="max-sm:sr-only">Not recorded</span>
+      </span>
+      {left !== null && open && (
+        <span className={cn('font-medium', left < 5 * 60_000 ? 'text-warning-text' : 'text-fg')}>Ends in {inWords(left)}</span>
+      )}
+      <span className="ml-auto" title="Received and sent by this page">
+        ↓ {bytesInWords(stats.bytesReceived)} ↑ {bytesInWords(stats.bytesSent)}
+      </span>
+      <span className="max-sm:hidden">UTF-8</span>
+      <span title="Columns and rows">
+        {size.cols}×{size.rows}
+      </span>
+    </footer>
+  )
+}

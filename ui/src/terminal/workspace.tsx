@@ -1,0 +1,112 @@
+import { useNavigate, useRouterState, useSearch } from '@tanstack/react-router'
+import { X } from 'lucide-react'
+import { useEffect, useRef } from 'react'
+import '@xterm/xterm/css/xterm.css'
+import { useMe } from '@/api/hooks'
+import { useTheme } from '@/lib/theme'
+import { commandOf } from './model/keymap'
+import { activeTab } from './model/layout'
+import { workspace } from './model/workspace'
+import { CloseDialog, PasteDialog } from './view/dialogs'
+import { Button, IconButton } from './view/parts'
+import { runCommand } from './view/run-command'
+import { SettingsPanel } from './view/settings-panel'
+import { SplitView } from './view/split-view'
+import { StatusBar } from './view/status-bar'
+import { TabBar } from './view/tab-bar'
+import { TargetList, TargetPicker } from './view/target-picker'
+import { useWorkspace } from './view/use-workspace'
+
+/** Full bleed: tabs of terminals, and nothing of the console around them. */
+export function TerminalWorkspace() {
+  const state = useWorkspace()
+  const me = useMe()
+  const { resolved } = useTheme()
+  useOpenFromAddress()
+  useEffect(() => void workspace.start(me.user.id, resolved), [me.user.id, resolved])
+  useEffect(() => workspace.setAppearance(resolved), [resolved])
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      const command = commandOf(event)
+      if (command && !document.querySelector('[role=dialog]') && runCommand(command)) event.preventDefault()
+    }
+    window.addEventListener('keydown', press, { capture: true })
+    return () => window.removeEventListener('keydown', press, { capture: true })
+  }, [])
+  const tab = activeTab(state.layout)
+  const pane = tab && workspace.pane(tab.activePane)
+  return (
+    <main className="flex h-dvh flex-col bg-canvas text-fg">
+      <h1 className="sr-only">Terminal workspace</h1>
+      <TabBar />
+      <OpenSessions />
+      <div role="tabpanel" aria-label="Terminal" className="min-h-0 flex-1">
+        {tab ? <SplitView key={tab.id} node={tab.root} tab={tab} /> : <EmptyWorkspace />}
+      </div>
+      {pane && <StatusBar pane={pane} />}
+      <TargetPicker open={state.picking} />
+      <SettingsPanel open={state.settings} />
+      <PasteDialog />
+      <CloseDialog />
+    </main>
+  )
+}
+
+/** Opens the target an address names, once, and takes it out of the address so that a reload resumes instead. */
+function useOpenFromAddress() {
+  const search = useSearch({ from: '/signed-in/terminal' })
+  const reason = useRouterState({ select: (router) => router.location.state.reason })
+  const navigate = useNavigate()
+  const opened = useRef<string | null>(null)
+  const { target, credential } = search
+  useEffect(() => {
+    if (!target || opened.current === target) return
+    opened.current = target
+    workspace.open(target, credential ?? null, reason ?? null)
+    void navigate({ to: '/terminal', search: {}, replace: true }).then(() => {
+      opened.current = null
+    })
+  }, [target, credential, reason, navigate])
+}
+
+function EmptyWorkspace() {
+  return (
+    <div data-scrollable className="h-full overflow-auto px-4 py-[10vh]">
+      <div className="mx-auto max-w-xl">
+        <h2 className="text-xl font-semibold">Open a terminal</h2>
+        <p className="mt-1 mb-4 text-sm text-muted">
+          Choose a machine. The gateway logs in for you; you never see a password or a key.
+        </p>
+        <div className="overflow-hidden rounded-xl border border-line bg-surface">
+          <TargetList />
+        </div>
+        <p className="mt-3 text-xs text-faint max-sm:hidden">
+          Ctrl Shift Enter opens another one, Ctrl Shift E and S split, Ctrl Shift F finds, Ctrl Shift K opens the palette.
+        </p>
+      </div>
+    </div>
+  )
+}
+
+/** Sessions that were left open elsewhere and can be continued here. */
+function OpenSessions() {
+  const { elsewhere } = useWorkspace()
+  if (elsewhere.length === 0) return null
+  return (
+    <div role="status" className="flex shrink-0 flex-wrap items-center gap-2 border-b border-line bg-info-soft px-3 py-1.5 text-sm text-info-text">
+      <span className="mr-1">
+        {elsewhere.length === 1 ? 'A session is still open:' : `${elsewhere.length} sessions are still open:`}
+      </span>
+      {elsewhere.slice(0, 6).map((session) => (
+        <Button
+          key={session.id}
+          className="h-6 px-2 text-xs"
+          onClick={() => workspace.open(session.target_id, session.credential_id, session.reason, session.id)}
+        >
+          Resume {session.target_name}
+        </Button>
+      ))}
+      <IconButton icon={X} label="Dismiss" className="ml-auto" onClick={() => workspace.show({ elsewhere: [] })} />
+    </div>
+  )
+}
