@@ -64,10 +64,13 @@ export function DataTable<Item>({ name, label, query, columns, rowId, empty, too
   const [sorting, setSorting] = useState<SortingState>(sort)
   const [hidden, setHidden] = usePreference(`columns.${name}`, NOTHING, isStringList)
   const complete = !query.hasNextPage
+  const columnVisibility = useMemo(() => Object.fromEntries(hidden.map((id) => [id, false])), [hidden])
   const table = useReactTable({
     data: items,
     columns,
-    state: { sorting: complete ? sorting : [], columnVisibility: Object.fromEntries(hidden.map((id) => [id, false])) },
+    state: { sorting: complete ? sorting : UNSORTED, columnVisibility },
+    // A new object in the state makes the table compute, and reset pages that it does not have, for ever.
+    autoResetAll: false,
     onSortingChange: setSorting,
     getRowId: rowId,
     getCoreRowModel: getCoreRowModel(),

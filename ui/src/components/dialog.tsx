@@ -17,7 +17,7 @@ interface DialogProps {
   width?: string
 }
 
-const SCRIM = 'fixed inset-0 z-40 animate-fade bg-scrim'
+const SCRIM = 'fixed inset-0 z-50 animate-fade bg-scrim'
 const BOX =
   'fixed top-1/2 left-1/2 z-50 flex max-h-[calc(100dvh-2rem)] w-[calc(100vw-1.5rem)] max-w-lg -translate-1/2 flex-col rounded-xl bg-raised shadow-pop outline-none animate-fade'
 const PANEL =

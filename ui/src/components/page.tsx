@@ -34,7 +34,7 @@ export function Page({ title, crumbs, badge, description, actions, narrow, child
     <div className={cn('mx-auto flex w-full flex-col px-4 pt-5 pb-16 sm:px-6 lg:px-8', narrow ? 'max-w-4xl' : 'max-w-[1400px]')}>
       {slot && createPortal(<Crumbs crumbs={[...(crumbs ?? []), { label: title }]} />, slot)}
       <header className="mb-5 flex flex-wrap items-start gap-x-4 gap-y-3">
-        <div className="min-w-0 flex-1">
+        <div className="min-w-0 flex-1 basis-64">
           <div className="flex min-w-0 flex-wrap items-center gap-x-3 gap-y-1">
             <h1 className="min-w-0 text-xl font-semibold tracking-tight break-words text-fg">{title}</h1>
             {badge}
@@ -94,7 +94,7 @@ export function Facts({ children }: { children: ReactNode }) {
 
 /** One fact; a missing value is shown as a dash, never as nothing. */
 export function Fact({ label, children }: { label: string; children: ReactNode }) {
-  const missing = children === null || children === undefined || children === ''
+  const missing = children === null || children === undefined || children === '' || children === false
   return (
     <div className="grid grid-cols-1 gap-x-4 py-2 sm:grid-cols-[9.5rem_minmax(0,1fr)]">
       <dt className="text-muted">{label}</dt>

@@ -7,7 +7,8 @@ import { EmptyState, ErrorState } from './states'
 
 /** An address that leads nowhere. */
 export const NotFoundPage = () => (
-  <div className="grid h-full place-items-center">
+  <main className="grid h-full place-items-center">
+    <h1 className="sr-only">Not found</h1>
     <EmptyState
       icon={Compass}
       title="There is nothing at this address"
@@ -19,7 +20,7 @@ export const NotFoundPage = () => (
     >
       It may have been removed, or the link is incomplete.
     </EmptyState>
-  </div>
+  </main>
 )
 
 /** A page that could not be shown. */

@@ -31,7 +31,7 @@ export function EmptyState({ icon: Icon, title, children, action, className }: E
 export function ProblemReference({ problem, className }: { problem: ApiProblem; className?: string }) {
   const reference = [problem.code, problem.requestId].filter(Boolean).join(' · ')
   return (
-    <span className={cn('inline-flex max-w-full items-center gap-1 font-mono text-2xs text-faint', className)}>
+    <span className={cn('inline-flex max-w-full items-center gap-1 font-mono text-2xs text-muted', className)}>
       <span className="truncate">{reference}</span>
       <CopyButton text={reference} label="Copy reference" className="size-5" />
     </span>

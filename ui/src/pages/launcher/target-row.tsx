@@ -27,10 +27,7 @@ export function TargetRow({ target, onConnect }: TargetRowProps) {
   const several = target.credentials.length > 1
   return (
     <li
-      className={cn(
-        'group relative flex min-h-14 items-center gap-3 border-b px-3 py-2 transition-colors last:border-b-0 hover:bg-hover/60 has-[[data-connect]:focus-visible]:bg-hover/60 sm:px-4',
-        !target.enabled && 'opacity-60',
-      )}
+      className="group relative flex min-h-14 items-center gap-3 border-b px-3 py-2 transition-colors last:border-b-0 hover:bg-hover/60 has-[[data-connect]:focus-visible]:bg-hover/60 sm:px-4"
     >
       {production && <span aria-hidden className="absolute inset-y-0 left-0 w-0.5 bg-danger" />}
       <span
@@ -77,7 +74,7 @@ export function TargetRow({ target, onConnect }: TargetRowProps) {
           {target.last_used_at ? <>Used <RelativeTime time={target.last_used_at} /></> : 'Never used'}
         </p>
       </div>
-      <div className="relative z-10 flex shrink-0 items-center">
+      <div className="relative z-10 flex shrink-0 items-center justify-end sm:w-14">
         {several && (
           <Menu trigger={<IconButton icon={ChevronDown} label={`Choose a credential for ${target.name}`} size="sm" bare />}>
             <MenuLabel>Log in as</MenuLabel>
