@@ -194,3 +194,8 @@ fn options(url: &str, password: Option<&SecretString>) -> Result<PgConnectOption
 pub fn violated_constraint(error: &sqlx::Error) -> Option<&str> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::constraint)
 }
+
+/// `text` with the characters that mean something to `like` made plain.
+pub fn like_pattern(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}

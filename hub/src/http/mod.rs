@@ -8,6 +8,7 @@ mod guard;
 mod health;
 mod observe;
 mod page;
+mod patch;
 mod problem;
 mod routes;
 
@@ -15,5 +16,6 @@ pub use app::{application, openapi};
 pub use extract::{Json, Path, Query};
 pub use guard::{ClientInfo, SESSION_COOKIE_HTTP, SESSION_COOKIE_HTTPS, same_origin, session_cookie_name};
 pub use page::{Cursor, Page, PageQuery};
+pub use patch::nullable;
 pub use problem::{FieldError, Problem, ProblemBody};
 pub use routes::{Access, Routes};

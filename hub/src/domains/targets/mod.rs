@@ -1,13 +1,19 @@
 //! Sites, zones, targets and the host keys that are trusted.
 //!
 //! Owns `sites`, `zones`, `targets`, `target_access_groups`, `target_host_keys`, `favorite_targets`.
+//! INVARIANT: a host key is trusted by an admin's explicit act only.
 
+mod error;
+mod http;
+mod service;
+mod store;
 mod types;
+mod validation;
 
-use crate::http::Routes;
-
-pub use types::{HostKey, HostKeyKind, HostKeyPolicy, Protocol, Target};
-
-pub(crate) fn routes() -> Routes {
-    Routes::new()
-}
+pub use error::TargetsError;
+pub(crate) use http::routes;
+pub use service::{add_favorite, create, delete, find, list, remove_favorite, trust_host_key, update};
+pub use types::{
+    Environment, HostKey, HostKeyKind, HostKeyPolicy, Protocol, Site, SiteFields, Target, TargetFields, TargetFilter,
+    Zone, ZoneFields, ZoneType,
+};

@@ -1,0 +1,314 @@
+//! Use cases of sites, zones, targets and host keys. The routes' access rules decided already who
+//! may; every change and its audit event share the caller's transaction.
+
+use openpam_ids::{HostKeyId, SiteId, TargetId, UserId, ZoneId};
+use russh::keys::{HashAlg, PublicKey};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    error::TargetsError,
+    store,
+    types::{HostKey, HostKeyKind, Site, SiteFields, Target, TargetFields, TargetFilter, TrustedKey, Zone, ZoneFields},
+    validation,
+};
+use crate::{
+    context::{Context, Ids},
+    domains::audit::{self, Event},
+};
+
+type Result<T> = std::result::Result<T, TargetsError>;
+
+/// Bytes a public key line may have; the longest real ones (RSA 16384) have less than half.
+const MAX_PUBLIC_KEY: usize = 8_192;
+/// Keys one target may have trusted.
+const MAX_HOST_KEYS: usize = 32;
+
+pub(super) async fn site(connection: &mut PgConnection, id: SiteId) -> Result<Site> {
+    store::sites(connection, Some(id), None, None, 1).await?.pop().ok_or(TargetsError::NotFound("site"))
+}
+
+pub(super) async fn create_site(
+    connection: &mut PgConnection,
+    context: &Context,
+    mut fields: SiteFields,
+) -> Result<Site> {
+    validation::site(&mut fields)?;
+    let id: SiteId = Ids.fresh();
+    store::insert_site(connection, context.tenant_id, id, &fields).await?;
+    audit::record(connection, context, Event::success("site.create").on("site", id, &fields.name)).await?;
+    site(connection, id).await
+}
+
+pub(super) async fn update_site(
+    connection: &mut PgConnection,
+    context: &Context,
+    id: SiteId,
+    mut fields: SiteFields,
+) -> Result<Site> {
+    validation::site(&mut fields)?;
+    store::update_site(connection, id, &fields).await?;
+    audit::record(connection, context, Event::success("site.update").on("site", id, &fields.name)).await?;
+    site(connection, id).await
+}
+
+pub(super) async fn delete_site(connection: &mut PgConnection, context: &Context, id: SiteId) -> Result<()> {
+    let site = site(connection, id).await?;
+    store::delete_site(connection, id).await?;
+    audit::record(connection, context, Event::success("site.delete").on("site", id, site.fields.name)).await?;
+    Ok(())
+}
+
+pub(super) async fn zone(connection: &mut PgConnection, id: ZoneId) -> Result<Zone> {
+    store::zones(connection, Some(id), None, None, 1).await?.pop().ok_or(TargetsError::NotFound("zone"))
+}
+
+async fn check_zone(connection: &mut PgConnection, fields: &mut ZoneFields) -> Result<()> {
+    validation::zone(fields)?;
+    if let Some(site_id) = fields.site_id
+        && site(connection, site_id).await.is_err()
+    {
+        return Err(TargetsError::field("site_id", "not_found", "names a site that does not exist"));
+    }
+    Ok(())
+}
+
+pub(super) async fn create_zone(
+    connection: &mut PgConnection,
+    context: &Context,
+    mut fields: ZoneFields,
+) -> Result<Zone> {
+    check_zone(connection, &mut fields).await?;
+    let id: ZoneId = Ids.fresh();
+    store::insert_zone(connection, context.tenant_id, id, &fields).await?;
+    audit::record(connection, context, Event::success("zone.create").on("zone", id, &fields.name)).await?;
+    zone(connection, id).await
+}
+
+pub(super) async fn update_zone(
+    connection: &mut PgConnection,
+    context: &Context,
+    id: ZoneId,
+    mut fields: ZoneFields,
+) -> Result<Zone> {
+    check_zone(connection, &mut fields).await?;
+    store::update_zone(connection, id, &fields).await?;
+    audit::record(connection, context, Event::success("zone.update").on("zone", id, &fields.name)).await?;
+    zone(connection, id).await
+}
+
+pub(super) async fn delete_zone(connection: &mut PgConnection, context: &Context, id: ZoneId) -> Result<()> {
+    let zone = zone(connection, id).await?;
+    store::delete_zone(connection, id).await?;
+    audit::record(connection, context, Event::success("zone.delete").on("zone", id, zone.fields.name)).await?;
+    Ok(())
+}
+
+/// The target, with its access groups and trusted keys.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(connection: &mut PgConnection, id: TargetId) -> Result<Option<Target>> {
+    Ok(store::targets(connection, Some(id), &TargetFilter::default(), None, 1).await?.pop())
+}
+
+/// Targets that match, by name; `after` is the (lower-case) name and id of the last one seen.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    connection: &mut PgConnection,
+    filter: &TargetFilter,
+    after: Option<(String, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Target>> {
+    Ok(store::targets(connection, None, filter, after, limit).await?)
+}
+
+async fn existing(connection: &mut PgConnection, id: TargetId) -> Result<Target> {
+    find(connection, id).await?.ok_or(TargetsError::NotFound("target"))
+}
+
+async fn check_target(connection: &mut PgConnection, fields: &mut TargetFields) -> Result<()> {
+    validation::target(fields)?;
+    match zone(connection, fields.zone_id).await {
+        Err(TargetsError::NotFound(_)) => {
+            Err(TargetsError::field("zone_id", "not_found", "names a zone that does not exist"))
+        }
+        other => other.map(|_| ()),
+    }
+}
+
+/// Makes a target.
+///
+/// # Errors
+/// Fields that are not valid, a name that is taken.
+pub async fn create(connection: &mut PgConnection, context: &Context, mut fields: TargetFields) -> Result<TargetId> {
+    check_target(connection, &mut fields).await?;
+    let id: TargetId = Ids.fresh();
+    store::insert_target(connection, context.tenant_id, id, &fields).await?;
+    audit::record(connection, context, Event::success("target.create").on("target", id, &fields.name)).await?;
+    Ok(id)
+}
+
+/// Changes a target: `change` gets what it is and makes it what it shall be. Other writers wait.
+///
+/// # Errors
+/// No such target, fields that are not valid, a name that is taken.
+pub async fn update(
+    connection: &mut PgConnection,
+    context: &Context,
+    id: TargetId,
+    change: impl FnOnce(&mut TargetFields) + Send,
+) -> Result<()> {
+    store::lock_target(connection, id).await?;
+    let before = existing(connection, id).await?.fields();
+    let mut fields = before.clone();
+    change(&mut fields);
+    check_target(connection, &mut fields).await?;
+    // A different machine behind the same name must prove itself again.
+    let moved = (&before.host, before.port) != (&fields.host, fields.port);
+    store::update_target(connection, context.tenant_id, id, &fields).await?;
+    let event = Event::success("target.update").on("target", id, &fields.name).with("address_changed", moved);
+    audit::record(connection, context, event).await?;
+    Ok(())
+}
+
+/// Removes a target; its sessions keep its name.
+///
+/// # Errors
+/// No such target.
+pub async fn delete(connection: &mut PgConnection, context: &Context, id: TargetId) -> Result<()> {
+    let target = existing(connection, id).await?;
+    store::delete_target(connection, id).await?;
+    audit::record(connection, context, Event::success("target.delete").on("target", id, target.name)).await?;
+    Ok(())
+}
+
+/// Trusts a key for a target: an OpenSSH public key line. Only ever on an admin's explicit act.
+///
+/// # Errors
+/// No such target, a key that cannot be read, a key that is trusted already.
+pub async fn trust_host_key(
+    connection: &mut PgConnection,
+    context: &Context,
+    target_id: TargetId,
+    public_key: &str,
+    kind: HostKeyKind,
+) -> Result<HostKey> {
+    let target = existing(connection, target_id).await?;
+    let mut key = parse_public_key(public_key, kind)?;
+    if target.host_keys.len() >= MAX_HOST_KEYS {
+        return Err(TargetsError::field(
+            "public_key",
+            "too_many",
+            format!("a target may have {MAX_HOST_KEYS} trusted keys at the most: remove one first"),
+        ));
+    }
+    key.trusted_by = context.principal.user_id();
+    key.trusted_by_name.clone_from(&context.principal.name);
+    let id: HostKeyId = Ids.fresh();
+    let trusted_at = store::insert_host_key(connection, context.tenant_id, target_id, id, &key).await?;
+    let event = Event::success("target.host_key.trust")
+        .on("target", target_id, target.name)
+        .with("kind", kind.name())
+        .with("algorithm", key.algorithm.as_str())
+        .with("fingerprint", key.fingerprint.as_str());
+    audit::record(connection, context, event).await?;
+    Ok(HostKey {
+        id,
+        kind,
+        algorithm: key.algorithm,
+        public_key: key.public_key,
+        fingerprint: key.fingerprint,
+        trusted_at,
+        trusted_by: key.trusted_by_name,
+    })
+}
+
+pub(super) async fn host_keys(connection: &mut PgConnection, target_id: TargetId) -> Result<Vec<HostKey>> {
+    Ok(existing(connection, target_id).await?.host_keys)
+}
+
+pub(super) async fn distrust_host_key(
+    connection: &mut PgConnection,
+    context: &Context,
+    target_id: TargetId,
+    id: HostKeyId,
+) -> Result<()> {
+    let target = existing(connection, target_id).await?;
+    let key = target.host_keys.into_iter().find(|key| key.id == id).ok_or(TargetsError::NotFound("host key"))?;
+    store::delete_host_key(connection, id).await?;
+    let event = Event::success("target.host_key.distrust")
+        .on("target", target_id, target.name)
+        .with("kind", key.kind.name())
+        .with("fingerprint", key.fingerprint);
+    audit::record(connection, context, event).await?;
+    Ok(())
+}
+
+/// Marks a target as a person's favourite.
+///
+/// # Errors
+/// When the database fails.
+pub async fn add_favorite(
+    connection: &mut PgConnection,
+    context: &Context,
+    user: UserId,
+    target: TargetId,
+) -> Result<()> {
+    Ok(store::insert_favorite(connection, context.tenant_id, user, target).await?)
+}
+
+/// Takes the mark away.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remove_favorite(connection: &mut PgConnection, user: UserId, target: TargetId) -> Result<()> {
+    Ok(store::delete_favorite(connection, user, target).await?)
+}
+
+fn parse_public_key(line: &str, kind: HostKeyKind) -> Result<TrustedKey> {
+    let malformed = |message: &str| TargetsError::field("public_key", "malformed", message);
+    let line = line.trim();
+    if line.len() > MAX_PUBLIC_KEY {
+        return Err(malformed("is longer than any public key"));
+    }
+    if line.contains("PRIVATE KEY") {
+        return Err(malformed("is a private key: the hub wants the public one, from a file that ends in .pub"));
+    }
+    let mut key = PublicKey::from_openssh(line)
+        .map_err(|_| malformed("is not an OpenSSH public key, such as “ssh-ed25519 AAAA…”"))?;
+    key.set_comment("");
+    let public_key = key.to_openssh().map_err(|_| malformed("cannot be written as an OpenSSH public key"))?;
+    Ok(TrustedKey {
+        kind,
+        algorithm: key.algorithm().as_str().to_owned(),
+        public_key: public_key.trim_end().to_owned(),
+        fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+        trusted_by: None,
+        trusted_by_name: String::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+
+    #[test]
+    fn a_public_key_is_kept_without_its_comment_and_with_its_fingerprint() {
+        let key = parse_public_key(&format!("{KEY} root@host\n"), HostKeyKind::Host).unwrap();
+        assert_eq!(key.public_key, KEY);
+        assert_eq!(key.algorithm, "ssh-ed25519");
+        assert_eq!(key.fingerprint, "SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ");
+    }
+
+    #[test]
+    fn what_is_not_a_public_key_is_refused() {
+        for text in ["", "ssh-ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----", &KEY[..40], &"x".repeat(9_000)] {
+            assert!(matches!(parse_public_key(text, HostKeyKind::Ca), Err(TargetsError::Invalid(_))), "{text:.40}");
+        }
+    }
+}
