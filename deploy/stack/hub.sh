@@ -76,7 +76,8 @@ hub_up() {
       die "the schema could not be brought up to date, see $STATE/logs/migrate.log"
     }
     "$STATE/hub/openpam" admin create --config "$STATE/hub/hub.toml" --tenant dev --tenant-name Development \
-      --username admin --display-name Administrator --password-file "$STATE/secrets/user_admin" --if-missing >&2
+      --username admin --display-name Administrator --password-file "$STATE/secrets/user_admin" --if-missing >&2 ||
+      die "the first administrator could not be created"
     openbao_wrapped_secret_id "$STATE/hub/wrapped_secret_id"
     process_start hub "$STATE/hub/openpam" hub --config "$STATE/hub/hub.toml"
     process_ready hub 30 hub_ready
