@@ -1,5 +1,6 @@
 /** The only place of the application that talks HTTP. */
 import { ApiProblem, problemFromResponse, unreachable } from './problem'
+import type { Readiness } from './types'
 
 const BASE = '/api/v1'
 const TIMEOUT_MS = 30_000
@@ -104,10 +105,10 @@ export const remove = async (url: string) => {
 }
 
 /** The readiness of the hub, which answers 503 with the same document when a part is down. */
-export async function readiness(signal?: AbortSignal): Promise<unknown> {
+export async function readiness(signal?: AbortSignal): Promise<Readiness | null> {
   try {
-    const response = await fetch('/readyz', { signal: signal ?? AbortSignal.timeout(5000), cache: 'no-store' })
-    return await response.json().catch(() => ({}))
+    const response = await fetch('/readyz', { signal: signal ? AbortSignal.any([signal, AbortSignal.timeout(5000)]) : AbortSignal.timeout(5000), cache: 'no-store' })
+    return (await response.json().catch(() => null)) as Readiness | null
   } catch (cause) {
     throw unreachable(cause)
   }

@@ -260,5 +260,13 @@ export interface SystemStatus {
   vault: { ok: boolean; state: string; detail: string | null }
 }
 
+/** What `/readyz` answers, ready or not. */
+export interface Readiness {
+  ready: boolean
+  ending: boolean
+  database: { ok: boolean; state: string }
+  vault: { ok: boolean; state: string }
+}
+
 /** Any small JSON object of the person's own; never a secret. */
 export type Preferences = Record<string, unknown>

@@ -105,7 +105,7 @@ export function DataTable<Item>({ name, label, query, columns, rowId, empty, too
     <div className="mb-3 flex flex-wrap items-center gap-2">
       {toolbar}
       <span className="flex-1" />
-      <span aria-live="polite" className="text-xs text-faint tabular-nums">
+      <span aria-live="polite" className="hidden text-xs text-faint tabular-nums sm:inline">
         {query.data && `${items.length.toLocaleString('en')}${hasNextPage ? '+' : ''}`}
       </span>
       {choosable.length > 1 && (

@@ -4,18 +4,6 @@ import { useReadiness } from '@/api/hooks'
 import { cn } from '@/lib/cn'
 import { queryClient } from '@/lib/query-client'
 
-/** What the readiness document says about one part, whichever shape that part reports in. */
-function partIsDown(document: unknown, part: string): boolean {
-  if (typeof document !== 'object' || document === null) return false
-  const holder = document as Record<string, unknown>
-  const checks = typeof holder.checks === 'object' && holder.checks !== null ? (holder.checks as Record<string, unknown>) : holder
-  const value = checks[part]
-  if (typeof value === 'boolean') return !value
-  if (typeof value === 'string') return !['ok', 'ready', 'up', 'disabled'].includes(value)
-  if (typeof value === 'object' && value !== null) return (value as { ok?: unknown }).ok === false
-  return false
-}
-
 /** Lines across the page for what concerns everybody: the hub or one of its parts is away. */
 export function Banners() {
   const readiness = useReadiness()
@@ -34,11 +22,19 @@ export function Banners() {
       </Banner>
     )
   }
-  if (partIsDown(readiness.data, 'vault')) {
+  const { database, vault } = readiness.data ?? {}
+  if (database && !database.ok) {
+    return (
+      <Banner tone="danger" icon={ServerOff}>
+        <strong>The hub has lost its database.</strong> Nothing can be opened or changed until it is back.
+      </Banner>
+    )
+  }
+  if (vault && !vault.ok) {
     return (
       <Banner tone="warning" icon={CircleAlert}>
-        <strong>The vault is sealed or unreachable.</strong> New connections and credential tests fail until an operator
-        brings it back; open sessions go on.
+        <strong>{vault.state === 'sealed' ? 'The vault is sealed.' : 'The vault cannot be used.'}</strong> New connections and
+        credential tests fail until an operator brings it back; open sessions go on.
       </Banner>
     )
   }

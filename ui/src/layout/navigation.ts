@@ -64,8 +64,8 @@ const GROUPS: NavigationGroup[] = [
       { label: 'Users', to: '/users', icon: Users, need: 'see-people', keywords: ['people', 'accounts'] },
       { label: 'Groups', to: '/groups', icon: FolderKey, need: 'see-people', keywords: ['access', 'members'] },
       { label: 'Service accounts', to: '/service-accounts', icon: Bot, need: 'see-people', keywords: ['api', 'token', 'machine'] },
-      { label: 'Settings', to: '/settings', icon: Settings2, need: 'see-people', keywords: ['idle', 'timeout', 'message'] },
-      { label: 'System', to: '/system', icon: ServerCog, need: 'see-people', keywords: ['hub', 'database', 'vault', 'status'] },
+      { label: 'Settings', to: '/settings', icon: Settings2, need: 'see-settings', keywords: ['idle', 'timeout', 'message'] },
+      { label: 'System', to: '/system', icon: ServerCog, need: 'see-settings', keywords: ['hub', 'database', 'vault', 'status'] },
     ],
   },
 ]

@@ -1,25 +1,22 @@
 import type { Me } from '@/api/types'
 
 /** What a page or an act asks for. The hub decides again on every call; this only hides what would be refused. */
-export type Need = 'anyone' | 'see-sessions' | 'see-ledger' | 'see-infrastructure' | 'see-people' | 'administer'
+export type Need = 'anyone' | 'see-sessions' | 'see-ledger' | 'see-infrastructure' | 'see-people' | 'see-settings' | 'administer'
 
-const ROLES: Record<Need, string[] | null> = {
-  anyone: null,
-  'see-sessions': ['admin', 'operator', 'auditor'],
-  'see-ledger': ['admin', 'auditor'],
-  'see-infrastructure': ['admin', 'operator', 'auditor'],
-  'see-people': ['admin', 'auditor'],
-  administer: ['admin'],
+const PERMISSION: Record<Exclude<Need, 'anyone'>, string> = {
+  'see-sessions': 'session.read_all',
+  'see-ledger': 'audit.read',
+  'see-infrastructure': 'infrastructure.read',
+  'see-people': 'identity.read',
+  'see-settings': 'settings.read',
+  administer: 'target.manage',
 }
 
 /** Whether this person may. */
-export const may = (me: Me, need: Need): boolean => {
-  const roles = ROLES[need]
-  return roles === null || roles.some((role) => me.roles.includes(role))
-}
+export const may = (me: Me, need: Need): boolean => need === 'anyone' || me.permissions.includes(PERMISSION[need])
 
 /** Whether this person may end a session of someone else. */
-export const mayTerminateAny = (me: Me): boolean => me.roles.includes('admin') || me.roles.includes('operator')
+export const mayTerminateAny = (me: Me): boolean => me.permissions.includes('session.terminate')
 
 /** The roles that can be given, with what they mean. */
 export const ROLE_CHOICES = [

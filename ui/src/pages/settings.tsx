@@ -22,8 +22,8 @@ const schema = z.object({ idle: minutes(1440), duration: minutes(10_080), grace:
 /** What holds for everybody of the tenant. */
 export function SettingsPage() {
   const me = useMe()
-  const query = useQuery({ ...settingsQuery, enabled: may(me, 'see-people') })
-  if (!may(me, 'see-people')) return <ErrorState error={forbidden} />
+  const query = useQuery({ ...settingsQuery, enabled: may(me, 'see-settings') })
+  if (!may(me, 'see-settings')) return <ErrorState error={forbidden} />
   if (query.isError && !query.data) return <ErrorState error={query.error} onRetry={() => void query.refetch()} />
   if (!query.data) return <DetailSkeleton />
   return <SettingsForm key={JSON.stringify(query.data)} settings={query.data} editable={may(me, 'administer')} />

@@ -15,8 +15,8 @@ import { sentence } from '@/lib/words'
 /** Whether everything the hub needs is there. */
 export function SystemPage() {
   const me = useMe()
-  const query = useQuery({ ...systemQuery, enabled: may(me, 'see-people') })
-  if (!may(me, 'see-people')) return <ErrorState error={forbidden} />
+  const query = useQuery({ ...systemQuery, enabled: may(me, 'see-settings') })
+  if (!may(me, 'see-settings')) return <ErrorState error={forbidden} />
   if (query.isError && !query.data) return <ErrorState error={query.error} onRetry={() => void query.refetch()} />
   if (!query.data) return <DetailSkeleton />
   const { version, hubs, database, vault } = query.data
@@ -42,7 +42,7 @@ export function SystemPage() {
           {hubs.map((hub) => (
             <li key={hub.id} className="flex flex-wrap items-center gap-x-3 gap-y-1 px-4 py-2.5 text-sm">
               <Server aria-hidden className="size-4 shrink-0 text-faint" />
-              <code className="min-w-0 flex-1 truncate font-mono text-xs">{hub.address ?? hub.id}</code>
+              <code className="min-w-0 flex-1 basis-40 truncate font-mono text-xs">{hub.address ?? hub.id}</code>
               <span className="text-xs text-muted">{count(hub.active_sessions, 'session')}</span>
               <span className="text-xs text-faint">started <RelativeTime time={hub.started_at} /> · seen <RelativeTime time={hub.last_seen_at} /></span>
             </li>
