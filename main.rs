@@ -17,8 +17,41 @@ enum Command {
     Hub(ConfigFile),
     /// Bring the database schema up to date
     Migrate(ConfigFile),
+    /// Manage administrators from the command line
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Print the OpenAPI document
     Openapi,
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Create a local administrator, and the tenant when it is missing
+    Create(CreateAdmin),
+}
+
+#[derive(clap::Args)]
+struct CreateAdmin {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Short name (slug) of the tenant
+    #[arg(long)]
+    tenant: String,
+    /// Name of the tenant, if it is created
+    #[arg(long)]
+    tenant_name: Option<String>,
+    /// Sign-in name of the administrator
+    #[arg(long)]
+    username: String,
+    /// Name for people
+    #[arg(long)]
+    display_name: Option<String>,
+    /// File with the password, `-` for standard input
+    #[arg(long)]
+    password_file: PathBuf,
+    /// Leave an account of that name as it is instead of failing
+    #[arg(long)]
+    if_missing: bool,
 }
 
 #[derive(clap::Args)]
@@ -38,6 +71,17 @@ fn main() -> anyhow::Result<()> {
         match arguments.command {
             Command::Hub(file) => openpam_hub::boot::run(&file.config).await,
             Command::Migrate(file) => openpam_hub::commands::migrate(&file.config).await,
+            Command::Admin(AdminCommand::Create(create)) => {
+                let admin = openpam_hub::commands::CreateAdmin {
+                    tenant: create.tenant,
+                    tenant_name: create.tenant_name,
+                    username: create.username,
+                    display_name: create.display_name,
+                    password_file: create.password_file,
+                    if_missing: create.if_missing,
+                };
+                openpam_hub::commands::create_admin(&create.file.config, admin).await
+            }
             Command::Openapi => openpam_hub::commands::openapi(),
         }
     })

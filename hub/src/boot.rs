@@ -42,7 +42,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     let hub = Hub::new(Inner {
         hub_id: Ids.fresh(),
         origin,
-        identity: Identity::new(&config),
+        identity: Identity::new(&config)?,
         vault: Vault::new(&config)?,
         live: LiveSessions::default(),
         random: SystemRandom::new(),

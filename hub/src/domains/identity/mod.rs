@@ -1,41 +1,48 @@
 //! People, groups, service accounts, and how they sign in.
 //!
 //! Owns `users`, `groups`, `group_memberships`, `service_accounts`, `api_tokens`, `auth_sessions`,
-//! `oidc_flows`, `login_failures`, `user_preferences`.
+//! `oidc_flows`, `login_failures`, `user_preferences`, `idempotency_keys`; `tenants` and an empty
+//! `settings` row when the first administrator of a tenant is made.
+//!
+//! INVARIANT: an answer to a failed sign-in never tells whether the account exists, and takes as long.
+//! INVARIANT: a change of a person, their groups or their sign-ins is announced to [`Identity::changes`].
+
+mod credentials;
+mod error;
+mod http;
+mod passwords;
+mod runtime;
+mod service;
+mod store;
+mod types;
+
+pub use error::IdentityError;
+pub(crate) use http::routes;
+pub use runtime::Identity;
+pub use service::{
+    authenticate::{note_activity, principal_of},
+    provision::{NewAdmin, create_admin},
+};
+pub use types::Change;
 
 use crate::{
-    config::Config,
     context::Context,
-    http::{ClientInfo, Problem, Routes},
+    http::{ClientInfo, Problem},
     state::Hub,
 };
-
-/// Sign-in: provider, rate limits.
-pub struct Identity {}
-
-impl Identity {
-    /// From the configuration; nothing is contacted yet.
-    pub fn new(_config: &Config) -> Self {
-        Self {}
-    }
-}
 
 /// The context behind an API token.
 ///
 /// # Errors
 /// 401 for a token that is unknown, expired, revoked or of a disabled account.
-pub async fn authenticate_token(_hub: &Hub, _client: &ClientInfo, _token: &str) -> Result<Context, Problem> {
-    Err(Problem::unauthenticated())
+pub async fn authenticate_token(hub: &Hub, client: &ClientInfo, token: &str) -> Result<Context, Problem> {
+    Ok(service::authenticate::by_token(hub, client, token).await?)
 }
 
 /// The context behind a session cookie; `None` when it is no longer valid.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn authenticate_cookie(_hub: &Hub, _client: &ClientInfo, _cookie: &str) -> Result<Option<Context>, Problem> {
-    Ok(None)
-}
-
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub async fn authenticate_cookie(hub: &Hub, client: &ClientInfo, cookie: &str) -> Result<Option<Context>, Problem> {
+    Ok(service::authenticate::by_cookie(hub, client, cookie).await?)
 }

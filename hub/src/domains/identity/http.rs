@@ -1,0 +1,10 @@
+//! Identity over HTTP.
+
+mod auth;
+mod me;
+
+use crate::http::Routes;
+
+pub(crate) fn routes() -> Routes {
+    auth::routes()
+}

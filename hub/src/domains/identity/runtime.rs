@@ -1,0 +1,143 @@
+//! What identity keeps in the process: limits, the mapping of directory groups, announcements.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
+};
+
+use chrono::TimeDelta;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
+use openpam_ids::AuthSessionId;
+use tokio::sync::broadcast;
+
+use super::{IdentityError, passwords::Passwords, types::Change};
+use crate::{config::Config, context::Role};
+
+/// Announcements a receiver may be behind before it must look at everything again.
+const CHANGES_KEPT: usize = 256;
+
+/// Sign-in: provider, rate limits, announcements of changes.
+pub struct Identity {
+    passwords: Passwords,
+    attempts: DefaultKeyedRateLimiter<IpAddr>,
+    changes: broadcast::Sender<Change>,
+    roles_by_directory_group: BTreeMap<String, BTreeSet<Role>>,
+    idle_timeout: TimeDelta,
+    absolute_timeout: TimeDelta,
+    lockout: TimeDelta,
+}
+
+impl Identity {
+    /// From the configuration; nothing is contacted yet.
+    ///
+    /// # Errors
+    /// When the provider's CA file cannot be used.
+    pub fn new(config: &Config) -> Result<Self, IdentityError> {
+        let limits = &config.identity;
+        let per_minute = NonZeroU32::new(limits.login_attempts_per_ip_per_minute).unwrap_or(NonZeroU32::MIN);
+        let roles_by_directory_group = config
+            .oidc
+            .iter()
+            .flat_map(|oidc| &oidc.group_roles)
+            .map(|(group, roles)| (group.to_lowercase(), Role::set(roles.iter().map(String::as_str))))
+            .collect();
+        Ok(Self {
+            passwords: Passwords::new(),
+            attempts: RateLimiter::keyed(Quota::per_minute(per_minute)),
+            changes: broadcast::Sender::new(CHANGES_KEPT),
+            roles_by_directory_group,
+            idle_timeout: seconds(limits.idle_timeout_seconds),
+            absolute_timeout: seconds(limits.absolute_timeout_seconds),
+            lockout: seconds(limits.login_lockout_seconds),
+        })
+    }
+
+    /// Changes made through this hub: of a person, their groups, roles or sign-ins. A receiver that
+    /// lags behind looks at everything again; changes of other hubs come by polling only.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn announce(&self, change: Change) {
+        // Without a receiver there is nobody to tell.
+        let _ = self.changes.send(change);
+    }
+
+    pub(super) fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
+    /// Takes one attempt of the address out of its allowance.
+    pub(super) fn admit(&self, address: Option<IpAddr>) -> Result<(), IdentityError> {
+        let Some(address) = address else { return Ok(()) };
+        self.attempts.check_key(&network_of(address)).map_err(|not_until| {
+            let wait = not_until.wait_time_from(governor::clock::DefaultClock::default().now());
+            IdentityError::RateLimited(wait.as_secs() + 1)
+        })
+    }
+
+    /// Forgets addresses that were quiet.
+    pub(super) fn forget_quiet_addresses(&self) {
+        self.attempts.retain_recent();
+        self.attempts.shrink_to_fit();
+    }
+
+    /// Drops what is kept for sign-ins that ended.
+    pub(super) fn forget(&self, _ended: &[AuthSessionId]) {}
+
+    /// Roles the configuration gives to a directory group.
+    pub(super) fn roles_of_directory_group(&self, external_id: &str) -> BTreeSet<Role> {
+        self.roles_by_directory_group.get(&external_id.to_lowercase()).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn idle_timeout(&self) -> TimeDelta {
+        self.idle_timeout
+    }
+
+    pub(super) fn absolute_timeout(&self) -> TimeDelta {
+        self.absolute_timeout
+    }
+
+    pub(super) fn lockout(&self) -> TimeDelta {
+        self.lockout
+    }
+}
+
+fn seconds(seconds: u64) -> TimeDelta {
+    i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX)
+}
+
+/// One customer of an IPv6 provider has at least a /64: its addresses count as one.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_as_one() {
+        let parse = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(parse("2001:db8::1"), parse("2001:db8::ffff:1"));
+        assert_ne!(parse("2001:db8::1"), parse("2001:db8:0:1::1"));
+        assert_ne!(parse("192.0.2.1"), parse("192.0.2.2"));
+        assert_eq!(parse("::ffff:192.0.2.1"), parse("192.0.2.1"));
+    }
+
+    #[test]
+    fn an_address_that_tries_too_often_is_told_to_wait() {
+        let mut config = Config::default();
+        config.identity.login_attempts_per_ip_per_minute = 2;
+        let identity = Identity::new(&config).unwrap();
+        let address = Some("192.0.2.1".parse().unwrap());
+        assert!(identity.admit(address).is_ok());
+        assert!(identity.admit(address).is_ok());
+        assert!(matches!(identity.admit(address), Err(IdentityError::RateLimited(1..=31))));
+        assert!(identity.admit(Some("192.0.2.2".parse().unwrap())).is_ok());
+    }
+}
