@@ -1,13 +1,19 @@
 //! Sessions: their rows, those that run here, and how they end.
 //!
-//! Owns `sessions` and `hubs`.
+//! Owns `sessions` and `hubs`. INVARIANTS: a row is written in the transaction of the decision
+//! that allows it; a session ends once; one whose hub died is ended by a reconciler.
 
-use crate::http::Routes;
+mod error;
+mod http;
+mod live;
+mod service;
+mod store;
+mod tasks;
+mod types;
 
-/// Sessions that run on this hub.
-#[derive(Default)]
-pub struct LiveSessions {}
-
-pub(crate) fn routes() -> Routes {
-    Routes::new()
-}
+pub use error::Error;
+pub(crate) use http::routes;
+pub use live::{LiveSession, LiveSessions, Place};
+pub use service::{finish, start};
+pub use tasks::start_tasks;
+pub use types::{End, NewSession, Session, SessionFilter, SessionStatus};

@@ -1,0 +1,83 @@
+//! Failures of sessions.
+
+use http::StatusCode;
+
+use crate::{db::DbError, domains::audit::AuditError, http::Problem};
+
+/// Why something could not be done with a session.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is none, or not for this principal.
+    #[error("no such session")]
+    NotFound,
+    /// It is over.
+    #[error("the session has ended")]
+    Ended,
+    /// It runs on another hub.
+    #[error("the session runs on another hub")]
+    Elsewhere,
+    /// The principal may see it but not end it.
+    #[error("not allowed")]
+    Forbidden,
+    /// The reason is too long.
+    #[error("the reason is too long")]
+    ReasonTooLong,
+    /// This hub carries as many sessions as it may.
+    #[error("the hub is full")]
+    HubFull,
+    /// This person has as many sessions as one may have.
+    #[error("the person has too many sessions")]
+    TooManySessions,
+    /// The hub is about to stop.
+    #[error("the hub is stopping")]
+    Stopping,
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<AuditError> for Error {
+    fn from(error: AuditError) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self::not_found("session"),
+            Error::Ended => Self::new(StatusCode::CONFLICT, "session_ended", "This session has ended already."),
+            Error::Elsewhere => Self::new(
+                StatusCode::CONFLICT,
+                "session_elsewhere",
+                "This session runs on another hub. Reload the page to be led there.",
+            ),
+            Error::Forbidden => Self::forbidden(),
+            Error::ReasonTooLong => Self::invalid_field("reason", "too_long", "must have at most 1000 characters"),
+            Error::HubFull => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "hub_full",
+                "This hub carries as many sessions as it may. Close one, or try again later.",
+            )
+            .retry_after(30),
+            Error::TooManySessions => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_sessions",
+                "You have too many sessions open. Close one first.",
+            ),
+            Error::Stopping => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "hub_stopping",
+                "This hub is restarting. Try again in a moment.",
+            )
+            .retry_after(5),
+            Error::Database(error) => Self::database(&error),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The sessions this hub carries: their counters, and the way to reach the task that owns each.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use openpam_ids::{CredentialId, SessionId, TargetId, TenantId, UserId};
+use openpam_telemetry::names;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{End, Error};
+use crate::context::Context;
+
+/// Sessions that run on this hub.
+#[derive(Default)]
+pub struct LiveSessions {
+    sessions: Mutex<HashMap<SessionId, Arc<LiveSession>>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct LiveSession {
+    /// Identifier.
+    pub id: SessionId,
+    /// Who, with what they could do when it began.
+    pub context: Context,
+    /// Who.
+    pub user_id: UserId,
+    /// Where to.
+    pub target_id: TargetId,
+    /// As whom.
+    pub credential_id: CredentialId,
+    sent: AtomicU64,
+    received: AtomicU64,
+    written: AtomicU64,
+    attached: AtomicBool,
+    end: watch::Sender<Option<End>>,
+}
+
+impl LiveSession {
+    /// Describes a session that is about to begin.
+    pub fn new(
+        id: SessionId,
+        context: Context,
+        user_id: UserId,
+        target_id: TargetId,
+        credential_id: CredentialId,
+    ) -> Self {
+        Self {
+            id,
+            context,
+            user_id,
+            target_id,
+            credential_id,
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            attached: AtomicBool::new(false),
+            end: watch::Sender::new(None),
+        }
+    }
+
+    /// Asks the task that carries the session to end it. The first request wins.
+    pub fn request_end(&self, end: End) {
+        self.end.send_if_modified(|requested| {
+            let first = requested.is_none();
+            if first {
+                *requested = Some(end);
+            }
+            first
+        });
+    }
+
+    /// Where the carrying task hears of it.
+    pub fn end_requests(&self) -> watch::Receiver<Option<End>> {
+        self.end.subscribe()
+    }
+
+    /// Counts input.
+    pub fn count_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts output.
+    pub fn count_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of input and of output so far.
+    pub fn bytes(&self) -> (i64, i64) {
+        let read = |counter: &AtomicU64| i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        (read(&self.sent), read(&self.received))
+    }
+
+    /// A browser came or went.
+    pub fn set_attached(&self, attached: bool) {
+        self.attached.store(attached, Ordering::Relaxed);
+    }
+
+    /// Whether a browser is there.
+    pub fn is_attached(&self) -> bool {
+        self.attached.load(Ordering::Relaxed)
+    }
+}
+
+/// Keeps a session's place on the hub; gives it back when dropped.
+pub struct Place {
+    hub: crate::state::Hub,
+    session: Arc<LiveSession>,
+}
+
+impl Place {
+    /// The session.
+    pub fn session(&self) -> &Arc<LiveSession> {
+        &self.session
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let live = self.hub.live();
+        let left = {
+            let mut sessions = live.lock();
+            sessions.remove(&self.session.id);
+            sessions.len()
+        };
+        set_gauge(left);
+    }
+}
+
+impl LiveSessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<LiveSession>>> {
+        // The map is never left half changed.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place on the hub.
+    ///
+    /// # Errors
+    /// When the hub or the person has as many sessions as allowed, or the hub is stopping.
+    pub fn admit(hub: &crate::state::Hub, session: LiveSession) -> Result<Place, Error> {
+        if hub.lifecycle().is_ending() {
+            return Err(Error::Stopping);
+        }
+        let session = Arc::new(session);
+        let count = {
+            let mut sessions = hub.live().lock();
+            if sessions.len() >= hub.config().terminal.max_sessions {
+                return Err(Error::HubFull);
+            }
+            let own = sessions.values().filter(|other| other.user_id == session.user_id).count();
+            // Nobody alone may fill a hub.
+            if own >= (hub.config().terminal.max_sessions / 4 * 3).max(1) {
+                return Err(Error::TooManySessions);
+            }
+            sessions.insert(session.id, session.clone());
+            sessions.len()
+        };
+        set_gauge(count);
+        Ok(Place { hub: hub.clone(), session })
+    }
+
+    /// The session, if this hub carries it.
+    pub fn get(&self, id: SessionId) -> Option<Arc<LiveSession>> {
+        self.lock().get(&id).cloned()
+    }
+
+    /// Sessions carried now.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Everything carried now, by tenant.
+    pub fn by_tenant(&self) -> HashMap<TenantId, Vec<Arc<LiveSession>>> {
+        let mut tenants = HashMap::<_, Vec<_>>::new();
+        for session in self.lock().values() {
+            tenants.entry(session.context.tenant_id).or_default().push(session.clone());
+        }
+        tenants
+    }
+
+    pub(super) fn ids(&self) -> Vec<Uuid> {
+        self.lock().keys().map(SessionId::as_uuid).collect()
+    }
+}
+
+impl LiveSession {
+    /// The counters, when they moved since they were last taken.
+    pub(super) fn take_changed_bytes(&self) -> Option<(i64, i64)> {
+        let (sent, received) = self.bytes();
+        let total = sent.saturating_add(received).unsigned_abs();
+        (self.written.swap(total, Ordering::Relaxed) != total).then_some((sent, received))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge of at most some thousands")]
+fn set_gauge(count: usize) {
+    metrics::gauge!(names::SESSIONS_ACTIVE, "protocol" => "ssh").set(count as f64);
+}

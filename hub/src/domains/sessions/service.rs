@@ -1,0 +1,152 @@
+//! Use cases of sessions.
+
+use openpam_ids::SessionId;
+use openpam_telemetry::names;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{End, Error, LiveSession, NewSession, Session, SessionFilter, SessionStatus, store};
+use crate::{
+    context::Context,
+    domains::audit::{self, Event, Outcome},
+    permissions::{Permission, permits},
+    state::Hub,
+};
+
+/// Longest reason for ending a session.
+const MAX_REASON: usize = 1_000;
+
+/// Writes a session's row, in the transaction of the decision that allows it.
+///
+/// # Errors
+/// When the row cannot be written.
+pub async fn start(
+    connection: &mut PgConnection,
+    hub: &Hub,
+    context: &Context,
+    session: &NewSession,
+) -> Result<(), Error> {
+    store::insert(connection, context.tenant_id, hub.hub_id(), session).await?;
+    let event = Event::success("session.start")
+        .on("session", session.id, &session.target_name)
+        .with("target_id", session.target_id.to_string())
+        .with("credential", session.credential_name.as_str())
+        .with("decision_id", session.decision_id.to_string());
+    audit::record(connection, context, event).await?;
+    Ok(())
+}
+
+/// Writes how a session ended. Writing it twice is harmless.
+///
+/// # Errors
+/// When the database does not answer; the reconciler then closes the row later.
+pub async fn finish(hub: &Hub, session: &LiveSession, end: &End) -> Result<(), Error> {
+    let mut tx = hub.db().begin(&session.context).await?;
+    close(&mut tx, &session.context, session.id, end, session.bytes()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Ends the row and says so in the trail, once.
+pub(super) async fn close(
+    connection: &mut PgConnection,
+    context: &Context,
+    id: SessionId,
+    end: &End,
+    bytes: (i64, i64),
+) -> Result<(), Error> {
+    if !store::end(connection, id, end, bytes).await? {
+        return Ok(());
+    }
+    let mut event = Event::success("session.end")
+        .on("session", id, "")
+        .with("status", end.status().name())
+        .with("code", end.code())
+        .with("message", end.message())
+        .with("bytes_sent", bytes.0)
+        .with("bytes_received", bytes.1);
+    if end.status() == SessionStatus::Failed {
+        event.outcome = Outcome::Failure;
+    }
+    audit::record(connection, context, event).await?;
+    metrics::counter!(names::SESSIONS_ENDED, "protocol" => "ssh", "status" => end.status().name()).increment(1);
+    Ok(())
+}
+
+/// Sessions the principal may see: their own, or all with the permission.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn list(
+    hub: &Hub,
+    context: &Context,
+    mut filter: SessionFilter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Session>, Error> {
+    if !sees_all(context) {
+        let Some(own) = context.principal.user_id() else { return Ok(Vec::new()) };
+        if filter.user_id.is_some_and(|other| other != own) {
+            return Ok(Vec::new());
+        }
+        filter.user_id = Some(own);
+    }
+    let mut tx = hub.db().begin(context).await?;
+    Ok(store::list(&mut tx, &filter, before, limit).await?)
+}
+
+/// One session the principal may see.
+///
+/// # Errors
+/// `NotFound` also for a session of somebody else.
+pub(super) async fn get(hub: &Hub, context: &Context, id: SessionId) -> Result<Session, Error> {
+    let mut tx = hub.db().begin(context).await?;
+    visible(&mut tx, context, id).await
+}
+
+async fn visible(connection: &mut PgConnection, context: &Context, id: SessionId) -> Result<Session, Error> {
+    let session = store::find(connection, id).await?.ok_or(Error::NotFound)?;
+    if sees_all(context) || Some(session.user_id) == context.principal.user_id() {
+        Ok(session)
+    } else {
+        Err(Error::NotFound)
+    }
+}
+
+fn sees_all(context: &Context) -> bool {
+    permits(&context.principal, Permission::SessionReadAll)
+}
+
+/// Ends a session: one's own, or anybody's with the permission. The hub that carries it hears of
+/// it at once when it is this one, within a second otherwise.
+///
+/// # Errors
+/// When there is no such session, it has ended, or the principal may not end it.
+pub(super) async fn terminate(hub: &Hub, context: &Context, id: SessionId, reason: &str) -> Result<(), Error> {
+    let reason = reason.trim();
+    if reason.chars().count() > MAX_REASON {
+        return Err(Error::ReasonTooLong);
+    }
+    let mut tx = hub.db().begin(context).await?;
+    let session = visible(&mut tx, context, id).await?;
+    let own = Some(session.user_id) == context.principal.user_id();
+    if !own && !permits(&context.principal, Permission::SessionTerminate) {
+        let event = Event::denied("session.terminate").on("session", id, &session.target_name);
+        audit::record(&mut tx, context, event).await?;
+        tx.commit().await?;
+        return Err(Error::Forbidden);
+    }
+    if !store::request_end(&mut tx, id, context.principal.actor.id(), reason).await? {
+        return Err(Error::Ended);
+    }
+    let event = Event::success("session.terminate")
+        .on("session", id, &session.target_name)
+        .with("user_id", session.user_id.to_string())
+        .with("reason", reason);
+    audit::record(&mut tx, context, event).await?;
+    tx.commit().await?;
+    if let Some(live) = hub.live().get(id) {
+        live.request_end(End::Terminated { reason: reason.to_owned() });
+    }
+    Ok(())
+}

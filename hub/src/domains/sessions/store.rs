@@ -1,0 +1,232 @@
+//! SQL of sessions and hubs.
+
+use openpam_ids::{HubId, SessionId, TenantId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{End, NewSession, Session, SessionFilter, SessionStatus};
+use crate::domains::targets::Protocol;
+
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+    hub_id: HubId,
+    session: &NewSession,
+) -> Result<(), sqlx::Error> {
+    let protocol = match session.protocol {
+        Protocol::Ssh => "ssh",
+        Protocol::Rdp => "rdp",
+    };
+    sqlx::query!(
+        "insert into sessions (session_id, tenant_id, hub_id, user_id, user_name, auth_session_id, target_id,
+                               target_name, credential_id, credential_name, decision_id, protocol, client_ip, reason)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        session.id.as_uuid(),
+        tenant_id.as_uuid(),
+        hub_id.as_uuid(),
+        session.user_id.as_uuid(),
+        session.user_name,
+        session.auth_session.map(|id| id.as_uuid()),
+        session.target_id.as_uuid(),
+        session.target_name,
+        session.credential_id.as_uuid(),
+        session.credential_name,
+        session.decision_id.as_uuid(),
+        protocol,
+        session.client_ip.map(ipnetwork::IpNetwork::from),
+        session.reason,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends an active session; `false` when it had ended already.
+pub(super) async fn end(
+    connection: &mut PgConnection,
+    id: SessionId,
+    end: &End,
+    bytes: (i64, i64),
+) -> Result<bool, sqlx::Error> {
+    let (exit_status, exit_signal) = match end {
+        End::Exited { status, signal } => {
+            (status.and_then(|status| i32::try_from(status).ok()), signal.as_deref())
+        }
+        _ => (None, None),
+    };
+    let code = end.code();
+    let done = sqlx::query!(
+        "update sessions
+         set status = $2, end_time = greatest(now(), start_time), exit_status = $3, exit_signal = $4, error_code = $5,
+             error_message = $6, bytes_sent = $7, bytes_received = $8
+         where session_id = $1 and status = 'active'",
+        id.as_uuid(),
+        end.status().name(),
+        exit_status,
+        exit_signal,
+        code,
+        code.map(|_| end.message()),
+        bytes.0,
+        bytes.1,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn write_bytes(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    sent: &[i64],
+    received: &[i64],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update sessions set bytes_sent = counted.sent, bytes_received = counted.received
+         from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as counted (session_id, sent, received)
+         where sessions.session_id = counted.session_id and status = 'active'",
+        ids,
+        sent,
+        received
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes who wants an active session to end; the hub that carries it ends it. `false` when it has
+/// ended.
+pub(super) async fn request_end(
+    connection: &mut PgConnection,
+    id: SessionId,
+    by: Option<Uuid>,
+    reason: &str,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update sessions set terminated_by = $2, error_code = 'terminated', error_message = $3
+         where session_id = $1 and status = 'active'",
+        id.as_uuid(),
+        by,
+        reason
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Sessions of this hub that somebody wants to end, with what they said.
+pub(super) async fn requested_ends(
+    connection: &mut PgConnection,
+    hub_id: HubId,
+) -> Result<Vec<(SessionId, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select session_id as "id: SessionId", coalesce(error_message, '') as "reason!"
+           from sessions where hub_id = $1 and status = 'active' and error_code = 'terminated'"#,
+        hub_id.as_uuid()
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.reason)).collect())
+}
+
+pub(super) async fn find(connection: &mut PgConnection, id: SessionId) -> Result<Option<Session>, sqlx::Error> {
+    sqlx::query_as!(
+        Session,
+        r#"select session_id as "id: _", user_id as "user_id: _", user_name, target_id as "target_id: _", target_name,
+                  credential_id as "credential_id: _", credential_name, protocol, status, start_time, end_time,
+                  bytes_sent, bytes_received, client_ip as "client_ip: _", reason, exit_status, error_code,
+                  error_message, recording_path
+           from sessions where session_id = $1"#,
+        id.as_uuid()
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Sessions that match, newest first, older than `before`.
+pub(super) async fn list(
+    connection: &mut PgConnection,
+    filter: &SessionFilter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Session>, sqlx::Error> {
+    sqlx::query_as!(
+        Session,
+        r#"select session_id as "id: _", user_id as "user_id: _", user_name, target_id as "target_id: _", target_name,
+                  credential_id as "credential_id: _", credential_name, protocol, status, start_time, end_time,
+                  bytes_sent, bytes_received, client_ip as "client_ip: _", reason, exit_status, error_code,
+                  error_message, recording_path
+           from sessions
+           where ($1::uuid is null or session_id < $1)
+             and ($2::uuid is null or user_id = $2)
+             and ($3::uuid is null or target_id = $3)
+             and ($4::text is null or status = $4)
+             and ($5::timestamptz is null or start_time >= $5)
+             and ($6::timestamptz is null or start_time < $6)
+             and ($7::text is null or strpos(lower(user_name), lower($7)) > 0
+                  or strpos(lower(target_name), lower($7)) > 0 or strpos(lower(credential_name), lower($7)) > 0
+                  or strpos(lower(coalesce(reason, '')), lower($7)) > 0)
+           order by session_id desc
+           limit $8"#,
+        before,
+        filter.user_id.map(|id| id.as_uuid()),
+        filter.target_id.map(|id| id.as_uuid()),
+        filter.status.map(SessionStatus::name),
+        filter.from,
+        filter.to,
+        filter.text,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Active sessions whose hub stopped or is silent for more than 30 s, and those of hub `own` that
+/// began more than two minutes ago and are not among `carried`.
+pub(super) async fn orphans(
+    connection: &mut PgConnection,
+    own: HubId,
+    carried: &[Uuid],
+) -> Result<Vec<(SessionId, i64, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select session_id as "id: SessionId", bytes_sent, bytes_received
+           from sessions join hubs using (hub_id)
+           where status = 'active'
+             and case when hub_id = $1
+                      then start_time < now() - interval '2 minutes' and session_id <> all ($2)
+                      else stopped_at is not null or last_seen_at < now() - interval '30 seconds'
+                 end
+           limit 500"#,
+        own.as_uuid(),
+        carried
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.bytes_sent, row.bytes_received)).collect())
+}
+
+/// Says that a hub is alive.
+pub(super) async fn beat(
+    connection: &mut PgConnection,
+    id: HubId,
+    address: &str,
+    version: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into hubs (hub_id, address, version) values ($1, $2, $3)
+         on conflict (hub_id) do update set last_seen_at = now()",
+        id.as_uuid(),
+        address,
+        version
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Says that a hub has stopped.
+pub(super) async fn stop(connection: &mut PgConnection, id: HubId) -> Result<(), sqlx::Error> {
+    sqlx::query!("update hubs set stopped_at = now(), last_seen_at = now() where hub_id = $1", id.as_uuid())
+        .execute(connection)
+        .await?;
+    Ok(())
+}

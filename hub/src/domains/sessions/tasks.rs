@@ -1,0 +1,126 @@
+//! What runs beside the sessions: the hub's heartbeat, counters on their way to the database,
+//! requests of other hubs, and the end of sessions whose hub died.
+
+use std::time::Duration;
+
+use openpam_ids::TenantId;
+
+use super::{End, Error, service, store};
+use crate::{context::Context, domains::sessions::LiveSession, state::Hub};
+
+const BEAT: Duration = Duration::from_secs(5);
+const COUNT: Duration = Duration::from_secs(10);
+const RECONCILE: Duration = Duration::from_secs(10);
+/// Requests of other hubs are seen within this time.
+const WATCH: Duration = Duration::from_millis(700);
+
+/// Starts them.
+pub fn start_tasks(hub: &Hub) {
+    let lifecycle = hub.lifecycle();
+    lifecycle.supervise("hub heartbeat", heartbeat(hub.clone()));
+    lifecycle.supervise("session counters", every(hub.clone(), COUNT, "counting bytes", write_bytes));
+    lifecycle.supervise("session reconciler", every(hub.clone(), RECONCILE, "closing orphaned sessions", reconcile));
+    lifecycle.supervise("session end requests", every(hub.clone(), WATCH, "looking for end requests", watch));
+}
+
+/// Runs `act` now and every `period`, until the hub is asked to stop and carries nothing.
+async fn every<F>(hub: Hub, period: Duration, what: &'static str, act: fn(Hub) -> F)
+where
+    F: Future<Output = Result<(), Error>> + Send,
+{
+    let mut failing = false;
+    while !(hub.lifecycle().is_ending() && hub.live().count() == 0) {
+        match act(hub.clone()).await {
+            Ok(()) => failing = false,
+            Err(error) => {
+                // Once per outage, not once per period.
+                if !failing {
+                    tracing::error!(task = what, %error, "task failed, will try again");
+                }
+                failing = true;
+            }
+        }
+        pause(&hub, period).await;
+    }
+}
+
+/// Waits for the period; shorter once the hub is stopping.
+async fn pause(hub: &Hub, period: Duration) {
+    if hub.lifecycle().is_ending() {
+        tokio::time::sleep(period.min(Duration::from_millis(200))).await;
+    } else {
+        let _ = tokio::time::timeout(period, hub.lifecycle().soft().cancelled()).await;
+    }
+}
+
+async fn heartbeat(hub: Hub) {
+    every(hub.clone(), BEAT, "heartbeat", beat).await;
+    match hub.db().unscoped().await {
+        Ok(mut connection) => {
+            if let Err(error) = store::stop(&mut connection, hub.hub_id()).await {
+                tracing::warn!(%error, "could not write that this hub stops");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "could not write that this hub stops"),
+    }
+}
+
+async fn beat(hub: Hub) -> Result<(), Error> {
+    let mut connection = hub.db().unscoped().await?;
+    store::beat(&mut connection, hub.hub_id(), &hub.config().server.listen.to_string(), env!("CARGO_PKG_VERSION"))
+        .await?;
+    Ok(())
+}
+
+async fn write_bytes(hub: Hub) -> Result<(), Error> {
+    for (tenant_id, sessions) in hub.live().by_tenant() {
+        let changed = sessions.iter().filter_map(|session| Some((session.id, session.take_changed_bytes()?)));
+        let (mut ids, mut sent, mut received) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, bytes) in changed {
+            ids.push(id.as_uuid());
+            sent.push(bytes.0);
+            received.push(bytes.1);
+        }
+        if ids.is_empty() {
+            continue;
+        }
+        let mut tx = hub.db().begin(&system(tenant_id)).await?;
+        store::write_bytes(&mut tx, &ids, &sent, &received).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+async fn watch(hub: Hub) -> Result<(), Error> {
+    for tenant_id in hub.live().by_tenant().into_keys() {
+        let mut tx = hub.db().begin(&system(tenant_id)).await?;
+        for (id, reason) in store::requested_ends(&mut tx, hub.hub_id()).await? {
+            if let Some(session) = hub.live().get(id) {
+                LiveSession::request_end(&session, End::Terminated { reason });
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn reconcile(hub: Hub) -> Result<(), Error> {
+    for tenant_id in hub.db().tenant_ids().await? {
+        let context = system(tenant_id);
+        let mut tx = hub.db().begin(&context).await?;
+        let orphans = store::orphans(&mut tx, hub.hub_id(), &hub.live().ids()).await?;
+        for (id, sent, received) in orphans {
+            let end = End::Failed {
+                code: "hub_lost",
+                message: "The hub that carried this session stopped without ending it.".to_owned(),
+            };
+            service::close(&mut tx, &context, id, &end, (sent, received)).await?;
+            tracing::warn!(session_id = %id, "closed the session of a hub that is gone");
+        }
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+fn system(tenant_id: TenantId) -> Context {
+    Context::system(tenant_id, "sessions")
+}

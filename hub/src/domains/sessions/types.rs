@@ -1,0 +1,206 @@
+//! What a session is, and how it ends.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use ipnetwork::IpNetwork;
+use openpam_ids::{AuditEventId, AuthSessionId, CredentialId, SessionId, TargetId, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::domains::targets::Protocol;
+
+/// Where a session is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStatus {
+    /// It runs.
+    Active,
+    /// It ended by itself: the program ended or the person left.
+    Completed,
+    /// It could not be opened, or broke off.
+    Failed,
+    /// Somebody or a rule ended it.
+    Terminated,
+}
+
+impl SessionStatus {
+    /// The name in the database and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Terminated => "terminated",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Self {
+        match name {
+            "active" => Self::Active,
+            "completed" => Self::Completed,
+            "terminated" => Self::Terminated,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// A session as it is about to begin.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Its identifier, already part of the vault's key id.
+    pub id: SessionId,
+    /// Who.
+    pub user_id: UserId,
+    /// Their name now.
+    pub user_name: String,
+    /// The sign-in it depends on.
+    pub auth_session: Option<AuthSessionId>,
+    /// Where to.
+    pub target_id: TargetId,
+    /// The target's name now.
+    pub target_name: String,
+    /// As whom.
+    pub credential_id: CredentialId,
+    /// The credential's name now.
+    pub credential_name: String,
+    /// The audit event of the decision.
+    pub decision_id: AuditEventId,
+    /// How.
+    pub protocol: Protocol,
+    /// From where.
+    pub client_ip: Option<IpAddr>,
+    /// Why, in the person's words.
+    pub reason: Option<String>,
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The program on the target ended.
+    Exited {
+        /// Its exit status.
+        status: Option<u32>,
+        /// The signal that ended it.
+        signal: Option<String>,
+    },
+    /// The person left.
+    Disconnected,
+    /// It could not be opened, or broke off.
+    Failed {
+        /// Stable code.
+        code: &'static str,
+        /// For a person.
+        message: String,
+    },
+    /// Somebody ended it.
+    Terminated {
+        /// What they said.
+        reason: String,
+    },
+    /// A rule ended it.
+    Expired {
+        /// Stable code.
+        code: &'static str,
+        /// For a person.
+        message: String,
+    },
+}
+
+impl End {
+    /// Access is no longer given, for the reason with this stable code.
+    pub fn access_ended(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Expired { code, message: message.into() }
+    }
+
+    /// The status the session ends with.
+    pub fn status(&self) -> SessionStatus {
+        match self {
+            Self::Exited { .. } | Self::Disconnected => SessionStatus::Completed,
+            Self::Failed { .. } => SessionStatus::Failed,
+            Self::Terminated { .. } | Self::Expired { .. } => SessionStatus::Terminated,
+        }
+    }
+
+    /// Stable code, where it did not end by itself.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Exited { .. } | Self::Disconnected => None,
+            Self::Failed { code, .. } | Self::Expired { code, .. } => Some(code),
+            Self::Terminated { .. } => Some("terminated"),
+        }
+    }
+
+    /// For a person.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Exited { status: Some(0), .. } => "The program ended.".to_owned(),
+            Self::Exited { signal: Some(signal), .. } => format!("The program was ended by the signal {signal}."),
+            Self::Exited { status: Some(status), .. } => format!("The program ended with status {status}."),
+            Self::Exited { .. } => "The target closed the session.".to_owned(),
+            Self::Disconnected => "You disconnected.".to_owned(),
+            Self::Failed { message, .. } | Self::Expired { message, .. } => message.clone(),
+            Self::Terminated { reason } if reason.is_empty() => "An operator ended this session.".to_owned(),
+            Self::Terminated { reason } => format!("An operator ended this session: {reason}"),
+        }
+    }
+}
+
+/// A session's row.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Identifier.
+    pub id: SessionId,
+    /// Who.
+    pub user_id: UserId,
+    /// Their name at that time.
+    pub user_name: String,
+    /// Where to; gone when the target was deleted.
+    pub target_id: Option<TargetId>,
+    /// The target's name at that time.
+    pub target_name: String,
+    /// As whom.
+    pub credential_id: Option<CredentialId>,
+    /// The credential's name at that time.
+    pub credential_name: String,
+    /// How.
+    pub protocol: String,
+    /// Where it is in its life.
+    pub status: String,
+    /// Begin.
+    pub start_time: DateTime<Utc>,
+    /// End.
+    pub end_time: Option<DateTime<Utc>>,
+    /// Bytes of input.
+    pub bytes_sent: i64,
+    /// Bytes of output.
+    pub bytes_received: i64,
+    /// From where.
+    pub client_ip: Option<IpNetwork>,
+    /// Why, in the person's words.
+    pub reason: Option<String>,
+    /// Exit status of the program.
+    pub exit_status: Option<i32>,
+    /// Stable code of how it ended, where it did not end by itself.
+    pub error_code: Option<String>,
+    /// The same for a person.
+    pub error_message: Option<String>,
+    /// Where its recording is.
+    pub recording_path: Option<String>,
+}
+
+/// Which sessions a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Only those of this person.
+    pub user_id: Option<UserId>,
+    /// Only those on this target.
+    pub target_id: Option<TargetId>,
+    /// Only those in this state.
+    pub status: Option<SessionStatus>,
+    /// Begun at or after.
+    pub from: Option<DateTime<Utc>>,
+    /// Begun before.
+    pub to: Option<DateTime<Utc>>,
+    /// Part of the names or the reason.
+    pub text: Option<String>,
+}

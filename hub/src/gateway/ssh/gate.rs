@@ -1,0 +1,131 @@
+//! A stream whose reading can be stopped while its writing goes on.
+//!
+//! The SSH client refills the target's window when bytes arrive, not when they are consumed, and
+//! its loop waits for a full channel queue before it looks at outgoing keys. Stopping it at the
+//! transport instead leaves that loop free: a key passes while output stands still, and the
+//! target's own window pushes back on the program that floods.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use futures::task::AtomicWaker;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Opens and closes the reading side. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gate {
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: AtomicBool,
+    received: AtomicU64,
+    reader: AtomicWaker,
+}
+
+impl Gate {
+    /// Lets bytes in, or not.
+    pub(crate) fn set_open(&self, open: bool) {
+        let was_closed = self.state.closed.swap(!open, Ordering::AcqRel);
+        if was_closed && open {
+            self.state.reader.wake();
+        }
+    }
+
+    /// Bytes that came in, of any kind: a sign of life.
+    pub(crate) fn received(&self) -> u64 {
+        self.state.received.load(Ordering::Relaxed)
+    }
+
+    /// Puts the gate before `stream`.
+    pub(crate) fn guard<S>(&self, stream: S) -> Gated<S> {
+        Gated { stream, state: self.state.clone() }
+    }
+}
+
+/// A stream behind a [`Gate`].
+#[derive(Debug)]
+pub(crate) struct Gated<S> {
+    stream: S,
+    state: Arc<State>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Gated<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.state.closed.load(Ordering::Acquire) {
+            self.state.reader.register(cx.waker());
+            // Opened between the look and the registration: nobody would wake us.
+            if self.state.closed.load(Ordering::Acquire) {
+                return Poll::Pending;
+            }
+        }
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let read = buffer.filled().len() - before;
+        self.state.received.fetch_add(read as u64, Ordering::Relaxed);
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Gated<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_closed_gate_stops_reading_and_not_writing() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let gate = Gate::default();
+        let mut guarded = gate.guard(near);
+        gate.set_open(false);
+        far.write_all(b"flood").await.unwrap();
+        let mut buffer = [0; 5];
+        let read = tokio::time::timeout(Duration::from_millis(20), guarded.read_exact(&mut buffer)).await;
+        assert!(read.is_err(), "nothing may pass a closed gate");
+        guarded.write_all(b"key").await.unwrap();
+        let mut key = [0; 3];
+        far.read_exact(&mut key).await.unwrap();
+        assert_eq!(&key, b"key");
+        let opener = gate.clone();
+        let (read, ()) = tokio::join!(guarded.read_exact(&mut buffer), async move { opener.set_open(true) });
+        read.unwrap();
+        assert_eq!((&buffer, gate.received()), (b"flood", 5));
+    }
+}

@@ -1,0 +1,141 @@
+//! The JSON messages of `openpam.terminal.v1` (binary messages are terminal bytes).
+
+use chrono::{DateTime, Utc};
+use openpam_ids::SessionId;
+use serde::{Deserialize, Serialize};
+
+/// Name of the WebSocket subprotocol.
+pub(super) const SUBPROTOCOL: &str = "openpam.terminal.v1";
+/// Most columns and rows a terminal may have.
+const MAX_SIZE: u16 = 1_000;
+/// Longest text message that is looked at.
+const MAX_TEXT: usize = 4 * 1024;
+
+/// From the hub.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ServerMessage<'a> {
+    /// The terminal works; bytes follow.
+    Ready {
+        session_id: SessionId,
+        resume_token: &'a str,
+        /// Position of the first byte that follows.
+        offset: u64,
+        /// The screen must be reset first: what follows rebuilds it.
+        snapshot: bool,
+    },
+    /// Something the person should know.
+    Notice {
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ends_at: Option<DateTime<Utc>>,
+    },
+    /// The session is over.
+    Exit {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<&'a str>,
+        reason: &'a str,
+    },
+    /// Something went wrong.
+    Error { code: &'a str, message: &'a str },
+}
+
+impl ServerMessage<'_> {
+    /// The message as JSON text.
+    pub(super) fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// From the browser.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ClientMessage {
+    /// The terminal has another size.
+    Resize { cols: u16, rows: u16 },
+    /// Everything up to this position is parsed.
+    Ack { bytes: u64 },
+    /// The person is done.
+    Disconnect,
+}
+
+/// Why a text message was not understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MessageError {
+    /// Stable code.
+    pub code: &'static str,
+    /// For a person.
+    pub message: &'static str,
+}
+
+const MALFORMED: MessageError =
+    MessageError { code: "malformed_message", message: "The message is not valid JSON of this protocol." };
+const UNKNOWN: MessageError = MessageError { code: "unknown_message", message: "The message's type is not known." };
+const SIZE: MessageError =
+    MessageError { code: "invalid_size", message: "Columns and rows must be between 1 and 1000." };
+
+/// Reads a text message.
+pub(super) fn parse(text: &str) -> Result<ClientMessage, MessageError> {
+    if text.len() > MAX_TEXT {
+        return Err(MALFORMED);
+    }
+    match serde_json::from_str(text) {
+        Ok(ClientMessage::Resize { cols, rows }) if !is_valid_size(cols, rows) => Err(SIZE),
+        Ok(message) => Ok(message),
+        Err(_) => {
+            #[derive(Deserialize)]
+            struct Envelope {
+                #[serde(rename = "type")]
+                kind: String,
+            }
+            match serde_json::from_str::<Envelope>(text) {
+                Ok(envelope) if !["resize", "ack", "disconnect"].contains(&envelope.kind.as_str()) => Err(UNKNOWN),
+                _ => Err(MALFORMED),
+            }
+        }
+    }
+}
+
+/// Whether a terminal may have this size.
+pub(super) fn is_valid_size(cols: u16, rows: u16) -> bool {
+    (1..=MAX_SIZE).contains(&cols) && (1..=MAX_SIZE).contains(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_messages_of_the_contract_are_read() {
+        assert_eq!(parse(r#"{"type":"resize","cols":80,"rows":24}"#), Ok(ClientMessage::Resize { cols: 80, rows: 24 }));
+        assert_eq!(parse(r#"{"type":"ack","bytes":4294967296}"#), Ok(ClientMessage::Ack { bytes: 1 << 32 }));
+        assert_eq!(parse(r#"{"type":"disconnect"}"#), Ok(ClientMessage::Disconnect));
+    }
+
+    #[test]
+    fn each_kind_of_bad_message_has_its_code() {
+        for (text, code) in [
+            ("", "malformed_message"),
+            ("{", "malformed_message"),
+            ("[]", "malformed_message"),
+            (r#"{"type":"ack","bytes":-1}"#, "malformed_message"),
+            (r#"{"type":"resize","cols":70000,"rows":24}"#, "malformed_message"),
+            (r#"{"type":"shell"}"#, "unknown_message"),
+            (r#"{"type":"resize","cols":0,"rows":24}"#, "invalid_size"),
+            (r#"{"type":"resize","cols":80,"rows":1001}"#, "invalid_size"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().code, code, "{text}");
+        }
+        assert_eq!(parse(&" ".repeat(MAX_TEXT + 1)).unwrap_err().code, "malformed_message");
+    }
+
+    #[test]
+    fn absent_fields_are_left_out() {
+        let exit = ServerMessage::Exit { status: Some(0), signal: None, reason: "done" };
+        assert_eq!(exit.to_text(), r#"{"type":"exit","status":0,"reason":"done"}"#);
+        let notice = ServerMessage::Notice { message: "hello", ends_at: None };
+        assert_eq!(notice.to_text(), r#"{"type":"notice","message":"hello"}"#);
+    }
+}
