@@ -206,7 +206,9 @@ export class Workspace {
         return tab !== undefined && panesOf(tab.root).includes(pane)
       },
       onPaste: (pane, text) => this.requestPaste(pane, text),
-      onFocus: (pane) => this.change((layout) => activatePane(layout, pane)),
+      onFocus: (pane) => {
+        if (activeTab(this.#state.layout)?.activePane !== pane) this.change((layout) => activatePane(layout, pane))
+      },
       onChanged: () => {
         this.#set({ revision: this.#state.revision + 1 })
         this.#save()

@@ -151,6 +151,7 @@ export class PaneController {
   again(): void {
     this.#set({ sessionId: null, notice: null, endsAt: null })
     this.#dropConnection()
+    this.focus()
     if (this.#state.target) this.#askOrConnect(this.#state.target)
     else void this.#prepare()
   }
@@ -160,6 +161,11 @@ export class PaneController {
     const { sessionId } = this.#state
     this.#dropConnection()
     void this.#connect(sessionId, true)
+  }
+
+  /** Gives the terminal the keyboard, once it is on the page. */
+  focus(): void {
+    void this.#shown?.then(() => this.screen.terminal.focus())
   }
 
   retryNow(): void {
@@ -177,7 +183,7 @@ export class PaneController {
 
   paste(text: string): void {
     this.screen.terminal.paste(text)
-    this.screen.terminal.focus()
+    this.focus()
   }
 
   dismissNotice(): void {

@@ -99,7 +99,7 @@ export class Screen {
     if (this.#disposed || this.element.parentElement !== parent) return
     if (!this.#opened) {
       this.#opened = true
-      this.terminal.open(this.element)
+      this.#styles.opening(() => this.terminal.open(this.element))
     }
     this.#resizes.observe(this.element)
     this.#useWebgl()

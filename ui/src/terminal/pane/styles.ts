@@ -1,49 +1,51 @@
 /**
  * Lets xterm.js draw under a content policy of `style-src 'self'`, which refuses
- * inline `<style>` elements and `style` attributes set as text, and allows both
- * adopted style sheets and the CSS object model.
+ * inline `<style>` elements and allows adopted style sheets.
  */
 export class PolicyStyles {
-  readonly #sheets = new Map<HTMLStyleElement, CSSStyleSheet>()
+  readonly #sheets: CSSStyleSheet[] = []
   readonly #observers: MutationObserver[] = []
 
   /** A document for the terminal's option `documentOverride`. */
   readonly document: Document = new Proxy(document, {
     get: (target, name) => {
-      if (name === 'createElement') return (tag: string) => this.#adapt(target.createElement(tag))
+      if (name === 'createElement') {
+        return (tag: string) => this.#create(tag)
+      }
       const value: unknown = Reflect.get(target, name, target)
       return typeof value === 'function' ? value.bind(target) : value
     },
     set: (target, name, value) => Reflect.set(target, name, value, target),
   })
 
+  /** Runs `open` of a terminal, which makes one of its sheets from the page's own document. */
+  opening(open: () => void): void {
+    document.createElement = (tag: string) => this.#create(tag)
+    try {
+      open()
+    } finally {
+      Reflect.deleteProperty(document, 'createElement')
+    }
+  }
+
   dispose(): void {
     for (const observer of this.#observers) observer.disconnect()
-    const own = new Set(this.#sheets.values())
-    document.adoptedStyleSheets = document.adoptedStyleSheets.filter((sheet) => !own.has(sheet))
-    this.#sheets.clear()
+    document.adoptedStyleSheets = document.adoptedStyleSheets.filter((sheet) => !this.#sheets.includes(sheet))
   }
 
-  #adapt<E extends HTMLElement>(element: E): E {
-    if (element instanceof HTMLStyleElement) this.#follow(element)
-    else if (element instanceof HTMLSpanElement) {
-      const setAttribute = element.setAttribute.bind(element)
-      element.setAttribute = (name, value) => {
-        if (name === 'style') element.style.cssText = value
-        else setAttribute(name, value)
-      }
-    }
-    return element
+  #create(tag: string): HTMLElement {
+    return tag === 'style' ? this.#createSheet() : Document.prototype.createElement.call(document, tag)
   }
 
-  #follow(element: HTMLStyleElement): void {
+  /** An inert element whose text becomes an adopted sheet. */
+  #createSheet(): HTMLTemplateElement {
+    const holder = Document.prototype.createElement.call(document, 'template') as HTMLTemplateElement
     const sheet = new CSSStyleSheet()
-    // Inert as an element; its text is what the adopted sheet holds.
-    element.media = 'not all'
-    this.#sheets.set(element, sheet)
+    this.#sheets.push(sheet)
     document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet]
-    const observer = new MutationObserver(() => sheet.replaceSync(element.textContent))
-    observer.observe(element, { childList: true, characterData: true, subtree: true })
+    const observer = new MutationObserver(() => sheet.replaceSync(holder.textContent))
+    observer.observe(holder, { childList: true, characterData: true, subtree: true })
     this.#observers.push(observer)
+    return holder
   }
 }

@@ -7,7 +7,6 @@ const PREVIEW_CHARACTERS = 1500
 
 function cancelPaste() {
   workspace.show({ paste: null })
-  workspace.activePane?.screen.terminal.focus()
 }
 
 /** Shows what is about to be pasted before the shell runs it. */

@@ -13,7 +13,7 @@ export function FindBar({ pane, found }: { pane: PaneController; found: { index:
   const close = () => {
     pane.screen.stopFinding()
     workspace.show({ finding: null })
-    pane.screen.terminal.focus()
+    pane.focus()
   }
   const find = (forward: boolean, incremental = false, value = text, options = { caseSensitive, regex }) =>
     pane.screen.find(value, forward, incremental, options)

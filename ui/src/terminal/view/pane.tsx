@@ -23,7 +23,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
     return () => pane.hide(element)
   }, [pane])
   useEffect(() => {
-    if (active && !state.asks) pane.screen.terminal.focus()
+    if (active && !state.asks) pane.focus()
   }, [active, pane, state.asks])
   const { target, connection } = state
   const credential = target?.credentials.find((item) => item.id === state.credentialId)
@@ -35,7 +35,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
       data-pane={pane.id}
       className={cn(
         'relative flex h-full w-full min-w-0 flex-col',
-        production && 'outline-2 -outline-offset-2 outline-danger',
+        production && 'after:pointer-events-none after:absolute after:inset-0 after:z-20 after:border-2 after:border-danger',
       )}
     >
       <div
@@ -64,7 +64,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
       {state.notice && <NoticeBanner notice={state.notice} onClose={() => pane.dismissNotice()} />}
       {state.transfer && <TransferBanner progress={state.transfer} />}
       <div className="relative min-h-0 flex-1" style={{ background }}>
-        <div ref={place} className={cn('absolute inset-0 overflow-hidden py-1 pl-2', production && 'mr-0.5 mb-0.5 ml-0.5')} />
+        <div ref={place} className="absolute inset-0 overflow-hidden py-1 pl-2" />
         {finding === pane.id && <FindBar pane={pane} found={state.find} />}
         {(connection.phase === 'checking' || connection.phase === 'connecting') && (
           <WaitOverlay name={target?.name} resuming={connection.phase === 'connecting' && connection.resuming} />

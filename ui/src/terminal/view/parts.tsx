@@ -3,6 +3,7 @@ import type { ComponentProps, ReactNode } from 'react'
 import { Dialog as RadixDialog, Tooltip } from 'radix-ui'
 import type { Environment } from '@/api/types'
 import { cn } from '@/lib/cn'
+import { workspace } from '../model/workspace'
 
 const BUTTON = {
   primary: 'bg-accent text-accent-fg hover:bg-accent-hover',
@@ -74,6 +75,12 @@ export function EnvironmentBadge({ environment, className }: { environment: Envi
   )
 }
 
+/** When a dialog goes, the keyboard belongs to the shell again. */
+export function focusTerminal(event: Event) {
+  event.preventDefault()
+  workspace.activePane?.focus()
+}
+
 interface DialogProps {
   open: boolean
   onClose(): void
@@ -91,6 +98,7 @@ export function Dialog({ open, onClose, title, description, children, footer, wi
       <RadixDialog.Portal>
         <RadixDialog.Overlay className="fixed inset-0 z-40 animate-fade bg-scrim" />
         <RadixDialog.Content
+          onCloseAutoFocus={focusTerminal}
           className={cn(
             'fixed top-[12vh] left-1/2 z-50 flex max-h-[76vh] w-[calc(100vw-2rem)] -translate-x-1/2 flex-col overflow-hidden rounded-xl bg-raised shadow-pop outline-none',
             wide ? 'max-w-2xl' : 'max-w-md',

@@ -4,7 +4,7 @@ import { Dialog as RadixDialog } from 'radix-ui'
 import { useDeferredValue, useState } from 'react'
 import { workspace } from '../model/workspace'
 import { searchTargets } from '../services'
-import { EnvironmentBadge } from './parts'
+import { EnvironmentBadge, focusTerminal } from './parts'
 
 /** Finds a target by typing and opens it in a new tab. */
 export function TargetPicker({ open }: { open: boolean }) {
@@ -14,6 +14,7 @@ export function TargetPicker({ open }: { open: boolean }) {
         <RadixDialog.Overlay className="fixed inset-0 z-40 animate-fade bg-scrim" />
         <RadixDialog.Content
           aria-describedby={undefined}
+          onCloseAutoFocus={focusTerminal}
           className="fixed top-[12vh] left-1/2 z-50 w-[calc(100vw-2rem)] max-w-xl -translate-x-1/2 overflow-hidden rounded-xl bg-raised shadow-pop outline-none"
         >
           <RadixDialog.Title className="sr-only">Open a terminal</RadixDialog.Title>
