@@ -93,19 +93,20 @@ function OpenSessions() {
   const { elsewhere } = useWorkspace()
   if (elsewhere.length === 0) return null
   return (
-    <div role="status" className="flex shrink-0 flex-wrap items-center gap-2 border-b border-line bg-info-soft px-3 py-1.5 text-sm text-info-text">
-      <span className="mr-1">
+    <div role="status" className="flex h-9 shrink-0 items-center border-b border-line bg-info-soft pr-2 text-sm text-info-text">
+      <div className="flex min-w-0 flex-1 items-center gap-2 overflow-x-auto px-3 whitespace-nowrap [scrollbar-width:none]">
         {elsewhere.length === 1 ? 'A session is still open:' : `${elsewhere.length} sessions are still open:`}
-      </span>
-      {elsewhere.slice(0, 6).map((session) => (
+        {elsewhere.map((session) => (
         <Button
           key={session.id}
-          className="h-6 px-2 text-xs"
+          className="h-6 shrink-0 px-2 text-xs"
+          title={`Since ${new Date(session.start_time).toLocaleString()}`}
           onClick={() => workspace.open(session.target_id, session.credential_id, session.reason, session.id)}
         >
           Resume {session.target_name}
         </Button>
-      ))}
+        ))}
+      </div>
       <IconButton icon={X} label="Dismiss" className="ml-auto" onClick={() => workspace.show({ elsewhere: [] })} />
     </div>
   )

@@ -47,7 +47,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
       >
         {!alone && <span aria-hidden className={cn('size-1.5 shrink-0 rounded-full', active ? 'bg-accent' : 'bg-line-strong')} />}
         <span className="truncate font-medium text-fg">{target?.name ?? '…'}</span>
-        <EnvironmentBadge environment={target?.environment} className={production ? 'bg-danger text-white uppercase' : ''} />
+        <EnvironmentBadge environment={target?.environment} className={production ? 'bg-danger text-accent-fg uppercase' : ''} />
         <span className="hidden min-w-0 truncate font-mono text-muted sm:inline">
           {target && credential ? `${credential.username}@${target.host}${target.port === 22 ? '' : `:${target.port}`}` : target?.host}
         </span>

@@ -8,7 +8,7 @@ import { workspace } from '../model/workspace'
 const BUTTON = {
   primary: 'bg-accent text-accent-fg hover:bg-accent-hover',
   secondary: 'border border-line bg-surface text-fg hover:bg-hover',
-  danger: 'bg-danger text-white hover:bg-danger-hover',
+  danger: 'bg-danger text-accent-fg hover:bg-danger-hover',
 }
 
 /** A button with words on it. */

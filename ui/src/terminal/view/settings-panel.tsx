@@ -103,7 +103,7 @@ export function SettingsPanel({ open }: { open: boolean }) {
                 onCheckedChange={(checked) => set({ [name]: checked })}
                 className="h-5 w-9 shrink-0 rounded-full bg-line-strong p-0.5 data-[state=checked]:bg-accent"
               >
-                <Switch.Thumb className="block size-4 rounded-full bg-white transition-transform data-[state=checked]:translate-x-4" />
+                <Switch.Thumb className="block size-4 rounded-full bg-accent-fg transition-transform data-[state=checked]:translate-x-4" />
               </Switch.Root>
             </li>
           ))}

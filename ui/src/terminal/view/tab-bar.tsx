@@ -73,7 +73,7 @@ export function TabBar() {
           icon={Plus}
           label="New terminal"
           keys="Ctrl Shift Enter"
-          className="mx-1.5 size-7 self-center"
+          className="sticky right-0 size-8 self-center rounded-none bg-sunken px-1.5"
           onClick={() => workspace.show({ picking: true })}
         />
       </div>
