@@ -1,14 +1,15 @@
 import { useNavigate, useRouterState, useSearch } from '@tanstack/react-router'
 import { X } from 'lucide-react'
-import { useEffect, useRef } from 'react'
+import { lazy, Suspense, useEffect, useRef, useState } from 'react'
 import '@xterm/xterm/css/xterm.css'
 import { useMe } from '@/api/hooks'
+import { Button } from '@/components/button'
 import { useTheme } from '@/lib/theme'
 import { commandOf } from './model/keymap'
 import { activeTab } from './model/layout'
 import { workspace } from './model/workspace'
 import { CloseDialog, PasteDialog } from './view/dialogs'
-import { Button, IconButton } from './view/parts'
+import { Tool } from './view/parts'
 import { runCommand } from './view/run-command'
 import { SettingsPanel } from './view/settings-panel'
 import { SplitView } from './view/split-view'
@@ -16,6 +17,8 @@ import { StatusBar } from './view/status-bar'
 import { TabBar } from './view/tab-bar'
 import { TargetList, TargetPicker } from './view/target-picker'
 import { useWorkspace } from './view/use-workspace'
+
+const CommandPalette = lazy(() => import('@/layout/command-palette'))
 
 /** Full bleed: tabs of terminals, and nothing of the console around them. */
 export function TerminalWorkspace() {
@@ -48,7 +51,29 @@ export function TerminalWorkspace() {
       <SettingsPanel open={state.settings} />
       <PasteDialog />
       <CloseDialog />
+      <Palette />
     </main>
+  )
+}
+
+/** The console's palette, which elsewhere the frame shows. */
+function Palette() {
+  const [open, setOpen] = useState(false)
+  useEffect(() => {
+    const show = () => setOpen(true)
+    window.addEventListener('openpam:palette', show)
+    return () => window.removeEventListener('openpam:palette', show)
+  }, [])
+  if (!open) return null
+  return (
+    <Suspense>
+      <CommandPalette
+        onClose={() => {
+          setOpen(false)
+          workspace.activePane?.focus()
+        }}
+      />
+    </Suspense>
   )
 }
 
@@ -107,7 +132,7 @@ function OpenSessions() {
         </Button>
         ))}
       </div>
-      <IconButton icon={X} label="Dismiss" className="ml-auto" onClick={() => workspace.show({ elsewhere: [] })} />
+      <Tool icon={X} label="Dismiss" className="ml-auto" onClick={() => workspace.show({ elsewhere: [] })} />
     </div>
   )
 }

@@ -1,6 +1,7 @@
+import { Button } from '@/components/button'
+import { Dialog, DialogBody, DialogFooter } from '@/components/dialog'
 import { bytesInWords } from '../model/words'
 import { workspace } from '../model/workspace'
-import { Button, Dialog } from './parts'
 import { useWorkspace } from './use-workspace'
 
 const PREVIEW_CHARACTERS = 1500
@@ -18,7 +19,7 @@ export function PasteDialog() {
     <Dialog
       open={paste !== null}
       onClose={cancelPaste}
-      wide
+      width="max-w-2xl"
       title={review && review.lines > 1 ? `Paste ${review.lines.toLocaleString('en')} lines?` : 'Paste this?'}
       description={
         review && (
@@ -29,18 +30,20 @@ export function PasteDialog() {
         )
       }
       footer={
-        <>
+        <DialogFooter>
           <Button onClick={cancelPaste}>Cancel</Button>
-          <Button tone="primary" autoFocus onClick={() => workspace.confirmPaste()}>
+          <Button variant="primary" autoFocus onClick={() => workspace.confirmPaste()}>
             Paste
           </Button>
-        </>
+        </DialogFooter>
       }
     >
+      <DialogBody>
       <pre data-scrollable className="max-h-64 overflow-auto rounded-lg border border-line bg-sunken p-3 font-mono text-xs">
         {review?.text.slice(0, PREVIEW_CHARACTERS)}
         {review && review.text.length > PREVIEW_CHARACTERS && '\n…'}
       </pre>
+      </DialogBody>
     </Dialog>
   )
 }
@@ -55,15 +58,19 @@ export function CloseDialog() {
       open={closing !== null}
       onClose={() => workspace.show({ closing: null })}
       title={panes.length > 1 ? `End ${panes.length} sessions?` : 'End this session?'}
-      description={`What runs in the foreground on ${names.join(', ')} is stopped. To come back later, leave this page instead: a session is then kept for a short while.`}
+      description={`What runs in the foreground on ${names.join(', ')} is stopped.`}
       footer={
-        <>
+        <DialogFooter>
           <Button onClick={() => workspace.show({ closing: null })}>Keep open</Button>
-          <Button tone="danger" autoFocus onClick={() => closing && workspace.close(closing)}>
+          <Button variant="danger" autoFocus onClick={() => closing && workspace.close(closing)}>
             End
           </Button>
-        </>
+        </DialogFooter>
       }
-    />
+    >
+      <DialogBody className="pt-1 text-sm text-muted">
+        To come back later, leave this page instead: a session is then kept for a short while.
+      </DialogBody>
+    </Dialog>
   )
 }

@@ -3,7 +3,7 @@ import { useState } from 'react'
 import { cn } from '@/lib/cn'
 import { workspace } from '../model/workspace'
 import type { PaneController } from '../pane/controller'
-import { IconButton } from './parts'
+import { Tool } from './parts'
 
 /** Searches what the terminal still remembers. */
 export function FindBar({ pane, found }: { pane: PaneController; found: { index: number; count: number } | null }) {
@@ -38,7 +38,7 @@ export function FindBar({ pane, found }: { pane: PaneController; found: { index:
       <span aria-live="polite" className={cn('min-w-14 text-center text-xs', tally === 'none' ? 'text-danger-text' : 'text-faint')}>
         {tally}
       </span>
-      <IconButton
+      <Tool
         icon={CaseSensitive}
         label="Match case"
         aria-pressed={caseSensitive}
@@ -48,7 +48,7 @@ export function FindBar({ pane, found }: { pane: PaneController; found: { index:
           find(false, true, text, { caseSensitive: !caseSensitive, regex })
         }}
       />
-      <IconButton
+      <Tool
         icon={Regex}
         label="Regular expression"
         aria-pressed={regex}
@@ -58,9 +58,9 @@ export function FindBar({ pane, found }: { pane: PaneController; found: { index:
           find(false, true, text, { caseSensitive, regex: !regex })
         }}
       />
-      <IconButton icon={ArrowUp} label="Older match" keys="Enter" onClick={() => find(false)} />
-      <IconButton icon={ArrowDown} label="Newer match" keys="Shift Enter" onClick={() => find(true)} />
-      <IconButton icon={X} label="Close" keys="Esc" onClick={close} />
+      <Tool icon={ArrowUp} label="Older match" keys="Enter" onClick={() => find(false)} />
+      <Tool icon={ArrowDown} label="Newer match" keys="Shift Enter" onClick={() => find(true)} />
+      <Tool icon={X} label="Close" keys="Esc" onClick={close} />
     </div>
   )
 }

@@ -1,6 +1,8 @@
 import { CircleCheck, CircleSlash, Info, LoaderCircle, TriangleAlert, Unplug, X } from 'lucide-react'
 import { useState } from 'react'
 import type { LaunchTarget } from '@/api/types'
+import { Button } from '@/components/button'
+import { Field, Input } from '@/components/field'
 import { cn } from '@/lib/cn'
 import { bytesInWords, inWords } from '../model/words'
 import { workspace } from '../model/workspace'
@@ -9,7 +11,7 @@ import type { ConnectionState } from '../protocol/connection'
 import type { Ending } from '../protocol/endings'
 import type { Progress } from '../protocol/input-queue'
 import type { NoticeMessage } from '../protocol/messages'
-import { Button, FIELD, IconButton } from './parts'
+import { Tool } from './parts'
 import { useClock } from './use-workspace'
 
 const BANNER = 'flex shrink-0 items-center gap-2 px-3 py-1 text-xs'
@@ -38,7 +40,7 @@ export function NoticeBanner({ notice, onClose }: { notice: NoticeMessage; onClo
     <div role="status" className={cn(BANNER, notice.ends_at ? 'bg-warning-soft text-warning-text' : 'bg-info-soft text-info-text')}>
       <Info className="size-3.5 shrink-0" aria-hidden />
       <span className="min-w-0 flex-1">{notice.message}</span>
-      <IconButton icon={X} label="Dismiss" className="size-5 text-current" onClick={onClose} />
+      <Tool icon={X} label="Dismiss" className="size-5 text-current" onClick={onClose} />
     </div>
   )
 }
@@ -99,20 +101,20 @@ export function EndedOverlay({ pane, ending }: { pane: PaneController; ending: E
         <div className="mt-4 flex flex-wrap justify-end gap-2">
           <Button onClick={() => workspace.requestClose([pane.id])}>Close</Button>
           {ending.kind === 'moved' && (
-            <Button tone="primary" onClick={() => pane.takeBack()}>
+            <Button variant="primary" onClick={() => pane.takeBack()}>
               Continue here
             </Button>
           )}
           {ending.kind === 'signed-out' && (
             <Button
-              tone="primary"
+              variant="primary"
               onClick={() => location.assign(`/login?return_to=${encodeURIComponent(location.pathname)}`)}
             >
               Sign in
             </Button>
           )}
           {ending.kind !== 'moved' && ending.kind !== 'signed-out' && (
-            <Button tone="primary" onClick={() => pane.again()}>
+            <Button variant="primary" onClick={() => pane.again()}>
               {ending.kind === 'failed' ? 'Try again' : 'Connect again'}
             </Button>
           )}
@@ -149,10 +151,8 @@ export function SetupOverlay({ pane, target, asks }: { pane: PaneController; tar
           </fieldset>
         )}
         {asks.reason && (
-          <label className="mt-3 block">
-            <span className="mb-1 block text-xs font-medium text-muted">Why do you connect?</span>
-            <input
-              className={FIELD}
+          <Field className="mt-3" label="Why do you connect?" help="Kept with the session, for whoever audits it.">
+            <Input
               required
               maxLength={500}
               autoFocus
@@ -160,12 +160,11 @@ export function SetupOverlay({ pane, target, asks }: { pane: PaneController; tar
               onChange={(event) => setReason(event.target.value)}
               placeholder="Ticket, incident or what you are about to do"
             />
-            <span className="mt-1 block text-xs text-faint">Kept with the session, for whoever audits it.</span>
-          </label>
+          </Field>
         )}
         <div className="mt-4 flex justify-end gap-2">
           <Button onClick={() => workspace.requestClose([pane.id])}>Cancel</Button>
-          <Button tone="primary" type="submit">
+          <Button variant="primary" type="submit">
             Connect
           </Button>
         </div>

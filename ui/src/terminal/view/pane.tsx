@@ -1,5 +1,6 @@
 import { Columns2, Copy, Rows2, Search, X } from 'lucide-react'
 import { useEffect, useRef } from 'react'
+import { Badge, EnvironmentBadge } from '@/components/badge'
 import { cn } from '@/lib/cn'
 import { themeOf } from '../model/themes'
 import { workspace } from '../model/workspace'
@@ -7,7 +8,7 @@ import type { PaneController } from '../pane/controller'
 import { useTheme } from '@/lib/theme'
 import { FindBar } from './find-bar'
 import { EndedOverlay, NoticeBanner, ReconnectBanner, SetupOverlay, TransferBanner, WaitOverlay } from './overlays'
-import { EnvironmentBadge, IconButton } from './parts'
+import { Tool } from './parts'
 import { usePaneState, useWorkspace } from './use-workspace'
 
 /** One terminal with its label, and whatever has to be said over it. */
@@ -47,17 +48,21 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
       >
         {!alone && <span aria-hidden className={cn('size-1.5 shrink-0 rounded-full', active ? 'bg-accent' : 'bg-line-strong')} />}
         <span className="truncate font-medium text-fg">{target?.name ?? '…'}</span>
-        <EnvironmentBadge environment={target?.environment} className={production ? 'bg-danger text-accent-fg uppercase' : ''} />
+        {production ? (
+          <Badge className="bg-danger text-white uppercase">Production</Badge>
+        ) : (
+          <EnvironmentBadge environment={target?.environment} />
+        )}
         <span className="hidden min-w-0 truncate font-mono text-muted sm:inline">
           {target && credential ? `${credential.username}@${target.host}${target.port === 22 ? '' : `:${target.port}`}` : target?.host}
         </span>
         {state.title && <span className="hidden min-w-0 truncate text-faint md:inline">{state.title}</span>}
         <span className="ml-auto flex shrink-0 items-center">
-          <IconButton icon={Search} label="Find" keys="Ctrl Shift F" onClick={() => workspace.show({ finding: pane.id })} />
-          <IconButton icon={Copy} label="Duplicate session" keys="Ctrl Shift D" onClick={() => workspace.duplicate(pane, 'tab')} />
-          <IconButton icon={Columns2} label="Split to the right" keys="Ctrl Shift E" onClick={() => workspace.duplicate(pane, 'row')} className="max-sm:hidden" />
-          <IconButton icon={Rows2} label="Split downwards" keys="Ctrl Shift S" onClick={() => workspace.duplicate(pane, 'column')} className="max-sm:hidden" />
-          <IconButton icon={X} label="Close" keys="Ctrl Shift X" onClick={() => workspace.requestClose([pane.id])} />
+          <Tool icon={Search} label="Find" keys="Ctrl Shift F" onClick={() => workspace.show({ finding: pane.id })} />
+          <Tool icon={Copy} label="Duplicate session" keys="Ctrl Shift D" onClick={() => workspace.duplicate(pane, 'tab')} />
+          <Tool icon={Columns2} label="Split to the right" keys="Ctrl Shift E" onClick={() => workspace.duplicate(pane, 'row')} className="max-sm:hidden" />
+          <Tool icon={Rows2} label="Split downwards" keys="Ctrl Shift S" onClick={() => workspace.duplicate(pane, 'column')} className="max-sm:hidden" />
+          <Tool icon={X} label="Close" keys="Ctrl Shift X" onClick={() => workspace.requestClose([pane.id])} />
         </span>
       </div>
       {connection.phase === 'waiting' && <ReconnectBanner connection={connection} onNow={() => pane.retryNow()} />}

@@ -1,11 +1,12 @@
 import { Switch } from 'radix-ui'
 import type { ReactNode } from 'react'
+import { Dialog, DialogBody } from '@/components/dialog'
+import { Input, Select } from '@/components/field'
 import { cn } from '@/lib/cn'
 import { useTheme } from '@/lib/theme'
 import { FONTS, type FontChoice, LARGEST_FONT, SMALLEST_FONT, type TerminalPreferences } from '../model/preferences'
 import { THEMES, themeOf } from '../model/themes'
 import { workspace } from '../model/workspace'
-import { Dialog, FIELD } from './parts'
 import { useWorkspace } from './use-workspace'
 
 type Flag = 'copyOnSelect' | 'confirmPaste' | 'cursorBlink' | 'clipboardWrite' | 'screenReader'
@@ -25,8 +26,8 @@ export function SettingsPanel({ open }: { open: boolean }) {
   const { preferences } = useWorkspace()
   const { resolved } = useTheme()
   return (
-    <Dialog open={open} onClose={() => workspace.show({ settings: false })} title="Terminal settings" wide>
-      <div className="grid gap-5">
+    <Dialog open={open} onClose={() => workspace.show({ settings: false })} title="Terminal settings" as="panel">
+      <DialogBody className="grid content-start gap-5">
         <fieldset>
           <legend className="mb-1.5 text-xs font-medium text-muted">Colours</legend>
           <div className="grid grid-cols-2 gap-2 sm:grid-cols-3">
@@ -53,20 +54,19 @@ export function SettingsPanel({ open }: { open: boolean }) {
             })}
           </div>
         </fieldset>
-        <div className="grid grid-cols-2 gap-3 sm:grid-cols-4">
+        <div className="grid grid-cols-2 gap-3">
           <Labelled label="Font">
-            <select className={FIELD} value={preferences.font} onChange={(event) => set({ font: event.target.value as FontChoice })}>
+            <Select value={preferences.font} onChange={(event) => set({ font: event.target.value as FontChoice })}>
               {Object.entries(FONTS).map(([id, font]) => (
                 <option key={id} value={id}>
                   {font.name}
                 </option>
               ))}
-            </select>
+            </Select>
           </Labelled>
           <Labelled label="Size">
-            <input
+            <Input
               type="number"
-              className={FIELD}
               min={SMALLEST_FONT}
               max={LARGEST_FONT}
               value={preferences.fontSize}
@@ -74,20 +74,20 @@ export function SettingsPanel({ open }: { open: boolean }) {
             />
           </Labelled>
           <Labelled label="Line height">
-            <select className={FIELD} value={preferences.lineHeight} onChange={(event) => set({ lineHeight: Number(event.target.value) })}>
+            <Select value={preferences.lineHeight} onChange={(event) => set({ lineHeight: Number(event.target.value) })}>
               {[1, 1.1, 1.2, 1.35, 1.5].map((height) => (
                 <option key={height}>{height}</option>
               ))}
-            </select>
+            </Select>
           </Labelled>
           <Labelled label="Lines kept">
-            <select className={FIELD} value={preferences.scrollback} onChange={(event) => set({ scrollback: Number(event.target.value) })}>
+            <Select value={preferences.scrollback} onChange={(event) => set({ scrollback: Number(event.target.value) })}>
               {[1000, 5000, 10_000, 50_000, 100_000].map((lines) => (
                 <option key={lines} value={lines}>
                   {lines.toLocaleString('en')}
                 </option>
               ))}
-            </select>
+            </Select>
           </Labelled>
         </div>
         <ul className="divide-y divide-line rounded-lg border border-line">
@@ -108,7 +108,7 @@ export function SettingsPanel({ open }: { open: boolean }) {
             </li>
           ))}
         </ul>
-      </div>
+      </DialogBody>
     </Dialog>
   )
 }

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'react'
 import { cn } from '@/lib/cn'
 import { activateTab, colourTab, moveTab, panesOf, renameTab, type Tab, TAB_COLOURS, type TabColour } from '../model/layout'
 import { workspace } from '../model/workspace'
-import { IconButton } from './parts'
+import { Tool } from './parts'
 import { useWorkspace } from './use-workspace'
 
 const DOTS: Record<TabColour, string> = {
@@ -69,7 +69,7 @@ export function TabBar() {
             }}
           />
         ))}
-        <IconButton
+        <Tool
           icon={Plus}
           label="New terminal"
           keys="Ctrl Shift Enter"
@@ -77,7 +77,7 @@ export function TabBar() {
           onClick={() => workspace.show({ picking: true })}
         />
       </div>
-      <IconButton
+      <Tool
         icon={Settings2}
         label="Terminal settings"
         keys="Ctrl Shift ,"
@@ -166,7 +166,7 @@ function TabHandle({ tab, selected, renaming, onRename, onDragStart, onDropHere 
               {facts.production && <span className="sr-only">production</span>}
             </button>
           )}
-          <IconButton
+          <Tool
             icon={X}
             label={`Close ${facts.label}`}
             className={cn('mr-1.5 size-5', !selected && 'opacity-0 group-hover:opacity-100 focus-visible:opacity-100')}

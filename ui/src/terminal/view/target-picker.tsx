@@ -2,9 +2,10 @@ import { useQuery } from '@tanstack/react-query'
 import { Command } from 'cmdk'
 import { Dialog as RadixDialog } from 'radix-ui'
 import { useDeferredValue, useState } from 'react'
+import { EnvironmentBadge } from '@/components/badge'
 import { workspace } from '../model/workspace'
 import { searchTargets } from '../services'
-import { EnvironmentBadge, focusTerminal } from './parts'
+import { focusTerminal } from './parts'
 
 /** Finds a target by typing and opens it in a new tab. */
 export function TargetPicker({ open }: { open: boolean }) {
