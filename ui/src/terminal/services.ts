@@ -1,8 +1,12 @@
 /** What the workspace asks of the hub over HTTP, through the application's one API client. */
 import { apiPath, get, post, put } from '@/api/client'
 import { ApiProblem } from '@/api/problem'
+import { meQuery } from '@/api/hooks'
 import type { LaunchTarget, Page, Preferences, Session } from '@/api/types'
+import { queryClient } from '@/lib/query-client'
 import type { Answer, ConnectionServices } from './protocol/connection'
+
+const RECENT_MILLISECONDS = 10 * 60_000
 
 async function answer<T>(request: Promise<T>): Promise<Answer<T>> {
   try {
@@ -30,6 +34,20 @@ export const connectionServices: ConnectionServices = {
         { timeout: 45_000 },
       ),
     ),
+  explain: async (targetId) => {
+    const user_id = queryClient.getQueryData(meQuery.queryKey)?.user.id
+    const failed = await answer(
+      get<Page<Session>>(apiPath('/sessions', {}, { status: 'failed', target_id: targetId, user_id, limit: 1 })),
+    )
+    if (!failed.ok) return failed
+    const [last] = failed.value.items
+    // The browser's clock may be off; an attempt of long ago says nothing about this one.
+    if (!last?.error_code || Math.abs(Date.now() - Date.parse(last.start_time)) > RECENT_MILLISECONDS) {
+      return { ok: true, value: null }
+    }
+    const { error_code, error_message } = last
+    return { ok: true, value: { status: 502, code: error_code, title: 'Could not connect', detail: error_message ?? '' } }
+  },
   resume: async (sessionId) => {
     const result = await answer(
       post<{ resume_token: string }>(apiPath('/sessions/{id}/resume', { id: sessionId })),

@@ -111,6 +111,7 @@ function start(overrides: { services?: Partial<ConnectionServices>; sessionId?: 
     },
     services: {
       preflight: async () => ({ ok: true, value: undefined }),
+      explain: async () => ({ ok: true, value: null }),
       resume: async (id) => {
         log.resumes.push(id)
         return { ok: true, value: { resumeToken: 'fresh' } }
@@ -194,6 +195,23 @@ describe('opening', () => {
     await phase(connection, 'ended')
     expect(asked).toBe(2)
     expect(connection.state).toMatchObject({ ending: { kind: 'failed', code: 'host_key_changed' } })
+  })
+})
+
+describe('a refused upgrade that the preflight knows nothing of', () => {
+  test('is explained by the failed session the hub kept', async () => {
+    refuseUpgrade = true
+    const problem = { status: 502, code: 'target_unreachable', title: 'Could not connect', detail: 'No route to 10.0.0.9.' }
+    const { connection } = start({ services: { explain: async () => ({ ok: true, value: problem }) } })
+    await phase(connection, 'ended')
+    expect(connection.state).toMatchObject({ ending: { kind: 'failed', code: 'target_unreachable', detail: 'No route to 10.0.0.9.' } })
+  })
+
+  test('is called cut where the hub kept nothing', async () => {
+    refuseUpgrade = true
+    const { connection } = start()
+    await phase(connection, 'ended')
+    expect(connection.state).toMatchObject({ ending: { code: 'connection_cut' } })
   })
 })
 
@@ -331,6 +349,24 @@ describe('ending', () => {
     hub.socket.close(1000)
     await phase(connection, 'ended')
     expect(connection.state).toMatchObject({ ending: { kind: 'exit', title: 'The shell exited with status 3', exitStatus: 3 } })
+  })
+
+  test('a session that another window continued says so and is left to it', async () => {
+    const { hub, connection } = await opened()
+    hub.say({ type: 'error', code: 'resumed_elsewhere', message: 'Continued in another window.' })
+    hub.socket.close(1000, 'resumed_elsewhere')
+    await phase(connection, 'ended')
+    expect(connection.state).toMatchObject({ ending: { kind: 'moved' } })
+    expect(peers).toHaveLength(1)
+  })
+
+  test('a message the hub did not understand does not spoil a good end', async () => {
+    const { hub, connection } = await opened()
+    hub.say({ type: 'error', code: 'unknown_message', message: '?' })
+    hub.say({ type: 'exit', status: 0, reason: 'The program ended.' })
+    hub.socket.close(1000, 'ended')
+    await phase(connection, 'ended')
+    expect(connection.state).toMatchObject({ ending: { kind: 'exit', title: 'The session ended' } })
   })
 
   test('an error before the session is ready is shown with its code', async () => {

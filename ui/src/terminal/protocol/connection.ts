@@ -1,5 +1,6 @@
 import { reconnectDelay } from './backoff'
 import {
+  CUT,
   type Ending,
   type Problem,
   describeClose,
@@ -37,6 +38,8 @@ export interface ConnectionServices {
     rows: number
     reason: string | null
   }): Promise<Answer<void>>
+  /** Why the last attempt to open this target failed, where the hub kept it; `null` if it did not. */
+  explain(targetId: string): Promise<Answer<Problem | null>>
   /** A fresh token for a session of this person that is still there. */
   resume(sessionId: string): Promise<Answer<{ resumeToken: string }>>
   /** Ends a session that has no socket. */
@@ -398,21 +401,17 @@ export class TerminalConnection {
     }
   }
 
-  /** A browser cannot read a refused upgrade: ask the hub once more what it was. */
+  /**
+   * A browser cannot read a refused upgrade: ask the hub what it was. What a second
+   * preflight does not see (the target's own refusal) is in the failed session.
+   */
   async #explainRefusal(): Promise<void> {
-    const answer = await this.#preflight()
-    if (this.#state.phase !== 'connecting') return
-    if (answer.ok) {
-      this.#end({
-        kind: 'failed',
-        title: 'Could not connect',
-        detail: 'The connection to the gateway was cut before the session began. Try again.',
-        code: 'connection_cut',
-        exitStatus: null,
-      })
-    } else {
-      this.#end(answer.problem ? describeRefusal(answer.problem) : UNREACHABLE)
-    }
+    const { services, targetId } = this.#options
+    const allowed = await this.#preflight()
+    const answer = allowed.ok ? await services.explain(targetId) : allowed
+    if (this.#phase() !== 'connecting') return
+    if (answer.ok) this.#end(answer.value ? describeRefusal(answer.value) : CUT)
+    else this.#end(answer.problem ? describeRefusal(answer.problem) : UNREACHABLE)
   }
 
   #lostConnection(): void {

@@ -74,7 +74,8 @@ export function describeClose(
         exitStatus,
       }
     case CLOSE_ENDED:
-      if (error) break
+      if (error?.code === 'resumed_elsewhere') return MOVED
+      if (error && !exit) break
       return {
         kind: 'exit',
         title: exit ? exitTitle(exit) : 'The session ended',
@@ -153,6 +154,14 @@ export const UNREACHABLE: Ending = {
   title: 'The gateway cannot be reached',
   detail: 'Your network or the gateway is down. Try again when it is back.',
   code: 'unreachable',
+  exitStatus: null,
+}
+
+export const CUT: Ending = {
+  kind: 'failed',
+  title: 'Could not connect',
+  detail: 'The connection to the gateway was cut before the session began. Try again.',
+  code: 'connection_cut',
   exitStatus: null,
 }
 

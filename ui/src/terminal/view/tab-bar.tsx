@@ -54,7 +54,7 @@ export function TabBar() {
       >
         <LayoutGrid className="size-4" aria-hidden />
       </Link>
-      <div role="tablist" aria-label="Terminals" className="flex min-w-0 flex-1 items-stretch overflow-x-auto [scrollbar-width:none]">
+      <div role="tablist" aria-label="Terminals" className="flex min-w-0 flex-1 items-stretch scroll-pr-10 overflow-x-auto [scrollbar-width:none]">
         {layout.tabs.map((tab, index) => (
           <TabHandle
             key={tab.id}
