@@ -152,7 +152,7 @@ pub async fn connect_as_owner(config: &config::Database) -> Result<PgConnection,
 /// # Errors
 /// When a migration fails; what succeeded before it stays.
 pub async fn migrate(connection: &mut PgConnection) -> Result<(), DbError> {
-    MIGRATIONS.run_direct(None, connection, true).await?;
+    MIGRATIONS.run_direct(None, connection, false).await?;
     sqlx::raw_sql("revoke all on _sqlx_migrations from openpam_app; grant select on _sqlx_migrations to openpam_app")
         .execute(connection)
         .await?;
