@@ -51,6 +51,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         metrics,
         config,
     });
+    hub.vault().start().await?;
     let listener = serve::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     crate::domains::sessions::start_tasks(&hub);
     start_tasks(&hub);
@@ -65,6 +66,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
 
 /// Every task that lives as long as the process.
 fn start_tasks(hub: &Hub) {
+    crate::domains::vault::start_tasks(hub);
     let metrics = hub.metrics().clone();
     let soft = hub.lifecycle().soft().clone();
     hub.lifecycle().supervise("metrics upkeep", async move {

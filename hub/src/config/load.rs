@@ -162,6 +162,15 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     let vault = &config.vault;
     mistakes.url("vault.address", &vault.address, &["http", "https"]);
     mistakes.required("vault.role_id", &vault.role_id);
+    let within = |inner: &str, outer: &str| inner == outer || inner.starts_with(&format!("{outer}/"));
+    if vault.kv_prefix.is_empty() || vault.kv_prefix.split('/').any(str::is_empty) {
+        mistakes.add("vault.kv_prefix", "must be a path without a slash at its ends, such as \"openpam\"");
+    } else if !vault.shared_prefix.is_empty()
+        && (within(&vault.shared_prefix, &vault.kv_prefix) || within(&vault.kv_prefix, &vault.shared_prefix))
+    {
+        mistakes
+            .add("vault.shared_prefix", "must not overlap vault.kv_prefix: tenants could read each other's secrets");
+    }
     if vault.secret_id.is_none() && vault.wrapped_secret_id_file.is_none() {
         mistakes.add(
             "vault.wrapped_secret_id_file",

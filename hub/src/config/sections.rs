@@ -143,6 +143,9 @@ pub struct Vault {
     pub ssh_mount: String,
     /// Path prefix, below the KV mount, of secrets that are written through the hub.
     pub kv_prefix: String,
+    /// Path prefix, below the KV mount, of secrets that every tenant's credentials may refer to;
+    /// empty for none.
+    pub shared_prefix: String,
     /// AppRole role id; not a secret by itself.
     pub role_id: String,
     /// File with the AppRole secret id.
@@ -165,6 +168,7 @@ impl Default for Vault {
             kv_mount: "kv".to_owned(),
             ssh_mount: "ssh".to_owned(),
             kv_prefix: "openpam".to_owned(),
+            shared_prefix: "shared".to_owned(),
             role_id: String::new(),
             secret_id_file: None,
             wrapped_secret_id_file: None,

@@ -189,6 +189,16 @@ fn options(url: &str, password: Option<&SecretString>) -> Result<PgConnectOption
     })
 }
 
+/// The short name of the transaction's tenant.
+///
+/// # Errors
+/// When the statement fails or no tenant is set.
+pub async fn tenant_slug(connection: &mut PgConnection) -> Result<String, DbError> {
+    Ok(sqlx::query_scalar!("select slug from tenants where tenant_id = openpam.current_tenant()")
+        .fetch_one(connection)
+        .await?)
+}
+
 /// The name of the constraint a statement violated, if that is why it failed. Domains match on it
 /// to tell people what is wrong.
 pub fn violated_constraint(error: &sqlx::Error) -> Option<&str> {

@@ -1,7 +1,11 @@
 //! The domains, in dependency order: each may use those above it, through their `mod.rs`.
+//!
+//! Order: audit, idempotency, identity, targets, access, vault, sessions, settings, catalogue.
 
 pub mod access;
 pub mod audit;
+pub mod catalogue;
+pub(crate) mod idempotency;
 pub mod identity;
 pub mod sessions;
 pub mod settings;
@@ -19,4 +23,5 @@ pub(crate) fn routes() -> Routes {
         .merge(vault::routes())
         .merge(sessions::routes())
         .merge(settings::routes())
+        .merge(catalogue::routes())
 }

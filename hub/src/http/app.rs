@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Access, Problem, Routes, assets, guard, health, observe};
+use super::{Access, Problem, Routes, assets, guard, health, idempotency, observe};
 use crate::{domains, gateway, state::Hub};
 
 /// Bytes a request's body may have.
@@ -72,6 +72,7 @@ pub fn application(hub: Hub) -> Router {
                 "This address does not take that method.",
             )
         })
+        .layer(axum::middleware::from_fn_with_state(hub.clone(), idempotency::replay))
         .layer(axum::middleware::from_fn_with_state(hub.clone(), guard::authenticate))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .fallback(assets::serve)

@@ -6,6 +6,7 @@ mod assets;
 mod extract;
 mod guard;
 mod health;
+mod idempotency;
 mod observe;
 mod page;
 mod patch;

@@ -49,9 +49,7 @@ pub(super) async fn end(
     bytes: (i64, i64),
 ) -> Result<bool, sqlx::Error> {
     let (exit_status, exit_signal) = match end {
-        End::Exited { status, signal } => {
-            (status.and_then(|status| i32::try_from(status).ok()), signal.as_deref())
-        }
+        End::Exited { status, signal } => (status.and_then(|status| i32::try_from(status).ok()), signal.as_deref()),
         _ => (None, None),
     };
     let code = end.code();

@@ -1,9 +1,13 @@
-//! What an admin of a tenant may change at run time.
+//! What an admin of a tenant may change at run time, and the state of the system.
 //!
-//! Owns `settings`.
+//! Owns `settings`. Changes hold for sessions that begin afterwards.
 
-use crate::http::Routes;
+mod error;
+mod http;
+mod service;
+mod store;
+mod types;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
-}
+pub(crate) use http::routes;
+pub use service::effective;
+pub use types::Effective;

@@ -11,7 +11,7 @@ mod types;
 mod validation;
 
 pub use error::TargetsError;
-pub(crate) use http::routes;
+pub(crate) use http::{HostKeyBody, routes};
 pub use service::{add_favorite, create, delete, find, list, remove_favorite, trust_host_key, update};
 pub use types::{
     Environment, HostKey, HostKeyKind, HostKeyPolicy, Protocol, Site, SiteFields, Target, TargetFields, TargetFilter,

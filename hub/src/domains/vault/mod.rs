@@ -1,11 +1,27 @@
 //! Credentials: user name and reference; the secret comes from the vault when it is needed.
 //!
 //! Owns `credentials` and `target_credentials`, and the connection to HashiCorp Vault or OpenBao.
+//! INVARIANT: a secret leaves the vault for an [`Authorization`](crate::domains::access::Authorization)
+//! only, is zeroized after use, and is never in a row, a log line or an answer.
 
-use crate::{config::Config, http::Routes};
+mod breaker;
+mod client;
+mod error;
+mod http;
+mod keys;
+mod manage;
+mod secrets;
+mod service;
+mod store;
+mod types;
 
-/// The connection to the vault.
-pub struct Vault {}
+pub use client::Vault;
+pub use error::{CredentialError, VaultError};
+pub(crate) use http::routes;
+pub use service::{credentials_of, credentials_of_all, find, login_secret, set_credentials_of};
+pub use types::{Credential, CredentialFilter, CredentialKind, Holder, LoginSecret};
+
+use crate::state::Hub;
 
 /// What is known of the vault right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,21 +53,9 @@ impl VaultHealth {
     }
 }
 
-impl Vault {
-    /// From the configuration; nothing is contacted yet.
-    ///
-    /// # Errors
-    /// When the CA file cannot be read.
-    pub fn new(_config: &Config) -> Result<Self, anyhow::Error> {
-        Ok(Self {})
-    }
-
-    /// What is known of the vault right now; asks it when the last answer is old.
-    pub async fn health(&self) -> VaultHealth {
-        VaultHealth::Unavailable
-    }
-}
-
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+/// Keeps the hub logged in to the vault as long as it runs.
+pub fn start_tasks(hub: &Hub) {
+    let soft = hub.lifecycle().soft().clone();
+    let task_hub = hub.clone();
+    hub.lifecycle().supervise("vault login", async move { task_hub.vault().keep_logged_in(&soft).await });
 }

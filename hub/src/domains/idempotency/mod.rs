@@ -1,0 +1,11 @@
+//! Answers of POST requests that carried an `Idempotency-Key`, so that a repeated one gets the
+//! answer of the first instead of doing the thing twice.
+//!
+//! Owns `idempotency_keys`. INVARIANT: neither the client's key nor anything a body could be guessed
+//! from is stored: the row holds a hash of the key, and the body's HMAC under that key. Answers are
+//! kept for a day; only successful ones are, so that what failed can be tried again.
+
+mod service;
+mod store;
+
+pub(crate) use service::{Attempt, Claim, begin, complete, give_up};

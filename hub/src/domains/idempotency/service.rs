@@ -1,0 +1,104 @@
+//! Claiming a key, and keeping the answer.
+
+use aws_lc_rs::hmac;
+use openpam_secret::SecretHash;
+use serde_json::Value;
+
+use super::store;
+use crate::{context::Context, db::DbError, state::Hub};
+
+/// One request with its key, as it stands in the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    pub(super) principal: uuid::Uuid,
+    pub(super) key: String,
+    pub(super) request_hash: Vec<u8>,
+}
+
+/// What to do with a request.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// It is the first: carry it out, then [`complete`] or [`give_up`].
+    First(Claim),
+    /// It was answered: answer the same.
+    Answered {
+        /// Status of that answer.
+        status: u16,
+        /// Its body.
+        body: Option<Value>,
+    },
+    /// The first one is still being worked on.
+    InProgress,
+    /// The key was used for a different request.
+    Reused,
+}
+
+/// Claims `key` for a request; `request` is everything that makes it this request.
+pub(crate) async fn begin(
+    hub: &Hub,
+    context: &Context,
+    key: &str,
+    request: &[&[u8]],
+) -> Result<Option<Attempt>, DbError> {
+    let Some(principal) = context.principal.actor.id() else { return Ok(None) };
+    let claim = Claim { principal, key: SecretHash::of(key.as_bytes()).to_hex(), request_hash: hash(key, request) };
+    let mut tx = hub.db().begin(context).await?;
+    store::forget_old(&mut tx).await?;
+    if store::claim(&mut tx, context.tenant_id, &claim).await? {
+        tx.commit().await?;
+        return Ok(Some(Attempt::First(claim)));
+    }
+    let Some(known) = store::find(&mut tx, &claim).await? else { return Ok(Some(Attempt::InProgress)) };
+    Ok(Some(if known.request_hash != claim.request_hash {
+        Attempt::Reused
+    } else if let Some(status) = known.status.and_then(|status| u16::try_from(status).ok()) {
+        Attempt::Answered { status, body: known.response }
+    } else {
+        Attempt::InProgress
+    }))
+}
+
+/// Keeps the answer.
+pub(crate) async fn complete(
+    hub: &Hub,
+    context: &Context,
+    claim: &Claim,
+    status: u16,
+    body: Option<Value>,
+) -> Result<(), DbError> {
+    let mut tx = hub.db().begin(context).await?;
+    store::complete(&mut tx, claim, i16::try_from(status).unwrap_or(i16::MAX), body).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Frees the key: the request failed and may be tried again.
+pub(crate) async fn give_up(hub: &Hub, context: &Context, claim: &Claim) -> Result<(), DbError> {
+    let mut tx = hub.db().begin(context).await?;
+    store::release(&mut tx, claim).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// HMAC under the client's own key: who reads the table cannot try out bodies.
+fn hash(key: &str, request: &[&[u8]]) -> Vec<u8> {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()));
+    for part in request {
+        context.update(&part.len().to_be_bytes());
+        context.update(part);
+    }
+    context.sign().as_ref().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_tells_requests_apart_and_depends_on_the_key() {
+        let first = hash("key", &[b"/a", b"bc"]);
+        assert_eq!(first, hash("key", &[b"/a", b"bc"]));
+        assert_ne!(first, hash("key", &[b"/ab", b"c"]), "the border between the parts counts");
+        assert_ne!(first, hash("other", &[b"/a", b"bc"]));
+    }
+}

@@ -1,0 +1,26 @@
+//! What can go wrong with settings.
+
+use crate::{
+    db::DbError,
+    http::{FieldError, Problem},
+};
+
+/// Why settings were not changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SettingsError {
+    /// Values out of their ranges.
+    #[error("{} field(s) are not valid", .0.len())]
+    Invalid(Vec<FieldError>),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+impl From<SettingsError> for Problem {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::Invalid(errors) => Self::invalid_input(errors),
+            SettingsError::Database(error) => Self::database(&error),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Reading and changing the settings of a tenant.
+
+use sqlx::PgConnection;
+
+use super::{
+    error::SettingsError,
+    store,
+    types::{Chosen, Effective},
+};
+use crate::{
+    config::Config,
+    context::Context,
+    db::DbError,
+    domains::audit::{self, Event},
+    http::FieldError,
+};
+
+/// What to change; `None` stays, `Some(None)` gives the choice back to the configuration.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    pub(super) idle_timeout_seconds: Option<Option<i32>>,
+    pub(super) max_duration_seconds: Option<Option<i32>>,
+    pub(super) resume_grace_seconds: Option<Option<i32>>,
+    pub(super) clipboard_write: Option<bool>,
+    pub(super) require_reason: Option<bool>,
+    pub(super) motd: Option<Option<String>>,
+}
+
+impl Change {
+    fn apply(self, chosen: &mut Chosen) {
+        fn set<T>(place: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *place = value;
+            }
+        }
+        set(&mut chosen.idle_timeout_seconds, self.idle_timeout_seconds);
+        set(&mut chosen.max_duration_seconds, self.max_duration_seconds);
+        set(&mut chosen.resume_grace_seconds, self.resume_grace_seconds);
+        set(&mut chosen.clipboard_write, self.clipboard_write);
+        set(&mut chosen.require_reason, self.require_reason);
+        set(&mut chosen.motd, self.motd.map(|motd| motd.filter(|text| !text.trim().is_empty())));
+    }
+}
+
+/// The settings that hold in the transaction's tenant.
+///
+/// # Errors
+/// When the database fails.
+pub async fn effective(connection: &mut PgConnection, config: &Config) -> Result<Effective, DbError> {
+    Ok(store::read(connection).await?.over(&config.terminal))
+}
+
+pub(super) async fn update(
+    connection: &mut PgConnection,
+    context: &Context,
+    config: &Config,
+    change: Change,
+) -> Result<Effective, SettingsError> {
+    let mut chosen = store::read(connection).await.map_err(DbError::from)?;
+    change.apply(&mut chosen);
+    validate(&chosen)?;
+    store::write(connection, context.tenant_id, &chosen).await.map_err(DbError::from)?;
+    let event = Event::success("settings.update")
+        .with("idle_timeout_seconds", chosen.idle_timeout_seconds)
+        .with("max_duration_seconds", chosen.max_duration_seconds)
+        .with("resume_grace_seconds", chosen.resume_grace_seconds)
+        .with("clipboard_write", chosen.clipboard_write)
+        .with("require_reason", chosen.require_reason)
+        .with("motd", chosen.motd.as_deref());
+    audit::record(connection, context, event).await.map_err(DbError::from)?;
+    Ok(chosen.over(&config.terminal))
+}
+
+fn validate(chosen: &Chosen) -> Result<(), SettingsError> {
+    let mut errors = Vec::new();
+    let mut add = |field: &'static str, code: &'static str, message: String| {
+        errors.push(FieldError { field: field.into(), code: code.into(), message });
+    };
+    let ranges = [
+        ("terminal.idle_timeout_seconds", chosen.idle_timeout_seconds, 30, 604_800),
+        ("terminal.max_duration_seconds", chosen.max_duration_seconds, 60, 2_592_000),
+        ("terminal.resume_grace_seconds", chosen.resume_grace_seconds, 0, 3_600),
+    ];
+    for (field, value, least, most) in ranges {
+        if value.is_some_and(|value| !(least..=most).contains(&value)) {
+            add(field, "out_of_range", format!("must be between {least} and {most} seconds"));
+        }
+    }
+    if chosen.motd.as_ref().is_some_and(|motd| motd.chars().count() > 2_000) {
+        add("motd", "too_long", "may have 2000 characters at the most".to_owned());
+    }
+    if chosen.motd.as_ref().is_some_and(|motd| motd.contains('\0')) {
+        add("motd", "malformed", "must not contain NUL".to_owned());
+    }
+    if errors.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(errors)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_gives_a_choice_back_and_absence_keeps_it() {
+        let mut chosen = Chosen {
+            idle_timeout_seconds: Some(60),
+            max_duration_seconds: Some(600),
+            motd: Some("hello".to_owned()),
+            ..Chosen::default()
+        };
+        Change { idle_timeout_seconds: Some(None), motd: Some(Some("  ".to_owned())), ..Change::default() }
+            .apply(&mut chosen);
+        assert_eq!(chosen.idle_timeout_seconds, None);
+        assert_eq!(chosen.max_duration_seconds, Some(600));
+        assert_eq!(chosen.motd, None, "a blank message is none");
+    }
+
+    #[test]
+    fn every_value_out_of_range_is_named() {
+        let chosen = Chosen { idle_timeout_seconds: Some(29), resume_grace_seconds: Some(-1), ..Chosen::default() };
+        let Err(SettingsError::Invalid(errors)) = validate(&chosen) else { panic!("should be refused") };
+        assert_eq!(
+            errors.iter().map(|error| &*error.field).collect::<Vec<_>>(),
+            ["terminal.idle_timeout_seconds", "terminal.resume_grace_seconds"]
+        );
+    }
+}

@@ -1,0 +1,297 @@
+//! Creating, changing and removing credentials. The vault does its part inside the database's
+//! transaction, before the commit: when either refuses, nothing has changed, and a secret that was
+//! written for a row that did not come to be is removed again.
+
+use openpam_ids::CredentialId;
+use sqlx::PgConnection;
+
+use super::{
+    error::CredentialError,
+    keys, service, store,
+    types::{Credential, CredentialKind, SecretFields, check_path, managed_path},
+};
+use crate::{
+    context::Context,
+    db::{DbError, tenant_slug},
+    domains::audit::{self, Event},
+    state::Hub,
+};
+
+type Result<T> = std::result::Result<T, CredentialError>;
+
+/// A credential to make.
+pub(super) struct NewCredential {
+    pub(super) name: String,
+    pub(super) description: String,
+    pub(super) kind: CredentialKind,
+    pub(super) username: String,
+    pub(super) vault_path: Option<String>,
+    pub(super) vault_version: Option<i32>,
+    pub(super) ssh_role: Option<String>,
+    pub(super) secret: Option<SecretFields>,
+}
+
+/// What of a credential to change; `None` stays.
+#[derive(Default)]
+pub(super) struct CredentialChange {
+    pub(super) name: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) kind: Option<CredentialKind>,
+    pub(super) username: Option<String>,
+    pub(super) vault_path: Option<String>,
+    pub(super) vault_version: Option<Option<i32>>,
+    pub(super) ssh_role: Option<String>,
+    pub(super) secret: Option<SecretFields>,
+}
+
+/// Runs to its end even when the client goes away: a secret must not be left in the vault for a row
+/// that was never committed.
+async fn to_the_end<T: Send + 'static>(hub: &Hub, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    hub.lifecycle().spawn_child(async move {
+        // The receiver is gone when the client is: the work is done all the same.
+        let _ = sender.send(work.await);
+    });
+    receiver.await.unwrap_or(Err(CredentialError::Ending))
+}
+
+async fn checked(kind: CredentialKind, secret: SecretFields) -> Result<SecretFields> {
+    tokio::task::spawn_blocking(move || keys::check(kind, &secret).map(|()| secret))
+        .await
+        .unwrap_or(Err(CredentialError::Ending))
+}
+
+async fn existing(connection: &mut PgConnection, id: CredentialId) -> Result<Credential> {
+    service::find(connection, id).await?.ok_or(CredentialError::NotFound("credential"))
+}
+
+/// Makes a credential, and stores its secret where it comes with one.
+pub(super) async fn create(hub: &Hub, context: &Context, new: NewCredential) -> Result<Credential> {
+    let (own_hub, context) = (hub.clone(), context.clone());
+    to_the_end(hub, async move { create_now(&own_hub, &context, new).await }).await
+}
+
+async fn create_now(hub: &Hub, context: &Context, new: NewCredential) -> Result<Credential> {
+    let id: CredentialId = hub.ids().fresh();
+    let mut tx = hub.db().begin(context).await?;
+    let slug = tenant_slug(&mut tx).await?;
+    let config = &hub.vault().config;
+    let now = hub.clock().now();
+    let mut credential = Credential {
+        id,
+        name: new.name,
+        description: new.description,
+        kind: new.kind,
+        username: new.username,
+        vault_path: new.vault_path,
+        vault_version: new.vault_version,
+        ssh_role: new.ssh_role,
+        managed: false,
+        target_count: 0,
+        created_at: now,
+        updated_at: now,
+    };
+    let secret = match new.secret {
+        Some(_) if credential.vault_path.is_some() => {
+            return Err(CredentialError::field("vault_path", "not_allowed", "cannot be given together with a secret"));
+        }
+        Some(secret) => {
+            let secret = checked(credential.kind, secret).await?;
+            credential.vault_path = Some(managed_path(config, &slug, id));
+            credential.vault_version = None;
+            credential.managed = true;
+            Some(secret)
+        }
+        None => None,
+    };
+    validate(&mut credential, config, &slug)?;
+    store::insert(&mut tx, context.tenant_id, &credential).await?;
+    audit::record(&mut tx, context, event("credential.create", &credential)).await?;
+    let written = match (&secret, credential.vault_path.as_deref()) {
+        (Some(secret), Some(path)) => {
+            if let Err(error) = hub.vault().write(path, secret, true).await {
+                // It may have arrived although no answer came back.
+                remove_orphan(hub, path).await;
+                return Err(error.into());
+            }
+            Some(path.to_owned())
+        }
+        _ => None,
+    };
+    let done = async {
+        let created = existing(&mut tx, id).await?;
+        tx.commit().await.map_err(DbError::from)?;
+        Ok(created)
+    };
+    match (done.await, written) {
+        (Err(error), Some(path)) => {
+            remove_orphan(hub, &path).await;
+            Err(error)
+        }
+        (result, _) => result,
+    }
+}
+
+async fn remove_orphan(hub: &Hub, path: &str) {
+    if let Err(error) = hub.vault().remove(path).await {
+        tracing::error!(path, %error, code = error.code(), "a secret without a credential is left in the vault");
+    }
+}
+
+/// Changes a credential. A new reference takes the place of a secret that was stored through the
+/// hub, and the other way round.
+pub(super) async fn update(
+    hub: &Hub,
+    context: &Context,
+    id: CredentialId,
+    change: CredentialChange,
+) -> Result<Credential> {
+    let (own_hub, context) = (hub.clone(), context.clone());
+    to_the_end(hub, async move { update_now(&own_hub, &context, id, change).await }).await
+}
+
+async fn update_now(hub: &Hub, context: &Context, id: CredentialId, change: CredentialChange) -> Result<Credential> {
+    let mut tx = hub.db().begin(context).await?;
+    store::lock(&mut tx, id).await?;
+    let before = existing(&mut tx, id).await?;
+    let slug = tenant_slug(&mut tx).await?;
+    let config = &hub.vault().config;
+    let own_path = managed_path(config, &slug, id);
+    let mut credential = before.clone();
+    if change.kind.is_some_and(|kind| kind != before.kind) {
+        return Err(CredentialError::field("kind", "not_changeable", "cannot be changed: make another credential"));
+    }
+    if let Some(name) = change.name {
+        credential.name = name;
+    }
+    if let Some(description) = change.description {
+        credential.description = description;
+    }
+    if let Some(username) = change.username {
+        credential.username = username;
+    }
+    if let Some(role) = change.ssh_role {
+        credential.ssh_role = Some(role);
+    }
+    if let Some(version) = change.vault_version {
+        credential.vault_version = version;
+    }
+    if let Some(path) = change.vault_path.filter(|path| Some(path) != before.vault_path.as_ref()) {
+        if change.secret.is_some() {
+            return Err(CredentialError::field("vault_path", "not_allowed", "cannot be given together with a secret"));
+        }
+        credential.managed = false;
+        credential.vault_path = Some(path);
+    }
+    let secret = match change.secret {
+        Some(secret) => {
+            let secret = checked(credential.kind, secret).await?;
+            credential.vault_path = Some(own_path.clone());
+            credential.vault_version = None;
+            credential.managed = true;
+            Some(secret)
+        }
+        None => None,
+    };
+    validate(&mut credential, config, &slug)?;
+    store::update(&mut tx, &credential).await?;
+    audit::record(&mut tx, context, event("credential.update", &credential)).await?;
+    if let Some(secret) = &secret {
+        audit::record(&mut tx, context, event("credential.secret.set", &credential)).await?;
+        hub.vault().write(&own_path, secret, false).await?;
+    }
+    let after = existing(&mut tx, id).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    if before.managed && !credential.managed {
+        remove_orphan(hub, &own_path).await;
+    }
+    Ok(after)
+}
+
+/// Removes a credential, and its secret where the hub wrote it.
+pub(super) async fn delete(hub: &Hub, context: &Context, id: CredentialId) -> Result<()> {
+    let (own_hub, context) = (hub.clone(), context.clone());
+    to_the_end(hub, async move {
+        let mut tx = own_hub.db().begin(&context).await?;
+        store::lock(&mut tx, id).await?;
+        let credential = existing(&mut tx, id).await?;
+        store::delete(&mut tx, id).await?;
+        audit::record(&mut tx, &context, event("credential.delete", &credential)).await?;
+        if let (true, Some(path)) = (credential.managed, credential.vault_path.as_deref()) {
+            own_hub.vault().remove(path).await?;
+        }
+        tx.commit().await.map_err(DbError::from)?;
+        Ok(())
+    })
+    .await
+}
+
+fn event(action: &'static str, credential: &Credential) -> Event {
+    Event::success(action)
+        .on("credential", credential.id, &credential.name)
+        .with("kind", credential.kind.name())
+        .with("username", credential.username.as_str())
+        .with("managed", credential.managed)
+        .with("vault_path", credential.vault_path.as_deref())
+        .with("ssh_role", credential.ssh_role.as_deref())
+}
+
+/// Trims and checks what a credential says.
+fn validate(credential: &mut Credential, config: &crate::config::Vault, slug: &str) -> Result<()> {
+    let mut errors = Vec::new();
+    let mut add = |field: &'static str, code: &'static str, message: &str| {
+        errors.push(crate::http::FieldError { field: field.into(), code: code.into(), message: message.to_owned() });
+    };
+    credential.name = credential.name.trim().to_owned();
+    if !(1..=200).contains(&credential.name.chars().count()) || credential.name.chars().any(char::is_control) {
+        add("name", "malformed", "must have 1 to 200 characters");
+    }
+    if credential.description.chars().count() > 2_000 || credential.description.contains('\0') {
+        add("description", "too_long", "may have 2000 characters at the most");
+    }
+    let username = &credential.username;
+    if !(1..=200).contains(&username.chars().count()) || username.chars().any(char::is_control) {
+        add("username", "malformed", "must have 1 to 200 characters");
+    }
+    let ca = credential.kind == CredentialKind::SshCa;
+    if ca && username.contains(',') {
+        add("username", "malformed", "must be one name: a comma would add principals to the certificate");
+    }
+    match (ca, credential.ssh_role.as_deref()) {
+        (true, None | Some("")) => add("ssh_role", "required", "is required: the role of the vault's SSH CA"),
+        (true, Some(role)) if role.len() > 100 || !role.bytes().all(is_plain) => {
+            add("ssh_role", "malformed", "may have letters, digits, dot, dash and underscore");
+        }
+        (false, Some(_)) => add("ssh_role", "not_allowed", "is only for certificates (kind ssh_ca)"),
+        _ => {}
+    }
+    match (ca, credential.vault_path.as_deref()) {
+        (true, Some(_)) => add("vault_path", "not_allowed", "is not for certificates"),
+        (false, None | Some("")) => add("vault_path", "required", "is required, or else a secret to store"),
+        (false, Some(path)) if path.len() > 500 || !path.split('/').all(is_segment) => {
+            add("vault_path", "malformed", "must be a path below the KV mount, such as shared/db/root");
+        }
+        (false, Some(path)) if check_path(config, slug, path).is_err() => {
+            let own = format!("{}/{slug}/", config.kv_prefix);
+            let message = match config.shared_prefix.as_str() {
+                "" => format!("must begin with {own}"),
+                shared => format!("must begin with {own} or {shared}/"),
+            };
+            add("vault_path", "not_allowed", &message);
+        }
+        _ => {}
+    }
+    if credential.vault_version.is_some_and(|version| version < 1 || ca) {
+        add("vault_version", "out_of_range", "must be 1 or more, and is not for certificates");
+    }
+    if errors.is_empty() { Ok(()) } else { Err(CredentialError::Invalid(errors)) }
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
+}
+
+fn is_segment(segment: &str) -> bool {
+    segment.bytes().all(is_plain)
+        && segment.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_')
+}

@@ -1,0 +1,110 @@
+//! Taking a secret out for a session, and which credentials a target has.
+
+use openpam_ids::{CredentialId, TargetId};
+use sqlx::PgConnection;
+
+use super::{
+    error::{CredentialError, VaultError},
+    store,
+    types::{Credential, CredentialFilter, CredentialKind, Holder, LoginSecret, check_path},
+};
+use crate::{
+    context::Context,
+    domains::{
+        access::{Authorization, Purpose},
+        audit::{self, Event},
+    },
+    state::Hub,
+};
+
+type Result<T> = std::result::Result<T, CredentialError>;
+
+/// Credentials one target may have.
+const MAX_CREDENTIALS: usize = 100;
+
+/// The credential: name, kind and reference, never the secret.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(connection: &mut PgConnection, id: CredentialId) -> Result<Option<Credential>> {
+    Ok(store::list(connection, Some(id), &CredentialFilter::default(), None, 1).await?.pop())
+}
+
+/// The credentials that may be used on a target, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn credentials_of(connection: &mut PgConnection, target: TargetId) -> Result<Vec<CredentialId>> {
+    Ok(credentials_of_all(connection, &[target]).await?.into_iter().map(|(_, credential)| credential).collect())
+}
+
+/// The credentials that may be used on each of the targets, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn credentials_of_all(
+    connection: &mut PgConnection,
+    targets: &[TargetId],
+) -> Result<Vec<(TargetId, CredentialId)>> {
+    Ok(store::of_targets(connection, targets).await?)
+}
+
+/// Says which credentials may be used on a target; those that are not named may no longer be.
+///
+/// # Errors
+/// A credential that does not exist, too many of them.
+pub async fn set_credentials_of(
+    connection: &mut PgConnection,
+    context: &Context,
+    target: TargetId,
+    target_name: &str,
+    credentials: &[CredentialId],
+) -> Result<()> {
+    if credentials.len() > MAX_CREDENTIALS {
+        return Err(CredentialError::field(
+            "credential_ids",
+            "too_many",
+            format!("may be {MAX_CREDENTIALS} at the most"),
+        ));
+    }
+    store::set_of_target(connection, context.tenant_id, target, credentials).await?;
+    let names: Vec<String> = credentials.iter().map(CredentialId::to_string).collect();
+    let event =
+        Event::success("target.credentials.set").on("target", target, target_name).with("credential_ids", names);
+    audit::record(connection, context, event).await?;
+    Ok(())
+}
+
+/// Takes out of the vault what the target wants to see, for the holder named. The authorization
+/// must be for this credential, or an admin's look at the target.
+///
+/// # Errors
+/// With the reason the vault did not give it.
+pub async fn login_secret(
+    hub: &Hub,
+    authorization: &Authorization,
+    credential: &Credential,
+    holder: &Holder,
+) -> std::result::Result<LoginSecret, VaultError> {
+    match authorization.purpose() {
+        Purpose::Session { credential_id } if credential_id != credential.id => return Err(VaultError::NotAuthorized),
+        Purpose::Session { .. } | Purpose::Probe => {}
+    }
+    let vault = hub.vault();
+    if credential.kind == CredentialKind::SshCa {
+        let role = credential.ssh_role.as_deref().unwrap_or_default();
+        let (private_key, certificate) = vault.certify(role, &credential.username, holder).await?;
+        return Ok(LoginSecret::Certificate { private_key: Box::new(private_key), certificate: Box::new(certificate) });
+    }
+    let path = credential.vault_path.as_deref().unwrap_or_default();
+    check_path(&vault.config, &holder.tenant_slug, path)?;
+    let fields = vault.read(path, credential.vault_version).await?;
+    let missing = |field| VaultError::FieldMissing { path: path.to_owned(), field };
+    match credential.kind {
+        CredentialKind::Password => fields.password.map(LoginSecret::Password).ok_or_else(|| missing("password")),
+        CredentialKind::PrivateKey | CredentialKind::SshCa => {
+            let pem = fields.private_key.ok_or_else(|| missing("private_key"))?;
+            Ok(LoginSecret::PrivateKey { pem, passphrase: fields.passphrase })
+        }
+    }
+}

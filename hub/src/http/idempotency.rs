@@ -1,0 +1,135 @@
+//! `Idempotency-Key` on POST: a repeated request gets the answer of the first.
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use tracing::Instrument as _;
+
+use super::Problem;
+use crate::{
+    context::Context,
+    domains::idempotency::{self, Attempt},
+    state::Hub,
+};
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const MAX_KEY: usize = 200;
+/// As much as the application takes; larger answers are not kept.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// Whether the route's answer holds something that is shown once only, or belongs to a sign-in.
+fn is_exempt(path: &str) -> bool {
+    path.starts_with("/api/v1/auth/") || path.trim_end_matches('/').ends_with("/tokens")
+}
+
+/// Answers a repeated POST of a signed-in principal with the answer of the first one.
+pub(super) async fn replay(State(hub): State<Hub>, request: Request, next: Next) -> Result<Response, Problem> {
+    let context = request.extensions().get::<Context>().cloned();
+    let (Some(context), Some(key)) = (context, request.headers().get(KEY).cloned()) else {
+        return Ok(next.run(request).await);
+    };
+    if request.method() != Method::POST || is_exempt(request.uri().path()) {
+        return Ok(next.run(request).await);
+    }
+    let key = match key.to_str() {
+        Ok(key) if (1..=MAX_KEY).contains(&key.len()) => key.to_owned(),
+        _ => {
+            return Err(Problem::invalid_field(
+                "Idempotency-Key",
+                "malformed",
+                format!("must be 1 to {MAX_KEY} printable characters"),
+            ));
+        }
+    };
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is larger than 1 MiB.")
+    })?;
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let Some(attempt) = idempotency::begin(&hub, &context, &key, &[target.as_bytes(), &body]).await? else {
+        return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
+    };
+    let claim = match attempt {
+        Attempt::First(claim) => claim,
+        Attempt::Answered { status, body } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+            let mut response = match body {
+                Some(body) => (status, axum::Json(body)).into_response(),
+                None => status.into_response(),
+            };
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+            return Ok(response);
+        }
+        Attempt::InProgress => {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "idempotency_in_progress",
+                "The first request with this Idempotency-Key is still being worked on.",
+            )
+            .retry_after(1));
+        }
+        Attempt::Reused => {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "This Idempotency-Key was used for a different request. Use a new one.",
+            ));
+        }
+    };
+    // To the end, even when the client goes away: it will come back and ask what became of it.
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let own_hub = hub.clone();
+    let work = async move {
+        let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+        let response = keep(&own_hub, &context, &claim, response).await;
+        let _ = sender.send(response);
+    };
+    hub.lifecycle().spawn_child(work.instrument(tracing::Span::current()));
+    receiver.await.map_err(|_| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "ending", "The hub is ending. Try again in a moment.")
+    })
+}
+
+async fn keep(hub: &Hub, context: &Context, claim: &idempotency::Claim, response: Response) -> Response {
+    if !response.status().is_success() {
+        if let Err(error) = idempotency::give_up(hub, context, claim).await {
+            tracing::warn!(%error, "an idempotency key stays claimed for two minutes");
+        }
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let json =
+        parts.headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    let body = match to_bytes(body, MAX_BODY).await {
+        Ok(body) => body,
+        Err(error) => return Problem::internal(&error).into_response(),
+    };
+    let value = if json { serde_json::from_slice(&body).ok() } else { None };
+    let kept = if value.is_some() || body.is_empty() {
+        idempotency::complete(hub, context, claim, parts.status.as_u16(), value).await
+    } else {
+        idempotency::give_up(hub, context, claim).await
+    };
+    if let Err(error) = kept {
+        tracing::warn!(%error, "the answer to an idempotent request was not kept");
+    }
+    Response::from_parts(parts, Body::from(Bytes::from(body)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_hold_a_secret_are_never_kept() {
+        assert!(is_exempt("/api/v1/auth/local"));
+        assert!(is_exempt("/api/v1/admin/service-accounts/0193e6a0-0000-7000-8000-000000000001/tokens"));
+        assert!(is_exempt("/api/v1/admin/service-accounts/0193e6a0-0000-7000-8000-000000000001/tokens/"));
+        assert!(!is_exempt("/api/v1/admin/targets"));
+    }
+}
