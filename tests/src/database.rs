@@ -1,0 +1,119 @@
+//! A database of its own for each story, dropped at its end.
+
+use std::str::FromStr as _;
+
+use anyhow::Context as _;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
+
+use crate::{Stack, unique};
+
+/// A fresh, empty database that `openpam_owner` owns.
+#[derive(Debug)]
+pub struct Database {
+    name: String,
+    owner: PgConnectOptions,
+    application: PgConnectOptions,
+    maintenance: PgConnectOptions,
+}
+
+impl Database {
+    /// Creates it.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses.
+    pub async fn create(stack: &Stack) -> anyhow::Result<Self> {
+        let name = unique("openpam-test").replace('-', "_");
+        let options = |url: &str| PgConnectOptions::from_str(url).map(PgConnectOptions::disable_statement_logging);
+        let maintenance = options(&stack.servers.postgres.owner_url)?.database("postgres");
+        let mut connection =
+            maintenance.connect().await.context("cannot reach the stack's PostgreSQL: does the stack run?")?;
+        sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut connection).await?;
+        connection.close().await?;
+        Ok(Self {
+            owner: options(&stack.servers.postgres.owner_url)?.database(&name),
+            application: options(&stack.servers.postgres.app_url)?.database(&name),
+            maintenance,
+            name,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A URL of this database for `role`, without a password.
+    pub fn url(&self, role: &str) -> String {
+        format!("postgres://{role}@{}:{}/{}", self.owner.get_host(), self.owner.get_port(), self.name)
+    }
+
+    /// A connection of the owner: bound by row-level security too, but may change the schema.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses.
+    pub async fn owner(&self) -> anyhow::Result<PgConnection> {
+        Ok(self.owner.connect().await?)
+    }
+
+    /// A connection of the role the hub uses.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses.
+    pub async fn application(&self) -> anyhow::Result<PgConnection> {
+        Ok(self.application.connect().await?)
+    }
+
+    /// A connection of the application role with `tenant` set for all that follows.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses.
+    pub async fn as_tenant(&self, tenant: uuid::Uuid) -> anyhow::Result<PgConnection> {
+        let mut connection = self.application().await?;
+        set_tenant(&mut connection, tenant).await?;
+        Ok(connection)
+    }
+
+    /// Id of the tenant called `slug`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn tenant_id(&self, slug: &str) -> anyhow::Result<uuid::Uuid> {
+        let mut connection = self.application().await?;
+        let row = sqlx::query("select openpam.tenant_by_slug($1) as id").bind(slug).fetch_one(&mut connection).await?;
+        row.try_get::<Option<uuid::Uuid>, _>("id")?.with_context(|| format!("no tenant {slug}"))
+    }
+}
+
+/// Sets the tenant of a connection until it is closed.
+///
+/// # Errors
+/// When PostgreSQL refuses.
+pub async fn set_tenant(connection: &mut PgConnection, tenant: uuid::Uuid) -> anyhow::Result<()> {
+    sqlx::query("select set_config('openpam.tenant_id', $1, false)")
+        .bind(tenant.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Drop cannot wait for the runtime it may run in: a thread with its own does the work.
+        let (maintenance, name) = (self.maintenance.clone(), self.name.clone());
+        let dropped = std::thread::spawn(move || -> anyhow::Result<()> {
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+                let mut connection = maintenance.connect().await?;
+                sqlx::query(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
+                    .execute(&mut connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .join();
+        match dropped {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => eprintln!("the database {} could not be dropped: {error:#}", self.name),
+            Err(_) => eprintln!("dropping the database {} panicked", self.name),
+        }
+    }
+}

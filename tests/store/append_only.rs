@@ -1,0 +1,88 @@
+//! The trail can be written and read, never changed: not by the application, not by the owner.
+
+use anyhow::{Context as _, ensure};
+use sqlx::Row as _;
+
+use super::{migrated, seed, sql_state};
+
+const STATEMENTS: &[&str] = &[
+    "update audit_events set action = 'session.forged'",
+    "delete from audit_events",
+    "truncate audit_events cascade",
+    "update row_changes set after_image = '{}'",
+    "delete from row_changes",
+    "truncate row_changes",
+];
+
+#[tokio::test]
+async fn neither_the_application_nor_the_owner_can_change_the_trail() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let seeded = seed::tenant(&database).await?;
+    let mut application = database.as_tenant(seeded.tenant).await?;
+    let mut owner = database.owner().await?;
+    openpam_tests::database::set_tenant(&mut owner, seeded.tenant).await?;
+    for statement in STATEMENTS {
+        let refused = sqlx::query(*statement).execute(&mut application).await.err();
+        let error = refused.with_context(|| format!("the application could {statement}"))?;
+        ensure!(sql_state(&error) == "42501", "expected no privilege for {statement}, got {error}");
+        let refused = sqlx::query(*statement).execute(&mut owner).await.err();
+        let error = refused.with_context(|| format!("the owner could {statement}"))?;
+        ensure!(sql_state(&error) == "23001", "expected a refusal of {statement}, got {error}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_application_cannot_forge_an_image() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let seeded = seed::tenant(&database).await?;
+    let mut application = database.as_tenant(seeded.tenant).await?;
+    let refused = sqlx::query("insert into row_changes (tenant_id, table_name, operation, row_id) values ($1, 'users', 'delete', 'x')")
+        .bind(seeded.tenant)
+        .execute(&mut application)
+        .await
+        .err()
+        .context("the application wrote an image by hand")?;
+    ensure!(sql_state(&refused) == "42501", "expected no privilege, got {refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_by_hand_leaves_both_images_without_the_password_hash() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let seeded = seed::tenant(&database).await?;
+    let mut owner = database.owner().await?;
+    openpam_tests::database::set_tenant(&mut owner, seeded.tenant).await?;
+    sqlx::query("update users set display_name = 'Changed', password_hash = 'planted-hash' where user_id = $1")
+        .bind(seeded.id('u'))
+        .execute(&mut owner)
+        .await?;
+    let row = sqlx::query(
+        "select before_image, after_image, database_user, actor from row_changes
+         where table_name = 'users' and operation = 'update' and row_id = $1",
+    )
+    .bind(seeded.id('u').to_string())
+    .fetch_one(&mut owner)
+    .await?;
+    let (before, after): (serde_json::Value, serde_json::Value) = (row.get("before_image"), row.get("after_image"));
+    assert_eq!((&before["display_name"], &after["display_name"]), (&"U".into(), &"Changed".into()));
+    assert_eq!(row.get::<String, _>("database_user"), "openpam_owner");
+    assert_eq!(row.get::<Option<String>, _>("actor"), None, "nobody is named for a change by hand");
+    ensure!(after.get("password_hash").is_none(), "the image has the column of the hash");
+    ensure!(!after.to_string().contains("planted-hash"), "the image has the hash");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_of_a_hash_alone_leaves_no_image() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let seeded = seed::tenant(&database).await?;
+    let mut application = database.as_tenant(seeded.tenant).await?;
+    sqlx::query("update users set password_hash = 'another', last_login_at = now()").execute(&mut application).await?;
+    let images: i64 = sqlx::query("select count(*) from row_changes where table_name = 'users' and operation = 'update'")
+        .fetch_one(&mut application)
+        .await?
+        .get(0);
+    assert_eq!(images, 0, "an image of hidden columns only says nothing");
+    Ok(())
+}

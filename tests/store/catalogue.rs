@@ -1,0 +1,180 @@
+//! Every table, as the catalogue knows it: a tenant, a policy, forced row-level security.
+
+use anyhow::ensure;
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use super::migrated;
+
+/// Tables that belong to no tenant, and why.
+pub const WITHOUT_TENANT: &[(&str, &str)] =
+    &[("hubs", "processes serve every tenant"), ("_sqlx_migrations", "sqlx's own book-keeping")];
+/// Tables whose changes are not kept as images, and why.
+const WITHOUT_IMAGES: &[(&str, &str)] = &[
+    ("audit_events", "the trail itself, append-only"),
+    ("row_changes", "the images themselves, append-only"),
+    ("favorite_targets", "a personal choice without any right"),
+    ("user_preferences", "a personal choice without any right"),
+    ("oidc_flows", "lives for minutes, holds hashes only"),
+    ("login_failures", "a counter; each failure has its audit event"),
+    ("idempotency_keys", "copies of answers, for a day"),
+];
+
+fn is_named(list: &[(&str, &str)], table: &str) -> bool {
+    list.iter().any(|(name, _)| *name == table)
+}
+
+/// Every table of the schema `public`.
+pub async fn tables(connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
+    let rows = sqlx::query(
+        "select relname::text from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+         where relkind in ('r', 'p') and nspname not in ('pg_catalog', 'information_schema') order by relname",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+async fn violations(connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
+    let rows = sqlx::query(
+        "select relname::text as name, relrowsecurity as enabled, relforcerowsecurity as forced,
+                exists (select from pg_attribute where attrelid = pg_class.oid and attname = 'tenant_id'
+                        and attnotnull and atttypid = 'uuid'::regtype and not attisdropped) as tenant,
+                exists (select from pg_policy where polrelid = pg_class.oid and polcmd = '*' and polpermissive
+                        and pg_get_expr(polqual, polrelid) = '(tenant_id = openpam.current_tenant())'
+                        and pg_get_expr(polwithcheck, polrelid) = '(tenant_id = openpam.current_tenant())') as policy,
+                exists (select from pg_policy where polrelid = pg_class.oid and polpermissive
+                        and polroles && array[0::oid, 'openpam_app'::regrole::oid]
+                        and pg_get_expr(polqual, polrelid) <> '(tenant_id = openpam.current_tenant())') as hole,
+                exists (select from pg_trigger where tgrelid = pg_class.oid and tgname = 'audit_row_change'
+                        and tgenabled = 'O') as images,
+                pg_get_userbyid(relowner)::text as owner
+         from pg_class where relkind in ('r', 'p')
+          and relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)",
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut found = Vec::new();
+    for row in rows {
+        let table: String = row.get("name");
+        if row.get::<String, _>("owner") == "openpam_app" {
+            found.push(format!("{table} belongs to the application role"));
+        }
+        if is_named(WITHOUT_TENANT, &table) {
+            continue;
+        }
+        for (column, expected, message) in [
+            ("tenant", true, "has no tenant_id uuid not null"),
+            ("enabled", true, "has no row-level security"),
+            ("forced", true, "does not force row-level security"),
+            ("policy", true, "has no policy that compares the tenant both ways"),
+            ("hole", false, "has another policy that lets the application see more"),
+        ] {
+            if row.get::<bool, _>(column) != expected {
+                found.push(format!("{table} {message}"));
+            }
+        }
+        if !row.get::<bool, _>("images") && !is_named(WITHOUT_IMAGES, &table) {
+            found.push(format!("{table} keeps no images of its changes"));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[tokio::test]
+async fn every_table_has_a_tenant_a_policy_and_forced_row_level_security() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let mut owner = database.owner().await?;
+    let tables = tables(&mut owner).await?;
+    ensure!(tables.len() > 20, "expected the whole schema, found {tables:?}");
+    for (name, _) in WITHOUT_TENANT.iter().chain(WITHOUT_IMAGES) {
+        ensure!(tables.iter().any(|table| table == name), "the exception {name} is no table any more");
+    }
+    let found = violations(&mut owner).await?;
+    ensure!(found.is_empty(), "{}", found.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_without_tenant_and_one_with_a_loose_policy_are_found() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let mut owner = database.owner().await?;
+    sqlx::raw_sql(
+        "create table loose (id uuid primary key);
+         create table open (tenant_id uuid not null);
+         call openpam.isolate_by_tenant('open');
+         create policy everybody on open for select using (true);",
+    )
+    .execute(&mut owner)
+    .await?;
+    assert_eq!(
+        violations(&mut owner).await?,
+        [
+            "loose does not force row-level security",
+            "loose has no policy that compares the tenant both ways",
+            "loose has no row-level security",
+            "loose has no tenant_id uuid not null",
+            "loose keeps no images of its changes",
+            "open has another policy that lets the application see more",
+            "open keeps no images of its changes",
+        ]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_application_role_can_neither_bypass_nor_own_nor_create() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let mut application = database.application().await?;
+    let row = sqlx::query(
+        "select rolsuper or rolbypassrls or rolcreaterole or rolcreatedb as strong,
+                has_schema_privilege('public', 'create') or has_schema_privilege('openpam', 'create') as creates,
+                pg_has_role('openpam_owner', 'member') as owner
+         from pg_roles where rolname = current_user",
+    )
+    .fetch_one(&mut application)
+    .await?;
+    for column in ["strong", "creates", "owner"] {
+        ensure!(!row.get::<bool, _>(column), "the application role is {column}");
+    }
+    for statement in ["set row_security = off; select count(*) from users", "alter table users disable row level security"] {
+        let refused = sqlx::raw_sql(statement).execute(&mut application).await;
+        ensure!(refused.is_err(), "the application role was allowed to {statement}");
+    }
+    application.close().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_image_has_a_column_with_a_secret_or_its_hash() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let mut owner = database.owner().await?;
+    // Trigger arguments are separated by zero bytes.
+    let rows = sqlx::query(
+        "select relname::text as name, attname::text as column from pg_trigger
+         join pg_class on pg_class.oid = tgrelid join pg_attribute on attrelid = tgrelid and attnum > 0 and not attisdropped
+         where tgname = 'audit_row_change' and (attname ~ 'hash|secret|password|token$' or atttypid = 'bytea'::regtype)
+           and position(('\\x00'::bytea || convert_to(attname::text, 'UTF8') || '\\x00'::bytea) in tgargs) = 0",
+    )
+    .fetch_all(&mut owner)
+    .await?;
+    let found = rows
+        .iter()
+        .map(|row| format!("{}.{}", row.get::<String, _>("name"), row.get::<String, _>("column")))
+        .collect::<Vec<_>>();
+    ensure!(found.is_empty(), "these columns would be in row_changes: {found:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn migrating_twice_is_harmless() -> anyhow::Result<()> {
+    let stack = openpam_tests::Stack::load()?;
+    let database = openpam_tests::Database::create(&stack).await?;
+    let prepared = openpam_tests::hub::Prepared::new(&stack, &database, &openpam_tests::HubOptions::default()).await?;
+    prepared.run(&["migrate"], None).await?;
+    let mut owner = database.owner().await?;
+    let before = tables(&mut owner).await?;
+    prepared.run(&["migrate"], None).await?;
+    assert_eq!(before, tables(&mut owner).await?);
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Every mutating call leaves an audit event and the images of what it changed, found by the
+//! request id of its answer.
+
+use anyhow::{Context as _, ensure};
+use http::Method;
+use openpam_tests::{Answer, World, unique, world::id};
+use serde_json::{Value, json};
+use sqlx::{PgConnection, Row as _};
+
+/// What one request left behind.
+struct Trace {
+    actions: Vec<String>,
+    tables: Vec<String>,
+}
+
+async fn trace(connection: &mut PgConnection, answer: &Answer) -> anyhow::Result<Trace> {
+    let request_id = answer.headers.get("x-request-id").context("an answer without x-request-id")?.to_str()?;
+    let actions = sqlx::query("select action || ' ' || actor_name from audit_events where request_id = $1")
+        .bind(request_id)
+        .fetch_all(&mut *connection)
+        .await?;
+    let tables = sqlx::query("select distinct table_name || ' ' || operation from row_changes where request_id = $1")
+        .bind(request_id)
+        .fetch_all(connection)
+        .await?;
+    let texts = |rows: Vec<sqlx::postgres::PgRow>| rows.iter().map(|row| row.get(0)).collect();
+    Ok(Trace { actions: texts(actions), tables: texts(tables) })
+}
+
+/// One step of the story: method, path, body, and the table whose image must be there.
+type Step<'a> = (Method, String, Value, Option<&'a str>);
+
+async fn walk(world: &World, connection: &mut PgConnection, steps: Vec<Step<'_>>) -> anyhow::Result<()> {
+    for (method, path, body, table) in steps {
+        let body = (!body.is_null()).then_some(&body);
+        let answer = world.admin.call(method, &path, body).await?;
+        answer.success()?;
+        let left = trace(connection, &answer).await?;
+        ensure!(!left.actions.is_empty(), "{} left no audit event", answer.asked);
+        ensure!(left.actions.iter().all(|action| action.ends_with(" admin")), "{}: {:?}", answer.asked, left.actions);
+        if let Some(table) = table {
+            ensure!(left.tables.iter().any(|name| name == table), "{}: expected an image of {table}, got {:?}", answer.asked, left.tables);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_mutating_call_leaves_an_audit_event_and_images() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    let mut connection = world.database.as_tenant(tenant).await?;
+    let (post, patch, delete, put) = (Method::POST, Method::PATCH, Method::DELETE, Method::PUT);
+    let person = world.person(&[], &[]).await?;
+    let (group, zone) = (world.group().await?, world.zone().await?);
+    let spare = world.zone().await?;
+    let server = world.stack.password_target();
+    let credential = world.credential("password", "root", &json!({ "password": unique("planted") })).await?;
+    let target = world.target(&server.host, server.port, &group, &[&credential]).await?;
+    let account = id(&world.admin.post("/admin/service-accounts", &json!({ "name": unique("sa"), "roles": ["auditor"] })).await?)?;
+    let public_key = openpam_tests::stack::read_trimmed(&server.host_keys["ed25519"])?;
+    let password = unique("password");
+    walk(
+        &world,
+        &mut connection,
+        vec![
+            (post.clone(), "/admin/zones".into(), json!({ "name": unique("z"), "type": "hub" }), Some("zones insert")),
+            (patch.clone(), format!("/admin/zones/{zone}"), json!({ "description": "changed" }), Some("zones update")),
+            (delete.clone(), format!("/admin/zones/{spare}"), Value::Null, Some("zones delete")),
+            (post.clone(), "/admin/sites".into(), json!({ "name": unique("s"), "code": unique("S") }), Some("sites insert")),
+            (post.clone(), "/admin/groups".into(), json!({ "name": unique("g"), "roles": [] }), Some("groups insert")),
+            (patch.clone(), format!("/admin/groups/{group}"), json!({ "description": "changed" }), Some("groups update")),
+            (put.clone(), format!("/admin/groups/{group}/members/{}", person.id), Value::Null, Some("group_memberships insert")),
+            (delete.clone(), format!("/admin/groups/{group}/members/{}", person.id), Value::Null, Some("group_memberships delete")),
+            (
+                post.clone(),
+                "/admin/users".into(),
+                json!({ "username": unique("u"), "display_name": "U", "password": password, "roles": [], "group_ids": [] }),
+                Some("users insert"),
+            ),
+            (patch.clone(), format!("/admin/users/{}", person.id), json!({ "display_name": "Changed" }), Some("users update")),
+            (post.clone(), format!("/admin/users/{}/password", person.id), json!({ "password": password }), None),
+            (post.clone(), format!("/admin/users/{}/unlock", person.id), Value::Null, None),
+            (delete.clone(), format!("/admin/users/{}/sessions", person.id), Value::Null, None),
+            (patch.clone(), format!("/admin/service-accounts/{account}"), json!({ "description": "changed" }), Some("service_accounts update")),
+            (
+                post.clone(),
+                format!("/admin/service-accounts/{account}/tokens"),
+                json!({ "name": "t", "scopes": [], "expires_at": "2099-01-01T00:00:00Z" }),
+                Some("api_tokens insert"),
+            ),
+            (patch.clone(), format!("/admin/targets/{target}"), json!({ "description": "changed" }), Some("targets update")),
+            (post.clone(), format!("/admin/targets/{target}/scan"), json!({}), None),
+            (
+                post.clone(),
+                format!("/admin/targets/{target}/host-keys"),
+                json!({ "public_key": public_key, "kind": "host" }),
+                Some("target_host_keys insert"),
+            ),
+            (post.clone(), format!("/admin/targets/{target}/test"), json!({}), None),
+            (patch.clone(), format!("/admin/credentials/{credential}"), json!({ "description": "changed" }), Some("credentials update")),
+            (put.clone(), format!("/admin/credentials/{credential}/secret"), json!({ "secret": { "password": unique("planted") } }), None),
+            (patch.clone(), "/admin/settings".into(), json!({ "motd": "hello" }), Some("settings ")),
+            (delete.clone(), format!("/admin/targets/{target}"), Value::Null, Some("targets delete")),
+            (delete.clone(), format!("/admin/credentials/{credential}"), Value::Null, Some("credentials delete")),
+            (delete.clone(), format!("/admin/service-accounts/{account}"), Value::Null, Some("service_accounts delete")),
+            (delete.clone(), format!("/admin/groups/{group}"), Value::Null, Some("groups delete")),
+            (delete, format!("/admin/users/{}", person.id), Value::Null, Some("users delete")),
+        ]
+        .into_iter()
+        // The first change of settings may insert the row or change it.
+        .map(|(method, path, body, table)| (method, path, body, table.filter(|name| !name.ends_with(' '))))
+        .collect(),
+    )
+    .await?;
+    let keys = sqlx::query(
+        "select distinct key from row_changes, jsonb_object_keys(coalesce(after_image, before_image)) key
+         where key ~ 'hash|secret|password|private'",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    ensure!(keys.is_empty(), "images have the columns {:?}", keys.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refused_change_leaves_no_row_and_no_image() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    let mut connection = world.database.as_tenant(tenant).await?;
+    let person = world.person(&[], &[]).await?;
+    let body = json!({ "name": unique("z"), "type": "hub" });
+    let answer = person.client.call(Method::POST, "/admin/zones", Some(&body)).await?;
+    answer.problem(http::StatusCode::FORBIDDEN, "forbidden")?;
+    ensure!(trace(&mut connection, &answer).await?.tables.is_empty(), "a refused call changed rows");
+    let zones: i64 = sqlx::query("select count(*) from zones").fetch_one(&mut connection).await?.get(0);
+    assert_eq!(zones, 0);
+    Ok(())
+}
