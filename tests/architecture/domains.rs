@@ -106,6 +106,7 @@ fn an_upward_import_a_reach_past_mod_rs_and_a_store_in_the_gateway_are_found() -
             "hub/src/domains/audit/types.rs:1: types must not use store",
             "hub/src/domains/audit/service.rs:1: audit must not use targets, which comes after it",
             "hub/src/domains/targets/http/list.rs:1: targets reaches into audit past its mod.rs",
+            "hub/src/domains/targets/service.rs:1: service must not use http",
             "hub/src/gateway/mod.rs:1: the gateway and the dialler never call a store",
             "hub/src/gateway/mod.rs: the gateway and the dialler own no tables and speak no SQL",
         ]

@@ -87,7 +87,12 @@ fn tables(statement: &str, known: &BTreeSet<String>) -> Vec<(String, bool)> {
 fn owned(sources: &[Source]) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
     let mut owned = BTreeMap::new();
     for source in sources {
-        let ["hub", "src", "domains", domain, "mod.rs"] = source.path.split('/').collect::<Vec<_>>()[..] else { continue };
+        let domain = match source.path.split('/').collect::<Vec<_>>()[..] {
+            ["hub", "src", "domains", domain, "mod.rs"] => domain,
+            // The database module owns what every domain stands on.
+            ["hub", "src", "db", "mod.rs"] => "db",
+            _ => continue,
+        };
         let documentation =
             source.text.lines().map_while(|line| line.strip_prefix("//!")).collect::<Vec<_>>().join(" ");
         let Some((_, list)) = documentation.split_once("Owns") else { continue };

@@ -23,6 +23,7 @@ const NEVER_ALLOWED: &[&str] = &[
 /// The top level of the checkout.
 const TOP: &[&str] = &[
     "ARCHITECTURE.md",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Cargo.lock",
     "Cargo.toml",
