@@ -56,6 +56,17 @@ pub struct Postgres {
     pub app_url: String,
     /// File with the application role's password.
     pub app_password_file: PathBuf,
+    /// Who sees past row-level security; through the socket only.
+    pub superuser: Option<Superuser>,
+}
+
+/// The cluster's superuser.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Superuser {
+    /// Role.
+    pub user: String,
+    /// Folder of the socket.
+    pub socket: String,
 }
 
 /// OpenBao.

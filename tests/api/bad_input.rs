@@ -1,0 +1,171 @@
+//! What an unkind client sends.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use http::{Method, StatusCode, header};
+use openpam_tests::{Terminal, World, terminal::PATIENCE, unique};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_tungstenite::tungstenite::Message;
+
+fn address(url: &str) -> &str {
+    url.trim_start_matches("http://")
+}
+
+#[tokio::test]
+async fn each_kind_of_bad_body_has_its_status_and_code() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let large = format!("{{\"name\":\"{}\"}}", "x".repeat(2 * 1024 * 1024));
+    for (kind, body, status, code) in [
+        ("application/json", "{\"name\":", StatusCode::BAD_REQUEST, "malformed_json"),
+        ("application/json", "", StatusCode::BAD_REQUEST, "malformed_json"),
+        ("application/json", "{\"name\":5,\"type\":\"hub\"}", StatusCode::UNPROCESSABLE_ENTITY, "invalid_input"),
+        ("application/json", "{\"name\":\"x\",\"type\":\"moon\"}", StatusCode::UNPROCESSABLE_ENTITY, "invalid_input"),
+        ("text/plain", "{}", StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+        ("application/json", large.as_str(), StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+    ] {
+        let request = world.admin.request(Method::POST, "/api/v1/admin/zones");
+        let answer = world.admin.send(request.header(header::CONTENT_TYPE, kind).body(body.to_owned())).await?;
+        answer.problem(status, code).with_context(|| body.chars().take(60).collect::<String>())?;
+    }
+    let body = json!({ "name": "", "type": "hub" });
+    world.admin.call(Method::POST, "/admin/zones", Some(&body)).await?.problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
+    let name = unique("twice");
+    let body = json!({ "name": name, "type": "hub" });
+    world.admin.post("/admin/zones", &body).await?;
+    world.admin.call(Method::POST, "/admin/zones", Some(&body)).await?.problem(StatusCode::CONFLICT, "conflict")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_addresses_methods_and_ids_are_problems_and_not_pages() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let unknown = uuid::Uuid::now_v7();
+    for path in ["/nothing", "/targets/not-a-uuid", &format!("/targets/{unknown}"), &format!("/sessions/{unknown}")] {
+        world.admin.call(Method::GET, path, None).await?.problem(StatusCode::NOT_FOUND, "not_found")?;
+    }
+    let answer = world.admin.call(Method::PUT, "/sessions", Some(&json!({}))).await?;
+    answer.problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_with_a_cookie_needs_the_hubs_own_origin() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let body = json!({ "name": unique("z"), "type": "hub" });
+    for origin in [None, Some("http://evil.test"), Some("null")] {
+        let answer = world.admin.with_origin(origin).call(Method::POST, "/admin/zones", Some(&body)).await?;
+        answer.problem(StatusCode::FORBIDDEN, "origin_mismatch")?;
+    }
+    world.admin.post("/admin/zones", &body).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repeated_post_with_its_key_answers_the_same_and_makes_one_thing() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let key = unique("key");
+    let send = |body: Value| {
+        let request = world.admin.request(Method::POST, "/api/v1/admin/zones").header("idempotency-key", &key);
+        world.admin.send(request.json(&body))
+    };
+    let body = json!({ "name": unique("z"), "type": "hub" });
+    let first = send(body.clone()).await?.ok(StatusCode::CREATED)?;
+    let second = send(body).await?.ok(StatusCode::CREATED)?;
+    assert_eq!(first["id"], second["id"]);
+    assert_eq!(world.admin.list("/admin/zones").await?.len(), 1);
+    let other = send(json!({ "name": unique("z"), "type": "hub" })).await?;
+    ensure!(other.status.is_client_error(), "the same key with another body: {other:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_security_headers() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    for path in ["/", "/healthz", "/api/v1/auth/me", "/api/v1/nothing", "/api/openapi.json"] {
+        let answer = world.admin.send(world.admin.request(Method::GET, path)).await?;
+        let value = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        ensure!(value("content-security-policy").contains("default-src 'none'"), "{path}: {:?}", answer.headers);
+        ensure!(!value("content-security-policy").contains("script-src 'unsafe"), "{path}: {:?}", answer.headers);
+        assert_eq!((value("x-content-type-options"), value("x-frame-options")), ("nosniff", "DENY"), "{path}");
+        ensure!(!value("x-request-id").is_empty(), "{path} has no request id");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn frames_outside_the_protocol_end_the_terminal_and_not_the_hub() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    for text in ["{", "{\"type\":\"shell\"}", "{\"type\":\"resize\",\"cols\":0,\"rows\":1}"] {
+        let mut terminal = reachable.open(&world.admin).await?;
+        terminal.send_message(Message::text(text)).await?;
+        expect_error_or_close(&mut terminal, text).await?;
+    }
+    let mut terminal = reachable.open(&world.admin).await?;
+    // A text frame whose payload is no UTF-8, masked with zeros (RFC 6455 §5.2, §8.1).
+    terminal.stream().write_all(&[0x81, 0x82, 0, 0, 0, 0, 0xC3, 0x28]).await?;
+    terminal.stream().flush().await?;
+    let ended = terminal.end(PATIENCE).await?;
+    ensure!(ended.code != 1000, "invalid UTF-8 was taken for an orderly end: {ended:?}");
+    let mut terminal = reachable.open(&world.admin).await?;
+    let _ = terminal.send_message(Message::Binary(vec![b'x'; 8 * 1024 * 1024].into())).await;
+    let ended = terminal.end(PATIENCE).await?;
+    ensure!(ended.code != 1000, "an oversized message was taken for an orderly end: {ended:?}");
+    reachable.open(&world.admin).await?.run("true").await?;
+    Ok(())
+}
+
+async fn expect_error_or_close(terminal: &mut Terminal, sent: &str) -> anyhow::Result<()> {
+    // The contract lets the session live on after an error message, or end with it.
+    match terminal.end(Duration::from_secs(3)).await {
+        Ok(ended) => ensure!(ended.message.is_some_and(|message| message["type"] == "error"), "{sent}: closed without an error"),
+        Err(_) => {
+            terminal.send(&json!({ "type": "disconnect" })).await?;
+            let ended = terminal.end(PATIENCE).await?;
+            ensure!(ended.message.is_some(), "{sent}: no error was reported");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_head_is_cut_off_and_half_open_sockets_do_not_hold_others_up() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let cookie = world.admin.cookie_header();
+    let mut half_open = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(address(world.admin.url())).await?;
+        let head = format!(
+            "GET /api/ws/connect/ssh/{} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+            reachable.target_id
+        );
+        stream.write_all(head.as_bytes()).await?;
+        half_open.push(stream);
+    }
+    reachable.open(&world.admin).await?.run("true").await?;
+    for stream in &mut half_open {
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+        ensure!(ended.is_ok(), "a half-open upgrade was still open after 20 s");
+    }
+    let mut loris = TcpStream::connect(address(world.admin.url())).await?;
+    loris.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").await?;
+    let mut rest = Vec::new();
+    let closed = async {
+        loop {
+            // One more header byte a second, for ever.
+            let read = tokio::time::timeout(Duration::from_secs(1), loris.read_to_end(&mut rest)).await;
+            if read.is_ok() || loris.write_all(b"X").await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), closed).await.context("a slow loris was served for 20 s")?;
+    Ok(())
+}

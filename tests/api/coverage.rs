@@ -1,0 +1,181 @@
+//! Every operation of the OpenAPI document as a stranger, as someone without rights, and as an
+//! administrator of another tenant.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, ensure};
+use http::{Method, StatusCode};
+use openpam_tests::{Answer, Client, World, unique, world::id};
+use serde_json::{Value, json};
+
+/// One operation of the document.
+struct Operation {
+    method: Method,
+    path: String,
+    access: String,
+}
+
+async fn operations(client: &Client) -> anyhow::Result<Vec<Operation>> {
+    let answer = client.send(client.request(Method::GET, "/api/openapi.json")).await?;
+    let document = answer.ok(StatusCode::OK)?;
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().context("no paths")? {
+        for (method, operation) in item.as_object().context("a path is no object")? {
+            let access = operation["x-openpam-access"].as_str().with_context(|| format!("{method} {path} has no access rule"))?;
+            found.push(Operation { method: method.to_uppercase().parse()?, path: path.clone(), access: access.to_owned() });
+        }
+    }
+    ensure!(found.len() > 30, "the document has only {} operations", found.len());
+    Ok(found)
+}
+
+/// The path with ids of things that exist in the first tenant, by the collection they stand in.
+fn fill(path: &str, ids: &BTreeMap<&str, String>) -> String {
+    let nobody = uuid::Uuid::nil().to_string();
+    let mut filled = Vec::new();
+    let mut collection = "";
+    for segment in path.split('/') {
+        if segment.starts_with('{') {
+            let key = if segment == "{target_id}" { "targets" } else { collection };
+            filled.push(ids.get(key).unwrap_or(&nobody).clone());
+        } else {
+            collection = segment;
+            filled.push(segment.to_owned());
+        }
+    }
+    filled.join("/")
+}
+
+async fn ask(client: &Client, operation: &Operation, path: &str) -> anyhow::Result<Answer> {
+    let mut request = client.request(operation.method.clone(), path);
+    if !matches!(operation.method, Method::GET | Method::DELETE) {
+        request = request.json(&json!({}));
+    }
+    if path.starts_with("/api/ws/") {
+        request = request
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-protocol", "openpam.terminal.v1");
+    }
+    client.send(request).await
+}
+
+/// A tenant with one of everything.
+async fn things(world: &World) -> anyhow::Result<BTreeMap<&'static str, String>> {
+    let reachable = world.password_target().await?;
+    let person = world.person(&[], &[&reachable.group_id]).await?;
+    let terminal = reachable.open(&person.client).await?;
+    let account = id(&world.admin.post("/admin/service-accounts", &json!({ "name": unique("sa"), "roles": [] })).await?)?;
+    let token = json!({ "name": "t", "scopes": [], "expires_at": "2099-01-01T00:00:00Z" });
+    let token = world.admin.post(&format!("/admin/service-accounts/{account}/tokens"), &token).await?;
+    let target = world.admin.get(&format!("/admin/targets/{}", reachable.target_id)).await?;
+    let site = id(&world.admin.post("/admin/sites", &json!({ "name": unique("s"), "code": unique("S") })).await?)?;
+    Ok(BTreeMap::from([
+        ("targets", reachable.target_id.clone()),
+        ("credentials", reachable.credential_id.clone()),
+        ("groups", reachable.group_id.clone()),
+        ("members", person.id.clone()),
+        ("users", person.id.clone()),
+        ("sessions", terminal.session_id()),
+        ("zones", id(&json!({ "id": target["zone_id"] }))?),
+        ("sites", site),
+        ("service-accounts", account),
+        ("tokens", id(&token)?),
+        ("host-keys", id(&target["host_keys"][0])?),
+    ]))
+}
+
+#[tokio::test]
+async fn every_operation_refuses_a_stranger_unless_it_is_public() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let ids = things(&world).await?;
+    let stranger = world.admin.stranger();
+    let mut wrong = Vec::new();
+    for operation in operations(&world.admin).await?.iter().filter(|operation| operation.access != "public") {
+        for client in [&stranger, &stranger.with_token("opat_not_a_token"), &stranger.with_origin(None)] {
+            let answer = ask(client, operation, &fill(&operation.path, &ids)).await?;
+            if answer.problem(StatusCode::UNAUTHORIZED, "unauthenticated").is_err() {
+                wrong.push(format!("{}: {} {}", answer.asked, answer.status, answer.text));
+            }
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_operation_with_a_permission_refuses_someone_without_it() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let ids = things(&world).await?;
+    let person = world.person(&[], &[]).await?;
+    let mut wrong = Vec::new();
+    for operation in operations(&world.admin).await? {
+        if matches!(operation.access.as_str(), "public" | "signed_in") {
+            continue;
+        }
+        let answer = ask(&person.client, &operation, &fill(&operation.path, &ids)).await?;
+        if answer.problem(StatusCode::FORBIDDEN, "forbidden").is_err() {
+            wrong.push(format!("{}: {} {}", answer.asked, answer.status, answer.text));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_operation_shows_or_changes_the_things_of_another_tenant() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let ids = things(&world).await?;
+    let (_, other) = world.another_tenant().await?;
+    let mut wrong = Vec::new();
+    for operation in operations(&world.admin).await? {
+        // Signing out or changing one's own password is about oneself, not about the ids.
+        if operation.access == "public" || operation.path.starts_with("/api/v1/auth/") {
+            continue;
+        }
+        let path = fill(&operation.path, &ids);
+        let answer = ask(&other, &operation, &path).await?;
+        let hidden = ids.values().filter(|id| !path.contains(id.as_str())).all(|id| !answer.text.contains(id.as_str()));
+        let refused = !operation.path.contains('{') || !answer.status.is_success();
+        let kind = answer.status.is_server_error();
+        if !hidden || !refused || kind {
+            wrong.push(format!("{}: {} {}", answer.asked, answer.status, answer.text));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Nothing was changed either: everything is still there for its own tenant.
+    for path in ["targets", "credentials", "groups", "users", "zones", "sites", "service-accounts"] {
+        world.admin.get(&format!("/admin/{path}/{}", ids[path])).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_list_is_paged_without_gaps_and_refuses_a_bad_page() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let mut made = Vec::new();
+    for _ in 0..7 {
+        made.push(world.zone().await?);
+    }
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = world.admin.get(&format!("/admin/zones?limit=3{cursor}")).await?;
+        let items = page["items"].as_array().context("no items")?;
+        ensure!(items.len() <= 3, "more than asked for: {page}");
+        seen.extend(items.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    seen.sort();
+    made.sort();
+    assert_eq!(seen, made);
+    for query in ["limit=0", "limit=201", "limit=x", "cursor=@@", "cursor=e30"] {
+        let answer = world.admin.call(Method::GET, &format!("/admin/zones?{query}"), None::<&Value>).await?;
+        answer.problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
+    }
+    Ok(())
+}

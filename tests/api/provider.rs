@@ -1,0 +1,147 @@
+//! Sign-in through the provider. These tests change it for everybody and run one after another.
+
+use anyhow::{Context as _, ensure};
+use http::{Method, StatusCode, header};
+use openpam_tests::{
+    Client, HubOptions, World,
+    control::{Directory, sign_in_at_provider},
+};
+use serde_json::{Value, json};
+use url::Url;
+
+/// Begins at the hub, signs in at the provider; the address it sends the browser back to.
+async fn come_back(world: &World, client: &Client, username: &str) -> anyhow::Result<Url> {
+    let begun = client.call(Method::GET, "/auth/login?return_to=/", None).await?;
+    assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text);
+    let to = begun.headers.get(header::LOCATION).context("no Location")?.to_str()?.to_owned();
+    ensure!(to.contains("code_challenge=") && to.contains("nonce=") && to.contains("state="), "{to}");
+    sign_in_at_provider(&to, world.stack.directory_user(username)?, client.url()).await
+}
+
+/// Follows the way back; where the hub sends the browser then.
+async fn finish(client: &Client, back: &Url) -> anyhow::Result<String> {
+    let answer = client.send(client.request(Method::GET, back.as_str())).await?;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    Ok(answer.headers.get(header::LOCATION).context("no Location")?.to_str()?.to_owned())
+}
+
+async fn sign_in(world: &World, username: &str) -> anyhow::Result<(Client, Value)> {
+    let client = world.admin.stranger();
+    let to = finish(&client, &come_back(world, &client, username).await?).await?;
+    assert_eq!(to, "/", "the sign-in of {username} failed");
+    let me = client.get("/auth/me").await?;
+    Ok((client, me))
+}
+
+/// A sign-in that must fail: the code in the address of the login page.
+async fn failure(world: &World, username: &str) -> anyhow::Result<String> {
+    let client = world.admin.stranger();
+    let to = finish(&client, &come_back(world, &client, username).await?).await?;
+    ensure!(client.cookie(openpam_tests::client::COOKIE).is_none(), "a failed sign-in set a session cookie");
+    error_code(&to)
+}
+
+fn error_code(to: &str) -> anyhow::Result<String> {
+    let url = Url::parse("http://hub")?.join(to)?;
+    ensure!(url.path() == "/login", "expected the login page, was sent to {to}");
+    let (_, code) = url.query_pairs().find(|(name, _)| name == "error").with_context(|| format!("no error in {to}"))?;
+    Ok(code.into_owned())
+}
+
+#[tokio::test]
+async fn groups_give_roles_and_the_last_role_goes_with_the_claim() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let directory = Directory::new(&world.stack)?;
+    directory.reset().await?;
+    let (_, me) = sign_in(&world, "alice").await?;
+    assert_eq!((&me["roles"], &me["user"]["source"]), (&json!(["admin"]), &json!("oidc")));
+    assert_eq!(sign_in(&world, "dave").await?.1["roles"], json!([]));
+    directory.change("alice", &json!({ "claim": "absent" })).await?;
+    let (_, me) = sign_in(&world, "alice").await?;
+    assert_eq!(me["roles"], json!([]), "a claim that is absent means no groups");
+    directory.reset().await?;
+    let (client, me) = sign_in(&world, "nora").await?;
+    assert_eq!(me["oidc_groups_overage"], true, "too many groups for the token must be said");
+    client.post("/auth/refresh", &json!({})).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_state_works_once_and_only_in_the_browser_that_began() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    Directory::new(&world.stack)?.reset().await?;
+    let client = world.admin.stranger();
+    let back = come_back(&world, &client, "bob").await?;
+    let thief = world.admin.stranger();
+    ensure!(!error_code(&finish(&thief, &back).await?)?.is_empty(), "another browser finished the sign-in");
+    let replayed = finish(&client, &back).await?;
+    let client = world.admin.stranger();
+    let back = come_back(&world, &client, "bob").await?;
+    assert_eq!(finish(&client, &back).await?, "/");
+    error_code(&finish(&client, &back).await?).context("a state was accepted twice")?;
+    drop(replayed);
+    let mut forged = back.clone();
+    forged.set_query(Some("code=forged&state=forged"));
+    error_code(&finish(&world.admin.stranger(), &forged).await?)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn new_signing_keys_are_learned_and_wrong_clocks_are_refused() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let directory = Directory::new(&world.stack)?;
+    directory.reset().await?;
+    sign_in(&world, "bob").await?;
+    directory.rotate_keys(true).await?;
+    sign_in(&world, "bob").await.context("after the provider has new keys")?;
+    directory.skew(30).await?;
+    sign_in(&world, "bob").await.context("half a minute of skew")?;
+    directory.skew(-7_200).await?;
+    let code = failure(&world, "bob").await?;
+    directory.reset().await?;
+    ensure!(!code.is_empty(), "a token that expired an hour ago was accepted");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_foreign_tenant_of_the_provider_is_refused() -> anyhow::Result<()> {
+    let options = HubOptions {
+        allowed_tids: Some(vec!["00000000-0000-4000-8000-000000000000".to_owned()]),
+        ..HubOptions::default()
+    };
+    let world = World::start(options).await?;
+    Directory::new(&world.stack)?.reset().await?;
+    let code = failure(&world, "bob").await?;
+    ensure!(code.contains("tenant") || code.contains("tid"), "the code does not say why: {code}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_user_disabled_at_the_provider_is_out_at_the_next_refresh() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let directory = Directory::new(&world.stack)?;
+    directory.reset().await?;
+    let (client, _) = sign_in(&world, "bob").await?;
+    client.post("/auth/refresh", &json!({})).await?;
+    directory.change("bob", &json!({ "enabled": false })).await?;
+    let answer = client.call(Method::POST, "/auth/refresh", Some(&json!({}))).await?;
+    directory.reset().await?;
+    ensure!(answer.status == StatusCode::UNAUTHORIZED, "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_is_said_and_local_sign_in_works() -> anyhow::Result<()> {
+    let closed = openpam_tests::hub::free_address().await?;
+    let options = HubOptions { issuer: Some(format!("http://{closed}/tid/v2.0")), ..HubOptions::default() };
+    let world = World::start(options).await?;
+    let client = world.admin.stranger();
+    let answer = client.call(Method::GET, "/auth/login", None).await?;
+    let code = match answer.headers.get(header::LOCATION) {
+        Some(to) => error_code(to.to_str()?)?,
+        None => answer.code(),
+    };
+    ensure!(code.contains("unavailable"), "expected a code that says the provider is unavailable, got {code:?}");
+    client.sign_in(&world.options.tenant, "admin", &world.admin_password).await?;
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Terminals on real SSH servers, through the real hub.
+
+mod endings;
+mod flow;
+mod refusals;
+mod resume;
+mod work;
