@@ -174,6 +174,7 @@ async fn migrating_twice_is_harmless() -> anyhow::Result<()> {
     prepared.run(&["migrate"], None).await?;
     let mut owner = database.owner().await?;
     let before = tables(&mut owner).await?;
+    ensure!(before.len() > 20, "`openpam migrate` said it succeeded, but made only {before:?}");
     prepared.run(&["migrate"], None).await?;
     assert_eq!(before, tables(&mut owner).await?);
     Ok(())
