@@ -33,7 +33,11 @@ async fn each_kind_of_bad_body_has_its_status_and_code() -> anyhow::Result<()> {
         answer.problem(status, code).with_context(|| body.chars().take(60).collect::<String>())?;
     }
     let body = json!({ "name": "", "type": "hub" });
-    world.admin.call(Method::POST, "/admin/zones", Some(&body)).await?.problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
+    world
+        .admin
+        .call(Method::POST, "/admin/zones", Some(&body))
+        .await?
+        .problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
     let name = unique("twice");
     let body = json!({ "name": name, "type": "hub" });
     world.admin.post("/admin/zones", &body).await?;
@@ -123,7 +127,9 @@ async fn frames_outside_the_protocol_end_the_terminal_and_not_the_hub() -> anyho
 async fn expect_error_or_close(terminal: &mut Terminal, sent: &str) -> anyhow::Result<()> {
     // The contract lets the session live on after an error message, or end with it.
     match terminal.end(Duration::from_secs(3)).await {
-        Ok(ended) => ensure!(ended.message.is_some_and(|message| message["type"] == "error"), "{sent}: closed without an error"),
+        Ok(ended) => {
+            ensure!(ended.message.is_some_and(|message| message["type"] == "error"), "{sent}: closed without an error")
+        }
         Err(_) => {
             terminal.send(&json!({ "type": "disconnect" })).await?;
             let ended = terminal.end(PATIENCE).await?;

@@ -21,8 +21,14 @@ async fn operations(client: &Client) -> anyhow::Result<Vec<Operation>> {
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().context("no paths")? {
         for (method, operation) in item.as_object().context("a path is no object")? {
-            let access = operation["x-openpam-access"].as_str().with_context(|| format!("{method} {path} has no access rule"))?;
-            found.push(Operation { method: method.to_uppercase().parse()?, path: path.clone(), access: access.to_owned() });
+            let access = operation["x-openpam-access"]
+                .as_str()
+                .with_context(|| format!("{method} {path} has no access rule"))?;
+            found.push(Operation {
+                method: method.to_uppercase().parse()?,
+                path: path.clone(),
+                access: access.to_owned(),
+            });
         }
     }
     ensure!(found.len() > 30, "the document has only {} operations", found.len());
@@ -67,7 +73,8 @@ async fn things(world: &World) -> anyhow::Result<BTreeMap<&'static str, String>>
     let reachable = world.password_target().await?;
     let person = world.person(&[], &[&reachable.group_id]).await?;
     let terminal = reachable.open(&person.client).await?;
-    let account = id(&world.admin.post("/admin/service-accounts", &json!({ "name": unique("sa"), "roles": [] })).await?)?;
+    let account =
+        id(&world.admin.post("/admin/service-accounts", &json!({ "name": unique("sa"), "roles": [] })).await?)?;
     let token = json!({ "name": "t", "scopes": [], "expires_at": "2099-01-01T00:00:00Z" });
     let token = world.admin.post(&format!("/admin/service-accounts/{account}/tokens"), &token).await?;
     let target = world.admin.get(&format!("/admin/targets/{}", reachable.target_id)).await?;

@@ -12,7 +12,9 @@ async fn an_unknown_user_and_a_wrong_password_are_answered_alike() -> anyhow::Re
     let tenant = &world.options.tenant;
     let client = world.admin.stranger();
     let mut answers = Vec::new();
-    for (tenant, username) in [(tenant.as_str(), person.username.as_str()), (tenant, "nobody-at-all"), ("no-such-tenant", "admin")] {
+    for (tenant, username) in
+        [(tenant.as_str(), person.username.as_str()), (tenant, "nobody-at-all"), ("no-such-tenant", "admin")]
+    {
         let answer = client.try_sign_in(tenant, username, "wrong password").await?;
         let mut body = answer.problem(StatusCode::UNAUTHORIZED, "invalid_credentials")?;
         body["request_id"] = json!(null);
@@ -33,7 +35,10 @@ async fn too_many_failures_lock_the_name_whether_it_exists_or_not() -> anyhow::R
     let mut last = Vec::new();
     for username in [person.username.as_str(), "nobody-at-all"] {
         for _ in 0..3 {
-            client.try_sign_in(&world.options.tenant, username, "wrong").await?.problem(StatusCode::UNAUTHORIZED, "invalid_credentials")?;
+            client
+                .try_sign_in(&world.options.tenant, username, "wrong")
+                .await?
+                .problem(StatusCode::UNAUTHORIZED, "invalid_credentials")?;
         }
         let locked = client.try_sign_in(&world.options.tenant, username, &person.password).await?;
         ensure!(locked.headers.contains_key(header::RETRY_AFTER), "no Retry-After");
@@ -100,7 +105,10 @@ async fn the_cookie_is_kept_from_scripts_and_other_sites() -> anyhow::Result<()>
 #[tokio::test]
 async fn a_token_is_shown_once_limited_to_its_scopes_and_ends_when_revoked() -> anyhow::Result<()> {
     let world = World::default().await?;
-    let account = id(&world.admin.post("/admin/service-accounts", &json!({ "name": unique("sa"), "roles": ["auditor"] })).await?)?;
+    let account = id(&world
+        .admin
+        .post("/admin/service-accounts", &json!({ "name": unique("sa"), "roles": ["auditor"] }))
+        .await?)?;
     let path = format!("/admin/service-accounts/{account}/tokens");
     let body = json!({ "name": "t", "scopes": ["audit.read"], "expires_at": "2099-01-01T00:00:00Z" });
     let made = world.admin.post(&path, &body).await?;

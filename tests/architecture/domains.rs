@@ -97,7 +97,10 @@ fn an_upward_import_a_reach_past_mod_rs_and_a_store_in_the_gateway_are_found() -
         Source::sample("hub/src/domains/audit/store.rs", "use super::types::Entry;"),
         Source::sample("hub/src/domains/audit/service.rs", "fn f() { crate::domains::targets::find(); }"),
         Source::sample("hub/src/domains/targets/http/list.rs", "use crate::domains::{audit::{self, store::insert}};"),
-        Source::sample("hub/src/domains/targets/service.rs", "use super::http;\n#[cfg(test)] mod tests { use super::super::http; }"),
+        Source::sample(
+            "hub/src/domains/targets/service.rs",
+            "use super::http;\n#[cfg(test)] mod tests { use super::super::http; }",
+        ),
         Source::sample("hub/src/gateway/mod.rs", "use crate::domains::audit::store;\nuse sqlx::PgConnection;"),
     ];
     assert_eq!(

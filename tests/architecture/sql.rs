@@ -118,7 +118,8 @@ fn created(migrations: &[Source]) -> BTreeSet<String> {
 fn ownership(sources: &[Source], migrations: &[Source]) -> anyhow::Result<Vec<String>> {
     let (created, owned, mut found) = (created(migrations), owned(sources)?, Vec::new());
     for table in &created {
-        let owners = owned.iter().filter(|(_, tables)| tables.contains(table)).map(|(name, _)| name).collect::<Vec<_>>();
+        let owners =
+            owned.iter().filter(|(_, tables)| tables.contains(table)).map(|(name, _)| name).collect::<Vec<_>>();
         if owners.len() != 1 {
             found.push(format!("table {table}: one domain's mod.rs must say that it owns it, these do: {owners:?}"));
         }
@@ -176,7 +177,8 @@ fn sql_in_a_service_axum_in_a_service_and_a_foreign_table_are_found() -> anyhow:
             "hub/src/domains/audit/service.rs:2: sqlx::query outside a store",
         ]
     );
-    let migrations = [Source::sample("migrations/1.sql", "create table users (\ncreate table targets (\ncreate table lost (\n")];
+    let migrations =
+        [Source::sample("migrations/1.sql", "create table users (\ncreate table targets (\ncreate table lost (\n")];
     let store = "fn f() {\n sqlx::query!(\"delete from users where user_id = $1\");\n sqlx::query!(\"select * from targets\");\n}";
     let sources = [
         Source::sample("hub/src/domains/identity/mod.rs", "//! People.\n//!\n//! Owns `users`.\n"),

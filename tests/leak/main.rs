@@ -43,7 +43,10 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
         ("the vault token of the stack".to_owned(), world.stack.servers.openbao.admin_token.clone()),
         ("the client secret".to_owned(), read_trimmed(&world.stack.servers.oidc.client_secret_file)?),
         ("the owner's database password".to_owned(), read_trimmed(&world.stack.servers.postgres.owner_password_file)?),
-        ("the application's database password".to_owned(), read_trimmed(&world.stack.servers.postgres.app_password_file)?),
+        (
+            "the application's database password".to_owned(),
+            read_trimmed(&world.stack.servers.postgres.app_password_file)?,
+        ),
         ("the wrapping token".to_owned(), read_trimmed(&world.hub.folder().join("wrapped_secret_id"))?),
     ];
     // Shown once by contract, or kept by the browser: never in a log, the database or another answer.
@@ -56,15 +59,25 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
     let credential_id = world.credential("private_key", &server.username, &json!({ "private_key": key })).await?;
     let target_id = world.target(&server.host, server.port, &reachable.group_id, &[&credential_id]).await?;
     world.trust_host_keys(&target_id).await?;
-    Reachable { target_id: target_id.clone(), credential_id: credential_id.clone(), group_id: reachable.group_id.clone() }
-        .open(&world.admin)
-        .await?;
+    Reachable {
+        target_id: target_id.clone(),
+        credential_id: credential_id.clone(),
+        group_id: reachable.group_id.clone(),
+    }
+    .open(&world.admin)
+    .await?;
     world.certificate_target().await?.open(&world.admin).await?;
     for wrong in [unique("wrong-secret"), unique("rotated-secret")] {
         let body = json!({ "secret": { "password": wrong } });
         world.admin.put(&format!("/admin/credentials/{}/secret", reachable.credential_id), Some(&body)).await?;
         let _ = reachable.open(&world.admin).await;
-        world.admin.post(&format!("/admin/credentials/{}/test", reachable.credential_id), &json!({ "target_id": reachable.target_id })).await?;
+        world
+            .admin
+            .post(
+                &format!("/admin/credentials/{}/test", reachable.credential_id),
+                &json!({ "target_id": reachable.target_id }),
+            )
+            .await?;
         secrets.push(("a password written through the hub".to_owned(), wrong));
     }
     // A secret in the wrong field, in a malformed body, as a name that does not exist.
@@ -75,7 +88,8 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
     world.admin.stranger().try_sign_in(&world.options.tenant, "admin", &misplaced).await?;
     world.admin.stranger().try_sign_in(&world.options.tenant, &misplaced, "x").await?;
     let malformed = format!("{{\"secret\":{{\"password\":\"{misplaced}\"");
-    let request = world.admin.request(Method::POST, "/api/v1/admin/credentials").header("content-type", "application/json");
+    let request =
+        world.admin.request(Method::POST, "/api/v1/admin/credentials").header("content-type", "application/json");
     world.admin.send(request.body(malformed)).await?;
 
     let person = world.person(&[], &[&reachable.group_id]).await?;
@@ -88,7 +102,15 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
     let token = token["token"].as_str().context("no token")?.to_owned();
     world.admin.with_token(&token).get("/audit/entries").await?;
     shown_once.push(("an API token".to_owned(), token));
-    for path in ["/audit/entries", "/audit", "/sessions", "/admin/credentials", "/admin/users", "/admin/targets", "/admin/system"] {
+    for path in [
+        "/audit/entries",
+        "/audit",
+        "/sessions",
+        "/admin/credentials",
+        "/admin/users",
+        "/admin/targets",
+        "/admin/system",
+    ] {
         world.admin.list(path).await.ok();
         world.admin.call(Method::GET, path, None).await?;
     }
@@ -96,7 +118,10 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
 
     let answers = world.admin.record().lock().expect("no holder of the lock panics").clone();
     let everything = secrets.iter().chain(&shown_once).cloned().collect::<Vec<_>>();
-    let process = |file: &str| std::fs::read(format!("/proc/{}/{file}", world.hub.pid())).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let process = |file: &str| {
+        std::fs::read(format!("/proc/{}/{file}", world.hub.pid()))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
     let dump = dump(&world)?;
     ensure!(dump.contains("COPY public.users"), "the dump has no rows, so it proves nothing");
     ensure!(world.hub.log().lines().count() > 50, "the log is too short to prove anything");

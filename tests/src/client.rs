@@ -204,7 +204,9 @@ impl Client {
         loop {
             let joint = if path.contains('?') { '&' } else { '?' };
             let page = self.get(&format!("{path}{joint}limit=200{cursor}")).await?;
-            items.extend(page["items"].as_array().with_context(|| format!("{path} is no list: {page}"))?.iter().cloned());
+            items.extend(
+                page["items"].as_array().with_context(|| format!("{path} is no list: {page}"))?.iter().cloned(),
+            );
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return Ok(items),

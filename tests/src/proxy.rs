@@ -49,7 +49,8 @@ impl FaultProxy {
     /// When the URL has no host or no port is free.
     pub async fn in_front_of(url: &str) -> anyhow::Result<(Self, String)> {
         let mut url = url::Url::parse(url)?;
-        let server = format!("{}:{}", url.host_str().context("no host")?, url.port_or_known_default().context("no port")?);
+        let server =
+            format!("{}:{}", url.host_str().context("no host")?, url.port_or_known_default().context("no port")?);
         let proxy = Self::start(&server).await?;
         url.set_port(Some(proxy.address.port())).ok().context("the URL takes no port")?;
         Ok((proxy, url.as_str().trim_end_matches('/').to_owned()))

@@ -350,7 +350,12 @@ impl Terminal {
     pub async fn ack(&mut self) -> anyhow::Result<()> {
         self.acknowledged = self.received;
         match self.send(&json!({ "type": "ack", "bytes": self.received })).await {
-            Err(error) if !matches!(error.downcast_ref(), Some(Error::ConnectionClosed | Error::Protocol(_) | Error::Io(_))) => {
+            Err(error)
+                if !matches!(
+                    error.downcast_ref(),
+                    Some(Error::ConnectionClosed | Error::Protocol(_) | Error::Io(_))
+                ) =>
+            {
                 Err(error)
             }
             _ => Ok(()),
@@ -389,11 +394,11 @@ pub async fn upgrade(
         }
         Err(Error::Http(response)) => {
             let body = response.body().as_deref().unwrap_or_default();
-            client
-                .record()
-                .lock()
-                .expect("no holder of the lock panics")
-                .push_str(&format!("refused upgrade {}\n{}\n", response.status(), String::from_utf8_lossy(body)));
+            client.record().lock().expect("no holder of the lock panics").push_str(&format!(
+                "refused upgrade {}\n{}\n",
+                response.status(),
+                String::from_utf8_lossy(body)
+            ));
             Ok(Err(Refused {
                 status: response.status().as_u16(),
                 body: serde_json::from_slice(body).unwrap_or(Value::Null),

@@ -6,11 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    Client, Database, Hub, HubOptions, Stack, Terminal,
-    hub::Prepared,
-    stack::read_trimmed,
-    terminal::Connect,
-    unique,
+    Client, Database, Hub, HubOptions, Stack, Terminal, hub::Prepared, stack::read_trimmed, terminal::Connect, unique,
 };
 
 /// The tenant and its hub.
@@ -99,7 +95,10 @@ impl World {
     pub async fn another_tenant(&self) -> anyhow::Result<(String, Client)> {
         let (slug, password) = (unique("other"), unique("other-password"));
         self.hub
-            .command(&["admin", "create", "--tenant", &slug, "--username", "admin", "--password-file", "-"], Some(&password))
+            .command(
+                &["admin", "create", "--tenant", &slug, "--username", "admin", "--password-file", "-"],
+                Some(&password),
+            )
             .await?;
         let client = self.admin.stranger();
         client.sign_in(&slug, "admin", &password).await?;

@@ -37,12 +37,14 @@ async fn the_application_cannot_forge_an_image() -> anyhow::Result<()> {
     let database = migrated().await?;
     let seeded = seed::tenant(&database).await?;
     let mut application = database.as_tenant(seeded.tenant).await?;
-    let refused = sqlx::query("insert into row_changes (tenant_id, table_name, operation, row_id) values ($1, 'users', 'delete', 'x')")
-        .bind(seeded.tenant)
-        .execute(&mut application)
-        .await
-        .err()
-        .context("the application wrote an image by hand")?;
+    let refused = sqlx::query(
+        "insert into row_changes (tenant_id, table_name, operation, row_id) values ($1, 'users', 'delete', 'x')",
+    )
+    .bind(seeded.tenant)
+    .execute(&mut application)
+    .await
+    .err()
+    .context("the application wrote an image by hand")?;
     ensure!(sql_state(&refused) == "42501", "expected no privilege, got {refused}");
     Ok(())
 }
@@ -79,10 +81,11 @@ async fn a_change_of_a_hash_alone_leaves_no_image() -> anyhow::Result<()> {
     let seeded = seed::tenant(&database).await?;
     let mut application = database.as_tenant(seeded.tenant).await?;
     sqlx::query("update users set password_hash = 'another', last_login_at = now()").execute(&mut application).await?;
-    let images: i64 = sqlx::query("select count(*) from row_changes where table_name = 'users' and operation = 'update'")
-        .fetch_one(&mut application)
-        .await?
-        .get(0);
+    let images: i64 =
+        sqlx::query("select count(*) from row_changes where table_name = 'users' and operation = 'update'")
+            .fetch_one(&mut application)
+            .await?
+            .get(0);
     assert_eq!(images, 0, "an image of hidden columns only says nothing");
     Ok(())
 }

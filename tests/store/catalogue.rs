@@ -137,7 +137,9 @@ async fn the_application_role_can_neither_bypass_nor_own_nor_create() -> anyhow:
     for column in ["strong", "creates", "owner"] {
         ensure!(!row.get::<bool, _>(column), "the application role is {column}");
     }
-    for statement in ["set row_security = off; select count(*) from users", "alter table users disable row level security"] {
+    for statement in
+        ["set row_security = off; select count(*) from users", "alter table users disable row level security"]
+    {
         let refused = sqlx::raw_sql(statement).execute(&mut application).await;
         ensure!(refused.is_err(), "the application role was allowed to {statement}");
     }

@@ -39,11 +39,12 @@ async fn a_tenant_can_neither_read_nor_write_the_rows_of_another() -> anyhow::Re
         }
         ensure!(count(&mut as_a, &table, a.tenant).await? > 0, "{table}: the seed has no row, so this proves nothing");
         ensure!(count(&mut as_a, &table, b.tenant).await? == 0, "{table}: A reads rows of B");
-        let row: serde_json::Value = sqlx::query(AssertSqlSafe(format!("select to_jsonb({table}) from {table} limit 1")))
-            .fetch_one(&mut as_b)
-            .await
-            .with_context(|| table.clone())?
-            .get(0);
+        let row: serde_json::Value =
+            sqlx::query(AssertSqlSafe(format!("select to_jsonb({table}) from {table} limit 1")))
+                .fetch_one(&mut as_b)
+                .await
+                .with_context(|| table.clone())?
+                .get(0);
         let refused = sqlx::query(AssertSqlSafe(format!(
             "insert into {table} select (jsonb_populate_record(null::{table}, $1)).*"
         )))
@@ -53,7 +54,11 @@ async fn a_tenant_can_neither_read_nor_write_the_rows_of_another() -> anyhow::Re
         .err()
         .with_context(|| format!("{table}: A inserted a row of B"))?;
         ensure!(sql_state(&refused) == NOT_ALLOWED, "{table}: expected {NOT_ALLOWED}, got {refused}");
-        changes_nothing(&mut as_a, format!("update {table} set tenant_id = '{}' where tenant_id = '{}'", a.tenant, b.tenant)).await?;
+        changes_nothing(
+            &mut as_a,
+            format!("update {table} set tenant_id = '{}' where tenant_id = '{}'", a.tenant, b.tenant),
+        )
+        .await?;
         changes_nothing(&mut as_a, format!("delete from {table} where tenant_id = '{}'", b.tenant)).await?;
         let given = format!("update {table} set tenant_id = '{}' where tenant_id = '{}'", b.tenant, a.tenant);
         let refused = sqlx::query(AssertSqlSafe(given)).execute(&mut as_a).await;
@@ -76,7 +81,8 @@ async fn without_a_tenant_nothing_is_seen_and_nothing_can_be_written() -> anyhow
         if WITHOUT_TENANT.iter().any(|(name, _)| *name == table) {
             continue;
         }
-        let seen: i64 = sqlx::query(AssertSqlSafe(format!("select count(*) from {table}"))).fetch_one(&mut nobody).await?.get(0);
+        let seen: i64 =
+            sqlx::query(AssertSqlSafe(format!("select count(*) from {table}"))).fetch_one(&mut nobody).await?.get(0);
         ensure!(seen == 0, "{table}: {seen} rows without a tenant");
         changes_nothing(&mut nobody, format!("delete from {table}")).await?;
     }
@@ -98,9 +104,24 @@ async fn a_row_cannot_refer_to_a_row_of_another_tenant() -> anyhow::Result<()> {
     let mut as_a = database.as_tenant(a.tenant).await?;
     // Foreign keys are checked past row-level security: the tenant is part of the key.
     for statement in [
-        format!("insert into group_memberships (tenant_id, group_id, user_id) values ('{}', '{}', '{}')", a.tenant, a.id('g'), b.id('u')),
-        format!("insert into target_credentials (tenant_id, target_id, credential_id) values ('{}', '{}', '{}')", a.tenant, a.id('m'), b.id('c')),
-        format!("insert into target_access_groups (tenant_id, target_id, group_id) values ('{}', '{}', '{}')", a.tenant, a.id('m'), b.id('g')),
+        format!(
+            "insert into group_memberships (tenant_id, group_id, user_id) values ('{}', '{}', '{}')",
+            a.tenant,
+            a.id('g'),
+            b.id('u')
+        ),
+        format!(
+            "insert into target_credentials (tenant_id, target_id, credential_id) values ('{}', '{}', '{}')",
+            a.tenant,
+            a.id('m'),
+            b.id('c')
+        ),
+        format!(
+            "insert into target_access_groups (tenant_id, target_id, group_id) values ('{}', '{}', '{}')",
+            a.tenant,
+            a.id('m'),
+            b.id('g')
+        ),
         format!("update targets set zone_id = '{}'", b.id('z')),
     ] {
         let refused = sqlx::query(AssertSqlSafe(statement.clone())).execute(&mut as_a).await;

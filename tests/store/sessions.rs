@@ -24,9 +24,14 @@ async fn an_active_session_has_no_end_and_an_ended_one_has() -> anyhow::Result<(
     let mut connection = database.as_tenant(seeded.tenant).await?;
     refuses(&mut connection, "status = 'completed'", "sessions_end_by_status").await?;
     refuses(&mut connection, "end_time = now()", "sessions_end_by_status").await?;
-    refuses(&mut connection, "status = 'paused'", "sessions_status").await?;
+    refuses(&mut connection, "status = 'paused', end_time = now()", "sessions_status").await?;
     refuses(&mut connection, "status = 'failed', end_time = now()", "sessions_error_by_status").await?;
-    refuses(&mut connection, "status = 'completed', end_time = start_time - interval '1 s'", "sessions_end_after_start").await?;
+    refuses(
+        &mut connection,
+        "status = 'completed', end_time = start_time - interval '1 s'",
+        "sessions_end_after_start",
+    )
+    .await?;
     refuses(&mut connection, "bytes_sent = -1", "sessions_counts").await?;
     assert_eq!(try_set(&mut connection, "status = 'failed', error_code = 'x', end_time = now()").await?, 1);
     Ok(())
@@ -53,10 +58,16 @@ async fn who_when_and_why_cannot_change() -> anyhow::Result<()> {
     let database = migrated().await?;
     let seeded = seed::tenant(&database).await?;
     let mut connection = database.as_tenant(seeded.tenant).await?;
-    for change in ["user_id = gen_random_uuid()", "start_time = now() - interval '1 day'", "protocol = 'rdp'", "decision_id = gen_random_uuid()"] {
+    for change in [
+        "user_id = gen_random_uuid()",
+        "start_time = now() - interval '1 day'",
+        "protocol = 'rdp'",
+        "decision_id = gen_random_uuid()",
+    ] {
         refuses(&mut connection, change, "sessions_origin_is_final").await?;
     }
-    let error = sqlx::query("delete from sessions").execute(&mut connection).await.err().context("sessions were deleted")?;
+    let error =
+        sqlx::query("delete from sessions").execute(&mut connection).await.err().context("sessions were deleted")?;
     ensure!(sql_state(&error) == "42501", "expected no privilege, got {error}");
     Ok(())
 }
@@ -68,7 +79,8 @@ async fn a_session_outlives_its_target_and_keeps_its_name() -> anyhow::Result<()
     let mut connection = database.as_tenant(seeded.tenant).await?;
     sqlx::query("delete from targets").execute(&mut connection).await?;
     sqlx::query("delete from credentials").execute(&mut connection).await?;
-    let row = sqlx::query("select target_id, target_name, credential_name from sessions").fetch_one(&mut connection).await?;
+    let row =
+        sqlx::query("select target_id, target_name, credential_name from sessions").fetch_one(&mut connection).await?;
     assert_eq!(row.get::<Option<uuid::Uuid>, _>("target_id"), None);
     assert_eq!((row.get::<String, _>(1), row.get::<String, _>(2)), ("m".to_owned(), "c".to_owned()));
     Ok(())

@@ -39,7 +39,12 @@ async fn walk(world: &World, connection: &mut PgConnection, steps: Vec<Step<'_>>
         ensure!(!left.actions.is_empty(), "{} left no audit event", answer.asked);
         ensure!(left.actions.iter().all(|action| action.ends_with(" admin")), "{}: {:?}", answer.asked, left.actions);
         if let Some(table) = table {
-            ensure!(left.tables.iter().any(|name| name == table), "{}: expected an image of {table}, got {:?}", answer.asked, left.tables);
+            ensure!(
+                left.tables.iter().any(|name| name == table),
+                "{}: expected an image of {table}, got {:?}",
+                answer.asked,
+                left.tables
+            );
         }
     }
     Ok(())
@@ -57,7 +62,10 @@ async fn every_mutating_call_leaves_an_audit_event_and_images() -> anyhow::Resul
     let server = world.stack.password_target();
     let credential = world.credential("password", "root", &json!({ "password": unique("planted") })).await?;
     let target = world.target(&server.host, server.port, &group, &[&credential]).await?;
-    let account = id(&world.admin.post("/admin/service-accounts", &json!({ "name": unique("sa"), "roles": ["auditor"] })).await?)?;
+    let account = id(&world
+        .admin
+        .post("/admin/service-accounts", &json!({ "name": unique("sa"), "roles": ["auditor"] }))
+        .await?)?;
     let public_key = openpam_tests::stack::read_trimmed(&server.host_keys["ed25519"])?;
     let password = unique("password");
     walk(
@@ -119,7 +127,11 @@ async fn every_mutating_call_leaves_an_audit_event_and_images() -> anyhow::Resul
     )
     .fetch_all(&mut connection)
     .await?;
-    ensure!(keys.is_empty(), "images have the columns {:?}", keys.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>());
+    ensure!(
+        keys.is_empty(),
+        "images have the columns {:?}",
+        keys.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>()
+    );
     Ok(())
 }
 

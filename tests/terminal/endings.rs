@@ -55,7 +55,11 @@ async fn a_user_who_is_disabled_loses_the_terminal_at_once() -> anyhow::Result<(
     let ended = terminal.end(Duration::from_secs(5)).await?;
     ensure!(started.elapsed() < AT_ONCE, "the socket was closed after {:?}", started.elapsed());
     assert_eq!(ended.code, 4001, "{ended:?}");
-    person.client.call(http::Method::GET, "/auth/me", None).await?.problem(http::StatusCode::UNAUTHORIZED, "unauthenticated")?;
+    person
+        .client
+        .call(http::Method::GET, "/auth/me", None)
+        .await?
+        .problem(http::StatusCode::UNAUTHORIZED, "unauthenticated")?;
     Ok(())
 }
 

@@ -27,11 +27,8 @@ async fn refused(world: &World, connect: &Connect) -> anyhow::Result<(String, St
 
 #[tokio::test]
 async fn targets_that_do_not_answer_each_have_their_code() -> anyhow::Result<()> {
-    let world = World::start(HubOptions {
-        terminal: [("connect_timeout_seconds", 2)].into(),
-        ..HubOptions::default()
-    })
-    .await?;
+    let world =
+        World::start(HubOptions { terminal: [("connect_timeout_seconds", 2)].into(), ..HubOptions::default() }).await?;
     let credential = world.credential("password", "root", &json!({ "password": unique("planted") })).await?;
     let group = world.group().await?;
     let silent = FaultProxy::start("127.0.0.1:1").await?;
@@ -92,9 +89,13 @@ async fn who_may_not_and_what_is_switched_off_is_refused_before_anything_is_dial
     let outsider = world.person(&[], &[]).await?;
     let answer = reachable.preflight(&outsider.client).await?;
     ensure!(matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND), "{answer:?}");
-    let refusal = Terminal::try_open(&outsider.client, &reachable.connect()).await?.err().context("an outsider connected")?;
+    let refusal =
+        Terminal::try_open(&outsider.client, &reachable.connect()).await?.err().context("an outsider connected")?;
     ensure!(matches!(refusal.status, 403 | 404), "{refusal:?}");
-    let stranger = Terminal::try_open(&world.admin.stranger(), &reachable.connect()).await?.err().context("a stranger connected")?;
+    let stranger = Terminal::try_open(&world.admin.stranger(), &reachable.connect())
+        .await?
+        .err()
+        .context("a stranger connected")?;
     assert_eq!((stranger.status, &stranger.body["code"]), (401, &json!("unauthenticated")));
     let other = world.credential("password", "root", &json!({ "password": unique("planted") })).await?;
     let (code, _) = refused(&world, &Connect::new(&reachable.target_id, &other)).await?;
@@ -118,7 +119,10 @@ async fn another_origin_and_a_missing_subprotocol_are_refused() -> anyhow::Resul
     let reachable = world.password_target().await?;
     let path = format!("/api/ws/connect/ssh/{}?credential_id={}", reachable.target_id, reachable.credential_id);
     for origin in [None, Some("http://evil.test"), Some("null")] {
-        let refusal = upgrade(&world.admin, &path, origin).await?.err().with_context(|| format!("origin {origin:?} connected"))?;
+        let refusal = upgrade(&world.admin, &path, origin)
+            .await?
+            .err()
+            .with_context(|| format!("origin {origin:?} connected"))?;
         assert_eq!((refusal.status, &refusal.body["code"]), (403, &json!("origin_mismatch")), "{origin:?}");
     }
     let plain = world.admin.send(world.admin.request(Method::GET, &path)).await?;
@@ -142,7 +146,10 @@ async fn what_a_vault_cannot_give_is_said_precisely() -> anyhow::Result<()> {
         let body = json!({ "name": unique("c"), "kind": "password", "username": server.username, "vault_path": path });
         let created = world.admin.call(Method::POST, "/admin/credentials", Some(&body)).await?;
         if !created.status.is_success() {
-            ensure!(codes.contains(&created.code().as_str()) || created.status == StatusCode::UNPROCESSABLE_ENTITY, "{created:?}");
+            ensure!(
+                codes.contains(&created.code().as_str()) || created.status == StatusCode::UNPROCESSABLE_ENTITY,
+                "{created:?}"
+            );
             continue;
         }
         let credential = openpam_tests::world::id(&created.json()?)?;

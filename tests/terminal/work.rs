@@ -47,7 +47,11 @@ async fn text_split_inside_a_character_and_every_byte_arrive_as_they_were_sent()
     let output = String::from_utf8_lossy(&terminal.until(b"<END>").await?).into_owned();
     ensure!(output.contains("5a6fc3abe28692f09f98807c"), "the bytes changed on their way: {output:?}");
     terminal.run("stty raw -echo").await?;
-    terminal.type_line("printf '<<'; awk 'BEGIN { for (i = 0; i < 256; i++) printf \"%c\", i }' | LC_ALL=C cat; printf '>>>'").await?;
+    terminal
+        .type_line(
+            "printf '<<'; awk 'BEGIN { for (i = 0; i < 256; i++) printf \"%c\", i }' | LC_ALL=C cat; printf '>>>'",
+        )
+        .await?;
     // The shell's own awk may write UTF-8: perl and printf differ too, so the bytes come from octal.
     terminal.until(b">>>").await?;
     let octal = (128..=255).map(|byte| format!("\\{byte:03o}")).collect::<String>();
