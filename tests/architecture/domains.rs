@@ -15,7 +15,9 @@ fn order(domains: &Source) -> anyhow::Result<Vec<String>> {
     let mut declared = domains
         .text
         .lines()
-        .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'))
+        .filter_map(|line| {
+            line.trim_start_matches("pub(crate) ").trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';')
+        })
         .collect::<Vec<_>>();
     let mut listed = order.iter().map(String::as_str).collect::<Vec<_>>();
     declared.sort_unstable();
@@ -28,11 +30,10 @@ fn order(domains: &Source) -> anyhow::Result<Vec<String>> {
 /// their own name stand beside the service.
 fn height(module: &str) -> u8 {
     match module {
-        "types" => 0,
-        "error" => 1,
-        "store" => 2,
-        "http" | "tasks" => 4,
-        _ => 3,
+        "types" | "error" => 0,
+        "store" => 1,
+        "http" | "tasks" => 3,
+        _ => 2,
     }
 }
 

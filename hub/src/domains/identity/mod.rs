@@ -1,8 +1,8 @@
 //! People, groups, service accounts, and how they sign in.
 //!
 //! Owns `users`, `groups`, `group_memberships`, `service_accounts`, `api_tokens`, `auth_sessions`,
-//! `oidc_flows`, `login_failures`, `user_preferences`, `idempotency_keys`, `tenants`. Inserts
-//! a tenant's empty row of `settings` when its first administrator is made.
+//! `oidc_flows`, `login_failures`, `user_preferences`, `tenants`. Inserts a tenant's empty
+//! row of `settings` when its first administrator is made.
 //!
 //! INVARIANT: an answer to a failed sign-in never tells whether the account exists, and takes as long.
 //! INVARIANT: a change of a person, their groups or their sign-ins is announced to [`Identity::changes`].
