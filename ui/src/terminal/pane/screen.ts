@@ -10,6 +10,7 @@ import { FONTS, type TerminalPreferences } from '../model/preferences'
 import { themeOf } from '../model/themes'
 import type { TerminalSize } from '../protocol/messages'
 import { clipboardBase64, GuardedClipboard } from './clipboard'
+import { ReplayGuard } from './replay-guard'
 import { PolicyStyles } from './styles'
 
 declare global {
@@ -46,6 +47,7 @@ export class Screen {
   readonly #fit = new FitAddon()
   readonly #search = new SearchAddon({ highlightLimit: 2000 })
   readonly #styles = new PolicyStyles()
+  readonly #guard: ReplayGuard
   readonly #resizes = new ResizeObserver(() => this.#scheduleFit())
   #webgl: WebglAddon | null = null
   #webglFailed = false
@@ -71,6 +73,8 @@ export class Screen {
     terminal.loadAddon(new UnicodeGraphemesAddon())
     terminal.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri), { urlRegex: URLS }))
     terminal.loadAddon(new ClipboardAddon(clipboardBase64, new GuardedClipboard(events.onClipboardWrite)))
+    // After the addons: a handler that is registered later is asked first.
+    this.#guard = new ReplayGuard(terminal)
     terminal.onData((text) => events.onInput(encoder.encode(text)))
     terminal.onBinary((text) => events.onInput(Uint8Array.from(text, (letter) => letter.charCodeAt(0) & 0xff)))
     terminal.onResize((size) => events.onSize(size))
@@ -130,7 +134,16 @@ export class Screen {
 
   /** Writes bytes of the target; `parsed` is called when they are on the screen. */
   write(bytes: Uint8Array, parsed: () => void): void {
-    this.terminal.write(bytes, parsed)
+    this.#guard.written()
+    this.terminal.write(bytes, () => {
+      this.#guard.parsed()
+      parsed()
+    })
+  }
+
+  /** What is written now was on a screen before: it is drawn, not answered. */
+  replay(): void {
+    this.#guard.begin()
   }
 
   /** Clears everything, in order with what was written before. */
@@ -172,6 +185,7 @@ export class Screen {
     this.#disposed = true
     cancelAnimationFrame(this.#frame)
     this.#resizes.disconnect()
+    this.#guard.dispose()
     this.terminal.dispose()
     this.#styles.dispose()
     this.element.remove()

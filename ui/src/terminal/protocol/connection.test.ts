@@ -92,6 +92,7 @@ function start(overrides: { services?: Partial<ConnectionServices>; sessionId?: 
     refusedInput: 0,
     notices: [] as string[],
     resets: [] as number[],
+    replays: [] as number[],
     resumes: [] as string[],
     terminated: [] as string[],
   }
@@ -129,6 +130,7 @@ function start(overrides: { services?: Partial<ConnectionServices>; sessionId?: 
         else queueMicrotask(parsed)
       },
       reset: () => log.resets.push(written.length),
+      replay: () => log.replays.push(written.length),
     },
     events: {
       onState: (state) => log.states.push(state),
@@ -240,7 +242,7 @@ describe('acknowledging', () => {
 
 describe('resuming', () => {
   test('continues at the byte after the last one received', async () => {
-    const { hub, connection, received } = await opened()
+    const { hub, connection, log, received } = await opened()
     hub.bytes('hello ')
     await vi.waitFor(() => expect(received().toString()).toBe('hello '))
     hub.socket.terminate()
@@ -254,6 +256,8 @@ describe('resuming', () => {
     second.bytes('world')
     await vi.waitFor(() => expect(received().toString()).toBe('hello world'))
     expect(connection.offset).toBe(11)
+    // Bytes that were never shown are no replay.
+    expect(log.replays).toEqual([])
   })
 
   test('counts bytes, not characters, and a character split over frames and sockets arrives whole', async () => {
@@ -281,6 +285,7 @@ describe('resuming', () => {
     second.bytes('new screen')
     await vi.waitFor(() => expect(received().toString()).toBe('oldnew screen'))
     expect(log.resets).toEqual([1])
+    expect(log.replays).toEqual([1])
     expect(connection.offset).toBe(5_000_010)
   })
 
@@ -304,6 +309,8 @@ describe('resuming', () => {
     const hub = await peer(0)
     expect(log.resumes).toEqual(['s-9'])
     expect(Object.fromEntries(hub.url.searchParams)).toMatchObject({ session_id: 's-9', resume_token: 'fresh', offset: '0' })
+    hub.ready({ session: 's-9', offset: 0 })
+    await vi.waitFor(() => expect(log.replays).toEqual([0]))
   })
 
   test('a token that was used up is not used twice', async () => {

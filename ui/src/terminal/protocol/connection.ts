@@ -51,6 +51,8 @@ export interface TerminalSink {
   write(bytes: Uint8Array, parsed: () => void): void
   /** Forgets the screen, after everything written so far. */
   reset(): void
+  /** What is written next was shown before, on this page or another. */
+  replay(): void
 }
 
 export type ConnectionState =
@@ -131,6 +133,8 @@ export class TerminalConnection {
   #error: ErrorMessage | null = null
   #attempt = 0
   #lostAt: number | null = null
+  /** This page has shown nothing of the session it continues. */
+  #startsOver: boolean
   #disposed = false
   #retryTimer: ReturnType<typeof setTimeout> | null = null
   #resizeTimer: ReturnType<typeof setTimeout> | null = null
@@ -141,6 +145,7 @@ export class TerminalConnection {
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#sessionId = options.sessionId
+    this.#startsOver = options.sessionId !== null
     this.#size = options.size
     this.#input = new InputQueue((progress) => options.events.onTransfer(progress))
   }
@@ -330,6 +335,8 @@ export class TerminalConnection {
     this.#sessionId = message.session_id
     this.#resumeToken = message.resume_token
     if (message.snapshot) this.#options.sink.reset()
+    if (message.snapshot || this.#startsOver) this.#options.sink.replay()
+    this.#startsOver = false
     if (message.offset !== undefined && message.offset !== this.#received) {
       this.#epoch += 1
       this.#received = message.offset
