@@ -12,6 +12,7 @@ use crate::{
     context::Ids,
     db::Db,
     domains::{identity::Identity, sessions::LiveSessions, vault::Vault},
+    gateway::Attachments,
     http,
     state::{Hub, Inner},
 };
@@ -45,6 +46,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         identity: Identity::new(&config)?,
         vault: Vault::new(&config)?,
         live: LiveSessions::default(),
+        terminals: Attachments::default(),
         random: SystemRandom::new(),
         db,
         lifecycle: lifecycle.clone(),

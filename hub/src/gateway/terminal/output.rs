@@ -5,7 +5,7 @@
 //! `start` on is retained.
 //!
 //! INVARIANT: a byte that is not acknowledged is never dropped. Reading from the target stops at
-//! [`CREDIT`] unacknowledged bytes, and what is under way then fits in [`RETAINED`].
+//! [`CREDIT`] unacknowledged bytes, so that memory stays bounded all the same.
 
 use std::collections::VecDeque;
 
@@ -80,9 +80,11 @@ impl Output {
         }
     }
 
-    /// Whether the target may be read: less than the credit is unacknowledged.
-    pub(super) fn may_read(&self) -> bool {
-        self.end - self.acknowledged < CREDIT
+    /// Whether the target may be read: less than the credit is unacknowledged. While input is
+    /// stuck a little more is read, because a target that cannot speak may not listen either, and
+    /// acknowledgements wait behind that input.
+    pub(super) fn may_read(&self, input_is_stuck: bool) -> bool {
+        self.end - self.acknowledged < if input_is_stuck { RETAINED } else { CREDIT }
     }
 
     /// Whether there is something to send and credit for it.
@@ -186,7 +188,7 @@ mod tests {
     #[test]
     fn a_browser_that_never_acknowledges_gets_exactly_the_credit() {
         let mut output = Output::default();
-        while output.may_read() {
+        while output.may_read(false) {
             output.push(pattern(output.end(), 30_000));
         }
         assert_eq!(send_all(&mut output).len() as u64, CREDIT);
