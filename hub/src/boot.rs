@@ -56,6 +56,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     hub.vault().start().await?;
     let listener = serve::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     crate::domains::sessions::start_tasks(&hub);
+    crate::gateway::start_tasks(&hub);
     start_tasks(&hub);
     let application = http::application(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
     serve::start(&lifecycle, listener, tls, application);

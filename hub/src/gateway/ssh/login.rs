@@ -6,54 +6,33 @@ use openpam_secret::{ExposeSecret as _, SecretString};
 use russh::{
     MethodKind, MethodSet,
     client::{AuthResult, KeyboardInteractiveAuthResponse},
-    keys::{Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, decode_secret_key},
+    keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, decode_secret_key},
 };
 
 use super::{Connection, SshError};
+use crate::domains::vault::LoginSecret;
 
 /// A target that checks a password may wait some seconds before it refuses.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Rounds of keyboard-interactive before the hub gives up.
 const MAX_ROUNDS: usize = 8;
 
-/// What a login proves itself with. Dropped as soon as the login is done.
-pub(crate) enum Secret {
-    /// A password.
-    Password(SecretString),
-    /// A private key as text, with its passphrase.
-    PrivateKey {
-        /// OpenSSH or PEM.
-        text: SecretString,
-        /// For an encrypted key.
-        passphrase: Option<SecretString>,
-    },
-    /// A key of this session only, and the certificate an authority gave for it.
-    Certificate {
-        /// The key.
-        key: Box<PrivateKey>,
-        /// The certificate in OpenSSH form.
-        certificate: String,
-    },
-}
-
 /// Logs in.
 ///
 /// # Errors
 /// When the target refuses, the secret cannot be used, or it takes too long.
-pub(crate) async fn login(connection: &mut Connection, username: &str, secret: Secret) -> Result<(), SshError> {
+pub(crate) async fn login(connection: &mut Connection, username: &str, secret: LoginSecret) -> Result<(), SshError> {
     let login = async {
         match secret {
-            Secret::Password(password) => with_password(connection, username, &password).await,
-            Secret::PrivateKey { text, passphrase } => {
-                let key = read_key(&text, passphrase.as_ref())?;
+            LoginSecret::Password(password) => with_password(connection, username, &password).await,
+            LoginSecret::PrivateKey { pem, passphrase } => {
+                let key = read_key(&pem, passphrase.as_ref())?;
                 with_key(connection, username, key).await
             }
-            Secret::Certificate { key, certificate } => {
-                let certificate = Certificate::from_openssh(&certificate)
-                    .map_err(|_| SshError::CredentialUnusable("the vault's certificate cannot be read"))?;
+            LoginSecret::Certificate { private_key, certificate } => {
                 let result = connection
                     .handle
-                    .authenticate_openssh_cert(username, Arc::new(*key), certificate)
+                    .authenticate_openssh_cert(username, Arc::from(private_key), *certificate)
                     .await
                     .map_err(SshError::Lost)?;
                 accepted(&result, "the certificate was not accepted; the target may not trust the authority")
@@ -70,7 +49,7 @@ pub(crate) async fn login(connection: &mut Connection, username: &str, secret: S
 ///
 /// # Errors
 /// With what is wrong about it, never with any of its text.
-pub(crate) fn read_key(text: &SecretString, passphrase: Option<&SecretString>) -> Result<PrivateKey, SshError> {
+fn read_key(text: &SecretString, passphrase: Option<&SecretString>) -> Result<PrivateKey, SshError> {
     let passphrase = passphrase.map(|passphrase| passphrase.expose_secret());
     decode_secret_key(text.expose_secret(), passphrase).map_err(|error| {
         SshError::CredentialUnusable(match (error, passphrase) {

@@ -12,7 +12,7 @@ mod trust;
 pub(crate) use client::{Checker, Connection, handshake, scan};
 pub(crate) use error::SshError;
 pub(crate) use gate::Gate;
-pub(crate) use login::{Secret, login};
+pub(crate) use login::login;
 pub(crate) use shell::Shell;
 pub(crate) use trust::Trust;
 

@@ -44,6 +44,11 @@ impl Attachments {
         receiver
     }
 
+    /// The way to a session that was opened just now.
+    pub(super) fn arrivals(&self, id: SessionId) -> Option<mpsc::Sender<Arrival>> {
+        self.lock().get(&id).map(|door| door.arrivals.clone())
+    }
+
     /// Closes it: the session is over.
     pub(super) fn close(&self, id: SessionId) {
         self.lock().remove(&id);
