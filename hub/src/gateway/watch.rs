@@ -49,7 +49,7 @@ async fn look(hub: &Hub, tenant_id: TenantId, live: &[Arc<LiveSession>]) -> Resu
     let mut tx = hub.db().begin(&Context::system(tenant_id, "access-watch")).await?;
     let mut people = HashMap::<(UserId, Option<AuthSessionId>), Option<Arc<Principal>>>::new();
     let mut reachable = HashMap::<TargetId, Option<Target>>::new();
-    for session in live {
+    for session in live.iter().filter(|session| !session.is_ending()) {
         let key = (session.user_id, session.context.principal.auth_session);
         if let std::collections::hash_map::Entry::Vacant(entry) = people.entry(key) {
             let principal = match key.1 {
@@ -64,7 +64,7 @@ async fn look(hub: &Hub, tenant_id: TenantId, live: &[Arc<LiveSession>]) -> Resu
     }
     let ids = reachable.keys().copied().collect::<Vec<_>>();
     let credentials = vault::credentials_of_all(&mut tx, &ids).await?;
-    for session in live {
+    for session in live.iter().filter(|session| !session.is_ending()) {
         let key = (session.user_id, session.context.principal.auth_session);
         let Some(principal) = people.get(&key).cloned().flatten() else {
             session.request_end(End::access_ended("signed_out", "You were signed out, or your account was disabled."));
