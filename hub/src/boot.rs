@@ -12,6 +12,7 @@ use crate::{
     context::Ids,
     db::Db,
     domains::{identity::Identity, sessions::LiveSessions, vault::Vault},
+    gateway::Attachments,
     http,
     state::{Hub, Inner},
 };
@@ -45,6 +46,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         identity: Identity::new(&config)?,
         vault: Vault::new(&config)?,
         live: LiveSessions::default(),
+        terminals: Attachments::default(),
         random: SystemRandom::new(),
         db,
         lifecycle: lifecycle.clone(),
@@ -54,6 +56,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     hub.vault().start().await?;
     let listener = serve::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     crate::domains::sessions::start_tasks(&hub);
+    crate::gateway::start_tasks(&hub);
     start_tasks(&hub);
     let application = http::application(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
     serve::start(&lifecycle, listener, tls, application);

@@ -12,6 +12,7 @@ use crate::{
     context::{Clock, Ids},
     db::Db,
     domains::{identity::Identity, sessions::LiveSessions, vault::Vault},
+    gateway::Attachments,
 };
 
 /// The running hub. Cheap to clone.
@@ -42,6 +43,8 @@ pub struct Inner {
     pub vault: Vault,
     /// Sessions that run on this hub.
     pub live: LiveSessions,
+    /// How browsers find their terminal sessions again.
+    pub terminals: Attachments,
 }
 
 impl Hub {
@@ -113,5 +116,10 @@ impl Hub {
     /// Sessions that run on this hub.
     pub fn live(&self) -> &LiveSessions {
         &self.inner.live
+    }
+
+    /// How browsers find their terminal sessions again.
+    pub fn terminals(&self) -> &Attachments {
+        &self.inner.terminals
     }
 }

@@ -1,8 +1,19 @@
 //! Front doors: speak protocols, own no tables, call domain services and the dialler.
 
-use crate::http::Routes;
+mod ssh;
+mod terminal;
+mod watch;
+
+use crate::{http::Routes, state::Hub};
+
+pub use terminal::Attachments;
 
 /// The gateway's routes.
 pub(crate) fn routes() -> Routes {
-    Routes::new()
+    Routes::new().merge(terminal::routes())
+}
+
+/// What runs beside the sessions.
+pub(crate) fn start_tasks(hub: &Hub) {
+    watch::start_tasks(hub);
 }

@@ -76,6 +76,11 @@ impl LiveSession {
         });
     }
 
+    /// Whether it was asked to end already.
+    pub fn is_ending(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
     /// Where the carrying task hears of it.
     pub fn end_requests(&self) -> watch::Receiver<Option<End>> {
         self.end.subscribe()

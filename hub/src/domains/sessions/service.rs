@@ -117,6 +117,16 @@ fn sees_all(context: &Context) -> bool {
     permits(&context.principal, Permission::SessionReadAll)
 }
 
+/// Why a session of one's own is not carried by this hub.
+pub async fn why_not_here(hub: &Hub, context: &Context, id: SessionId) -> Error {
+    match get(hub, context, id).await {
+        Ok(session) if Some(session.user_id) != context.principal.user_id() => Error::NotFound,
+        Ok(session) if session.status == SessionStatus::Active.name() => Error::Elsewhere,
+        Ok(_) => Error::Ended,
+        Err(error) => error,
+    }
+}
+
 /// Ends a session: one's own, or anybody's with the permission. The hub that carries it hears of
 /// it at once when it is this one, within a second otherwise.
 ///

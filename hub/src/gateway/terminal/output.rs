@@ -5,7 +5,7 @@
 //! `start` on is retained.
 //!
 //! INVARIANT: a byte that is not acknowledged is never dropped. Reading from the target stops at
-//! [`CREDIT`] unacknowledged bytes, and what is under way then fits in [`RETAINED`].
+//! [`CREDIT`] unacknowledged bytes, so that memory stays bounded all the same.
 
 use std::collections::VecDeque;
 
@@ -19,6 +19,9 @@ pub(super) const RETAINED: u64 = 1024 * 1024;
 const SMALL: usize = 4 * 1024;
 /// A block of merged chunks is closed at this size.
 const BLOCK: usize = 16 * 1024;
+/// Once the credit is used up, sending goes on when this much of it is free again: many small
+/// messages would cost browser and hub more than they carry.
+const REOPEN: u64 = 32 * 1024;
 /// Most bytes of one WebSocket message.
 const MESSAGE: usize = 32 * 1024;
 
@@ -31,6 +34,7 @@ pub(super) struct Output {
     end: u64,
     sent: u64,
     acknowledged: u64,
+    exhausted: bool,
 }
 
 /// Where a browser that comes back continues.
@@ -43,11 +47,6 @@ pub(super) struct Continuation {
 }
 
 impl Output {
-    /// Bytes the target has said.
-    pub(super) fn end(&self) -> u64 {
-        self.end
-    }
-
     /// Adds what the target said.
     pub(super) fn push(&mut self, chunk: Bytes) {
         self.end += chunk.len() as u64;
@@ -80,14 +79,16 @@ impl Output {
         }
     }
 
-    /// Whether the target may be read: less than the credit is unacknowledged.
-    pub(super) fn may_read(&self) -> bool {
-        self.end - self.acknowledged < CREDIT
+    /// Whether the target may be read: less than the credit is unacknowledged. While input is
+    /// stuck a little more is read, because a target that cannot speak may not listen either, and
+    /// acknowledgements wait behind that input.
+    pub(super) fn may_read(&self, input_is_stuck: bool) -> bool {
+        self.end - self.acknowledged < if input_is_stuck { RETAINED } else { CREDIT }
     }
 
     /// Whether there is something to send and credit for it.
     pub(super) fn may_send(&self) -> bool {
-        self.sent < self.end && self.sent - self.acknowledged < CREDIT
+        self.sent < self.end && !self.exhausted && self.sent - self.acknowledged < CREDIT
     }
 
     /// Whether the browser was sent everything.
@@ -104,6 +105,7 @@ impl Output {
         let limit = usize::try_from(credit.min(self.end - self.sent)).unwrap_or(MESSAGE).min(MESSAGE);
         let message = self.read(self.sent, limit);
         self.sent += message.len() as u64;
+        self.exhausted = self.sent - self.acknowledged >= CREDIT;
         Some(message)
     }
 
@@ -137,6 +139,9 @@ impl Output {
     pub(super) fn acknowledge(&mut self, position: u64) {
         if position <= self.sent {
             self.acknowledged = self.acknowledged.max(position);
+            if CREDIT.saturating_sub(self.sent - self.acknowledged) >= REOPEN {
+                self.exhausted = false;
+            }
         }
     }
 
@@ -149,6 +154,7 @@ impl Output {
         };
         self.sent = continuation.offset;
         self.acknowledged = continuation.offset;
+        self.exhausted = false;
         continuation
     }
 
@@ -186,13 +192,15 @@ mod tests {
     #[test]
     fn a_browser_that_never_acknowledges_gets_exactly_the_credit() {
         let mut output = Output::default();
-        while output.may_read() {
-            output.push(pattern(output.end(), 30_000));
+        while output.may_read(false) {
+            output.push(pattern(output.end, 30_000));
         }
         assert_eq!(send_all(&mut output).len() as u64, CREDIT);
         assert!(!output.may_send());
         output.acknowledge(1_000);
-        assert_eq!(send_all(&mut output).len(), 1_000);
+        assert!(!output.may_send(), "a thousand bytes are not worth a message");
+        output.acknowledge(REOPEN);
+        assert!(output.may_send());
     }
 
     #[test]
@@ -200,12 +208,12 @@ mod tests {
         let mut output = Output::default();
         let mut received = Vec::new();
         for length in [1, 5, 4_095, 4_096, 9_000, 2, 70_000, 3, 1] {
-            output.push(pattern(output.end(), length));
+            output.push(pattern(output.end, length));
             received.extend(send_all(&mut output));
             output.acknowledge(received.len() as u64);
         }
         assert_eq!(received, pattern(0, received.len()));
-        assert_eq!(received.len() as u64, output.end());
+        assert_eq!(received.len() as u64, output.end);
         assert!(output.is_drained());
     }
 
@@ -213,11 +221,11 @@ mod tests {
     fn a_resume_neither_loses_nor_repeats_a_byte() {
         let mut output = Output::default();
         for _ in 0..40 {
-            output.push(pattern(output.end(), 333));
+            output.push(pattern(output.end, 333));
         }
         let all = send_all(&mut output);
         assert_eq!(output.attach(5_000), Continuation { offset: 5_000, snapshot: false });
-        output.push(pattern(output.end(), 100));
+        output.push(pattern(output.end, 100));
         let again = send_all(&mut output);
         assert_eq!(&again[..all.len() - 5_000], &all[5_000..]);
         assert_eq!(again.len(), all.len() - 5_000 + 100);
@@ -229,20 +237,20 @@ mod tests {
         for _ in 0..1_000 {
             output.push(Bytes::from(vec![b'x'; 10_000]));
             send_all(&mut output);
-            output.acknowledge(output.end());
-            assert!(output.end() - output.start <= RETAINED + 10_000);
+            output.acknowledge(output.end);
+            assert!(output.end - output.start <= RETAINED + 10_000);
         }
         let continuation = output.attach(0);
         assert!(continuation.snapshot);
         assert_eq!(continuation.offset, output.start);
-        assert_eq!(output.attach(output.end() + 1).snapshot, true, "a position from the future is not ours");
+        assert_eq!(output.attach(output.end + 1).snapshot, true, "a position from the future is not ours");
     }
 
     #[test]
     fn unacknowledged_output_is_never_dropped() {
         let mut output = Output::default();
         for _ in 0..300 {
-            output.push(pattern(output.end(), 10_000));
+            output.push(pattern(output.end, 10_000));
         }
         assert_eq!(output.start, 0);
         assert_eq!(&send_all(&mut output)[..], &pattern(0, CREDIT as usize)[..]);
@@ -255,7 +263,7 @@ mod tests {
         for _ in 0..120 {
             output.push(Bytes::from(b"half\nwhole line of text\n".repeat(500)));
             send_all(&mut output);
-            output.acknowledge(output.end());
+            output.acknowledge(output.end);
         }
         let continuation = output.attach(0);
         assert!(continuation.snapshot);

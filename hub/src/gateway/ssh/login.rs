@@ -1,0 +1,186 @@
+//! Logging in: password, keyboard-interactive (a password prompt only), private key, certificate.
+
+use std::{sync::Arc, time::Duration};
+
+use openpam_secret::{ExposeSecret as _, SecretString};
+use russh::{
+    MethodKind, MethodSet,
+    client::{AuthResult, KeyboardInteractiveAuthResponse},
+    keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, decode_secret_key},
+};
+
+use super::{Connection, SshError};
+use crate::domains::vault::LoginSecret;
+
+/// A target that checks a password may wait some seconds before it refuses.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Rounds of keyboard-interactive before the hub gives up.
+const MAX_ROUNDS: usize = 8;
+
+/// Logs in.
+///
+/// # Errors
+/// When the target refuses, the secret cannot be used, or it takes too long.
+pub(crate) async fn login(connection: &mut Connection, username: &str, secret: LoginSecret) -> Result<(), SshError> {
+    let login = async {
+        match secret {
+            LoginSecret::Password(password) => with_password(connection, username, &password).await,
+            LoginSecret::PrivateKey { pem, passphrase } => {
+                let key = read_key(&pem, passphrase.as_ref())?;
+                with_key(connection, username, key).await
+            }
+            LoginSecret::Certificate { private_key, certificate } => {
+                let result = connection
+                    .handle
+                    .authenticate_openssh_cert(username, Arc::from(private_key), *certificate)
+                    .await
+                    .map_err(SshError::Lost)?;
+                accepted(&result, "the certificate was not accepted; the target may not trust the authority")
+            }
+        }
+    };
+    match tokio::time::timeout(TIMEOUT, Box::pin(login)).await {
+        Ok(result) => result,
+        Err(_) => Err(SshError::LoginTimedOut { seconds: TIMEOUT.as_secs() }),
+    }
+}
+
+/// Reads a private key.
+///
+/// # Errors
+/// With what is wrong about it, never with any of its text.
+fn read_key(text: &SecretString, passphrase: Option<&SecretString>) -> Result<PrivateKey, SshError> {
+    let passphrase = passphrase.map(|passphrase| passphrase.expose_secret());
+    decode_secret_key(text.expose_secret(), passphrase).map_err(|error| {
+        SshError::CredentialUnusable(match (error, passphrase) {
+            (russh::keys::Error::KeyIsEncrypted, None) => "the private key needs its passphrase",
+            (_, Some(_)) => "the private key cannot be read, or its passphrase is wrong",
+            (_, None) => "the private key cannot be read",
+        })
+    })
+}
+
+async fn with_password(connection: &mut Connection, username: &str, password: &SecretString) -> Result<(), SshError> {
+    let result = connection
+        .handle
+        .authenticate_password(username, password.expose_secret())
+        .await
+        .map_err(SshError::Lost)?;
+    match result {
+        AuthResult::Success => Ok(()),
+        AuthResult::Failure { partial_success: true, .. } => Err(second_factor()),
+        AuthResult::Failure { remaining_methods, .. } => {
+            // Many servers take passwords through keyboard-interactive only. One that took the
+            // password method has judged the password already.
+            if !remaining_methods.contains(&MethodKind::Password)
+                && remaining_methods.contains(&MethodKind::KeyboardInteractive)
+            {
+                keyboard_interactive(connection, username, password).await
+            } else if connection.handle.is_closed() {
+                Err(SshError::Lost(russh::Error::Disconnect))
+            } else {
+                Err(refused("user name or password is wrong", &remaining_methods))
+            }
+        }
+    }
+}
+
+async fn keyboard_interactive(
+    connection: &mut Connection,
+    username: &str,
+    password: &SecretString,
+) -> Result<(), SshError> {
+    let handle = &mut connection.handle;
+    let mut answered = false;
+    let mut response =
+        handle.authenticate_keyboard_interactive_start(username, None).await.map_err(SshError::Lost)?;
+    for _ in 0..MAX_ROUNDS {
+        let answers = match response {
+            KeyboardInteractiveAuthResponse::Success => return Ok(()),
+            KeyboardInteractiveAuthResponse::Failure { partial_success: true, .. } => return Err(second_factor()),
+            KeyboardInteractiveAuthResponse::Failure { remaining_methods, .. } => {
+                return Err(refused("user name or password is wrong", &remaining_methods));
+            }
+            KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => match prompts.as_slice() {
+                [] => Vec::new(),
+                // The password goes to a prompt that hides it and asks for it, once.
+                [only] if !only.echo && !answered && asks_for_password(&only.prompt) => {
+                    answered = true;
+                    vec![password.expose_secret().to_owned()]
+                }
+                _ => return Err(second_factor()),
+            },
+        };
+        response =
+            handle.authenticate_keyboard_interactive_respond(answers).await.map_err(SshError::Lost)?;
+    }
+    Err(SshError::LoginRefused("the target kept asking".to_owned()))
+}
+
+fn asks_for_password(prompt: &str) -> bool {
+    let prompt = prompt.to_lowercase();
+    (prompt.contains("password") || prompt.contains("passwort") || prompt.contains("passphrase"))
+        && !prompt.contains("new ")
+        && !prompt.contains("one-time")
+}
+
+async fn with_key(connection: &mut Connection, username: &str, key: PrivateKey) -> Result<(), SshError> {
+    let hash = if key.algorithm().is_rsa() {
+        // SHA-1 only where the target says that it knows nothing better.
+        match connection.handle.best_supported_rsa_hash().await.map_err(SshError::Lost)? {
+            Some(hash) => hash,
+            None => Some(HashAlg::Sha512),
+        }
+    } else {
+        None
+    };
+    if key.algorithm().is_rsa() && hash.is_none() {
+        return Err(SshError::LoginRefused("it accepts RSA keys with SHA-1 only, which is not safe".to_owned()));
+    }
+    let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
+    let result = connection.handle.authenticate_publickey(username, key).await.map_err(SshError::Lost)?;
+    accepted(&result, "the private key was not accepted for this user name")
+}
+
+fn accepted(result: &AuthResult, why: &str) -> Result<(), SshError> {
+    match result {
+        AuthResult::Success => Ok(()),
+        AuthResult::Failure { partial_success: true, .. } => Err(second_factor()),
+        AuthResult::Failure { remaining_methods, .. } => Err(refused(why, remaining_methods)),
+    }
+}
+
+fn refused(why: &str, remaining: &MethodSet) -> SshError {
+    let methods = remaining.iter().map(<&str>::from).collect::<Vec<_>>();
+    SshError::LoginRefused(if methods.is_empty() {
+        why.to_owned()
+    } else {
+        format!("{why} (it offers {})", methods.join(", "))
+    })
+}
+
+fn second_factor() -> SshError {
+    SshError::LoginRefused("it asks for more than the credential, such as a second factor".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_prompts_for_the_password_are_answered() {
+        for prompt in ["Password: ", "(openpam-demo@host) Password:", "PASSWORD"] {
+            assert!(asks_for_password(prompt), "{prompt}");
+        }
+        for prompt in ["Verification code:", "New password:", "One-time password (OATH):", "Continue? "] {
+            assert!(!asks_for_password(prompt), "{prompt}");
+        }
+    }
+
+    #[test]
+    fn a_broken_key_is_named_without_its_text() {
+        let error = read_key(&SecretString::from("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n"), None).unwrap_err();
+        assert_eq!(error.code(), "credential_unusable");
+        assert!(!error.to_string().contains("c2VjcmV0"));
+    }
+}

@@ -1,0 +1,100 @@
+//! How a browser that comes back finds the task that carries its session.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use axum::extract::ws::WebSocket;
+use openpam_ids::SessionId;
+use openpam_secret::{ExposeSecret as _, SecretHash, SecretString, random_token};
+use tokio::sync::mpsc;
+
+/// A browser on its way to its session.
+pub(super) struct Arrival {
+    /// Its socket.
+    pub socket: WebSocket,
+    /// What it has already; `None` for the first browser, which has nothing.
+    pub offset: Option<u64>,
+    /// Its terminal's size.
+    pub size: (u16, u16),
+}
+
+/// The sessions of this hub that a browser can come back to.
+#[derive(Default)]
+pub struct Attachments {
+    doors: Mutex<HashMap<SessionId, Door>>,
+}
+
+struct Door {
+    token: Option<SecretHash>,
+    arrivals: mpsc::Sender<Arrival>,
+}
+
+impl Attachments {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Door>> {
+        // The map is never left half changed.
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the door to a session.
+    pub(super) fn open(&self, id: SessionId) -> mpsc::Receiver<Arrival> {
+        let (arrivals, receiver) = mpsc::channel(2);
+        self.lock().insert(id, Door { token: None, arrivals });
+        receiver
+    }
+
+    /// The way to a session that was opened just now.
+    pub(super) fn arrivals(&self, id: SessionId) -> Option<mpsc::Sender<Arrival>> {
+        self.lock().get(&id).map(|door| door.arrivals.clone())
+    }
+
+    /// Closes it: the session is over.
+    pub(super) fn close(&self, id: SessionId) {
+        self.lock().remove(&id);
+    }
+
+    /// A fresh token for the session; the one before no longer works. `None` when it is not here.
+    pub(super) fn new_token(
+        &self,
+        id: SessionId,
+        random: &dyn aws_lc_rs::rand::SecureRandom,
+    ) -> Option<SecretString> {
+        let token = random_token::<32>(random).ok()?;
+        self.lock().get_mut(&id)?.token = Some(SecretHash::of(token.expose_secret().as_bytes()));
+        Some(token)
+    }
+
+    /// Takes the session's token, if it is this one: a token works once.
+    pub(super) fn redeem(&self, id: SessionId, token: &str) -> Option<mpsc::Sender<Arrival>> {
+        let mut doors = self.lock();
+        let door = doors.get_mut(&id)?;
+        let hash = door.token?;
+        if !SecretHash::of(token.as_bytes()).matches(hash.as_bytes()) {
+            return None;
+        }
+        door.token = None;
+        Some(door.arrivals.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_works_once_and_only_the_newest() {
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        let attachments = Attachments::default();
+        let id = SessionId::from_uuid(uuid::Uuid::from_u128(1));
+        assert!(attachments.new_token(id, &random).is_none(), "there is no such session");
+        let _arrivals = attachments.open(id);
+        let old = attachments.new_token(id, &random).unwrap();
+        let new = attachments.new_token(id, &random).unwrap();
+        assert!(attachments.redeem(id, old.expose_secret()).is_none());
+        assert!(attachments.redeem(id, new.expose_secret()).is_some());
+        assert!(attachments.redeem(id, new.expose_secret()).is_none());
+        attachments.close(id);
+        assert!(attachments.new_token(id, &random).is_none());
+    }
+}

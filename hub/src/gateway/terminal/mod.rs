@@ -1,0 +1,13 @@
+//! Browser ↔ SSH: the WebSocket of `openpam.terminal.v1` in front of a shell on the target.
+
+mod attachments;
+mod http;
+mod messages;
+mod open;
+mod output;
+mod resume;
+mod session;
+mod socket;
+
+pub use attachments::Attachments;
+pub(crate) use http::routes;

@@ -1,0 +1,265 @@
+//! From a request to a session that runs: decide, dial, log in, open a shell.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use openpam_ids::{CredentialId, SessionId, TargetId};
+use openpam_telemetry::names;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::session::{self, Limits};
+use crate::{
+    context::Context,
+    db::{self, DbError, Tx},
+    dial,
+    domains::{
+        access::{self, Authorization, Denial},
+        sessions::{self, End, LiveSession, LiveSessions, NewSession, Place},
+        settings,
+        targets::{self, Protocol, Target},
+        vault::{self, Credential, Holder},
+    },
+    gateway::ssh::{self, Shell, SshError, Trust},
+    http::Problem,
+    state::Hub,
+};
+
+/// Longest reason in characters.
+const MAX_REASON: usize = 1_000;
+
+/// What somebody wants to open.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    pub target_id: TargetId,
+    pub credential_id: Option<CredentialId>,
+    pub cols: u16,
+    pub rows: u16,
+    pub reason: Option<String>,
+}
+
+/// A wish that was allowed.
+struct Allowed {
+    authorization: Authorization,
+    target: Target,
+    credential: Credential,
+    reason: Option<String>,
+    limits: Limits,
+    tenant_slug: String,
+}
+
+/// Checks everything that can be checked without connecting.
+///
+/// # Errors
+/// The problem that opening would have.
+pub(super) async fn preflight(hub: &Hub, context: &Context, wish: &Wish) -> Result<(), Problem> {
+    check_size(wish)?;
+    let mut tx = hub.db().begin(context).await?;
+    decide(hub, &mut tx, context, wish).await??;
+    tx.commit().await.map_err(DbError::from)?;
+    if hub.live().count() >= hub.config().terminal.max_sessions {
+        return Err(sessions::Error::HubFull.into());
+    }
+    let health = hub.vault().health().await;
+    match health {
+        vault::VaultHealth::Available => Ok(()),
+        vault::VaultHealth::Sealed => Err(vault::VaultError::Sealed.into()),
+        vault::VaultHealth::LoginRefused => Err(vault::VaultError::LoginRefused(health.name().to_owned()).into()),
+        vault::VaultHealth::Unavailable => Err(vault::VaultError::Unavailable(health.name().to_owned()).into()),
+    }
+}
+
+/// Opens a session. It goes on, and cleans up after itself, when the asking request is dropped.
+///
+/// # Errors
+/// With the reason, after it was written to the session's row.
+pub(super) async fn open(hub: &Hub, context: &Context, wish: Wish) -> Result<SessionId, Problem> {
+    check_size(&wish)?;
+    let (answer, answered) = oneshot::channel();
+    let (task_hub, task_context) = (hub.clone(), context.clone());
+    let span = tracing::Span::current();
+    let task = async move {
+        let opened = open_and_carry(&task_hub, &task_context, wish).await;
+        let _ = answer.send(opened);
+    };
+    hub.lifecycle().spawn_child(tracing::Instrument::instrument(task, span));
+    answered.await.unwrap_or_else(|_| Err(sessions::Error::Stopping.into()))
+}
+
+async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<SessionId, Problem> {
+    let begun = Instant::now();
+    let Some(user_id) = context.principal.user_id() else { return Err(denied(Denial::NotAPerson)) };
+    let mut tx = hub.db().begin(context).await?;
+    let allowed = match decide(hub, &mut tx, context, &wish).await? {
+        Ok(allowed) => allowed,
+        Err(problem) => {
+            // A denial is part of the trail.
+            tx.commit().await.map_err(DbError::from)?;
+            return Err(problem);
+        }
+    };
+    let id: SessionId = hub.ids().fresh();
+    let live = LiveSession::new(id, context.clone(), user_id, allowed.target.id, allowed.credential.id);
+    let place = LiveSessions::admit(hub, live)?;
+    let row = NewSession {
+        id,
+        user_id,
+        user_name: context.principal.name.clone(),
+        auth_session: context.principal.auth_session,
+        target_id: allowed.target.id,
+        target_name: allowed.target.name.clone(),
+        credential_id: allowed.credential.id,
+        credential_name: allowed.credential.name.clone(),
+        decision_id: allowed.authorization.decision_id(),
+        protocol: Protocol::Ssh,
+        client_ip: context.client_ip,
+        reason: allowed.reason.clone(),
+    };
+    sessions::start(&mut tx, hub, context, &row).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    let holder = Holder {
+        tenant_slug: allowed.tenant_slug.clone(),
+        user_id,
+        user_name: context.principal.name.clone(),
+        session_id: Some(id),
+    };
+    match connect(hub, &allowed, &holder, (wish.cols, wish.rows)).await {
+        Ok(shell) => {
+            metrics::histogram!(names::SESSION_OPEN_DURATION).record(begun.elapsed().as_secs_f64());
+            tracing::info!(session_id = %id, target = %allowed.target.name, milliseconds = begun.elapsed().as_millis(),
+                "session opened");
+            start_carrying(hub, place, shell, allowed.limits);
+            Ok(id)
+        }
+        Err(failure) => {
+            let problem = Problem::from(&failure);
+            let end = End::Failed { code: problem.code(), message: problem.detail().to_owned() };
+            session::finish(hub, place.session(), &end).await;
+            Err(problem)
+        }
+    }
+}
+
+fn start_carrying(hub: &Hub, place: Place, shell: Shell, limits: Limits) {
+    let arrivals = hub.terminals().open(place.session().id);
+    let carrying = session::carry(hub.clone(), place, shell, arrivals, limits);
+    hub.lifecycle().spawn_child(tracing::Instrument::in_current_span(carrying));
+}
+
+/// Why a connection did not come about.
+pub(super) enum Failure {
+    Ssh(SshError),
+    Vault(vault::VaultError),
+}
+
+impl From<&Failure> for Problem {
+    fn from(failure: &Failure) -> Self {
+        match failure {
+            Failure::Ssh(error) => error.into(),
+            Failure::Vault(error) => error.clone().into(),
+        }
+    }
+}
+
+impl From<SshError> for Failure {
+    fn from(error: SshError) -> Self {
+        Self::Ssh(error)
+    }
+}
+
+/// The vault and the target are asked at the same time: neither needs the other's answer.
+async fn connect(hub: &Hub, allowed: &Allowed, holder: &Holder, size: (u16, u16)) -> Result<Shell, Failure> {
+    let secret = async {
+        vault::login_secret(hub, &allowed.authorization, &allowed.credential, holder).await.map_err(Failure::Vault)
+    };
+    let connection = async {
+        let timeout = Duration::from_secs(hub.config().terminal.connect_timeout_seconds);
+        let stream = dial::connect(&allowed.authorization, timeout).await.map_err(SshError::Dial)?;
+        let now = u64::try_from(hub.clock().now().timestamp()).unwrap_or_default();
+        let trust = Trust::of(&allowed.target, now);
+        Ok(ssh::handshake(stream, trust, allowed.target.legacy_algorithms, timeout).await?)
+    };
+    let (secret, mut connection) = tokio::try_join!(secret, connection)?;
+    ssh::login(&mut connection, &allowed.credential.username, secret).await?;
+    Ok(Shell::open(connection, size.0, size.1).await?)
+}
+
+/// Decides. The outer error rolls back, the inner one is a refusal that the caller commits.
+async fn decide(
+    hub: &Hub,
+    tx: &mut Tx,
+    context: &Context,
+    wish: &Wish,
+) -> Result<Result<Allowed, Problem>, Problem> {
+    let reason = wish.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned);
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
+        return Err(Problem::invalid_field("reason", "too_long", "must have at most 1000 characters"));
+    }
+    let Some(target) = targets::find(tx, wish.target_id).await? else { return Err(target_not_found()) };
+    if target.protocol != Protocol::Ssh {
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "protocol_mismatch",
+            "This target is not an SSH target. Open it from the launcher.",
+        ));
+    }
+    let credentials = vault::credentials_of(tx, target.id).await?;
+    let credential_id = match (wish.credential_id, credentials.as_slice()) {
+        (Some(id), _) => id,
+        (None, [only]) => *only,
+        (None, _) => {
+            return Err(Problem::invalid_field("credential_id", "missing", "choose one of the target's credentials"));
+        }
+    };
+    let settings = settings::effective(tx, hub.config()).await?;
+    let reason_required = target.reason_required || settings.require_reason;
+    let decided = access::authorize_session(
+        tx,
+        context,
+        &target,
+        credential_id,
+        &credentials,
+        reason.as_deref(),
+        reason_required,
+    )
+    .await?;
+    let authorization = match decided {
+        Ok(authorization) => authorization,
+        Err(denial) => return Ok(Err(denied(denial))),
+    };
+    let Some(credential) = vault::find(tx, credential_id).await? else {
+        return Ok(Err(denied(Denial::CredentialNotAllowed)));
+    };
+    let limits = Limits {
+        idle: Duration::from_secs(settings.idle_timeout_seconds),
+        duration: Duration::from_secs(settings.max_duration_seconds),
+        grace: Duration::from_secs(settings.resume_grace_seconds),
+        keepalive: Duration::from_secs(hub.config().terminal.keepalive_seconds.max(1)),
+    };
+    let tenant_slug = db::tenant_slug(tx).await?;
+    Ok(Ok(Allowed { authorization, target, credential, reason, limits, tenant_slug }))
+}
+
+fn check_size(wish: &Wish) -> Result<(), Problem> {
+    if super::messages::is_valid_size(wish.cols, wish.rows) {
+        Ok(())
+    } else {
+        Err(Problem::invalid_field("cols", "out_of_range", "columns and rows must be between 1 and 1000"))
+    }
+}
+
+pub(in crate::gateway) fn target_not_found() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "target_not_found",
+        "There is no such target. It may have been removed; go back to the launcher.",
+    )
+}
+
+pub(in crate::gateway) fn denied(denial: Denial) -> Problem {
+    let status = match denial {
+        Denial::ReasonRequired => StatusCode::UNPROCESSABLE_ENTITY,
+        Denial::TargetDisabled => StatusCode::CONFLICT,
+        Denial::NoAccess | Denial::CredentialNotAllowed | Denial::NotAPerson => StatusCode::FORBIDDEN,
+    };
+    Problem::new(status, denial.code(), denial.message())
+}
