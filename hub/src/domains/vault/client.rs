@@ -234,11 +234,11 @@ impl Vault {
     async fn log_in(&self, state: &mut LoginState) -> Result<Session, VaultError> {
         let client = self.anonymous()?;
         if state.secret_id.is_none() {
-            self.obtain_secret_id(&client, state).await?;
+            self.obtain_secret_id(state).await?;
         }
         let mut result = self.app_role_login(&client, state).await;
         // A secret id that is no longer good may have been replaced by a newly wrapped one.
-        if matches!(result, Err(VaultError::LoginRefused(_))) && self.obtain_secret_id(&client, state).await.is_ok() {
+        if matches!(result, Err(VaultError::LoginRefused(_))) && self.obtain_secret_id(state).await.is_ok() {
             result = self.app_role_login(&client, state).await;
         }
         let mut login = result?;
@@ -263,7 +263,7 @@ impl Vault {
     }
 
     /// From the configuration, or by unwrapping a token that was not unwrapped here before.
-    async fn obtain_secret_id(&self, client: &VaultClient, state: &mut LoginState) -> Result<(), VaultError> {
+    async fn obtain_secret_id(&self, state: &mut LoginState) -> Result<(), VaultError> {
         if let (Some(secret_id), None) = (&self.config.secret_id, &state.secret_id) {
             state.secret_id = Some(secret_id.clone());
             return Ok(());
@@ -281,12 +281,17 @@ impl Vault {
         struct Unwrapped {
             secret_id: SecretString,
         }
-        let unwrapped: Unwrapped = vaultrs::sys::wrapping::unwrap(client, Some(token.expose_secret())).await.map_err(
-            |error| match status(&error) {
-                Some(400 | 403 | 404) => VaultError::WrappingTokenUsed { file: file.clone() },
-                _ => translate(&error, "sys/wrapping/unwrap"),
-            },
-        )?;
+        // The wrapping token authenticates its own unwrapping; it is good for nothing else.
+        let mut client = self
+            .client(token.expose_secret().to_owned())
+            .map_err(|error| VaultError::Unavailable(error.to_string()))?;
+        let unwrapped = vaultrs::sys::wrapping::unwrap::<Unwrapped>(&client, None).await;
+        client.settings.token.zeroize();
+        client.middle.token.zeroize();
+        let unwrapped = unwrapped.map_err(|error| match status(&error) {
+            Some(400 | 403 | 404) => VaultError::WrappingTokenUsed { file: file.clone() },
+            _ => translate(&error, "sys/wrapping/unwrap"),
+        })?;
         state.unwrapped = Some(hash);
         state.secret_id = Some(unwrapped.secret_id);
         Ok(())
