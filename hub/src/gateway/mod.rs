@@ -1,5 +1,6 @@
 //! Front doors: speak protocols, own no tables, call domain services and the dialler.
 
+mod probe;
 mod ssh;
 mod terminal;
 mod watch;
@@ -10,7 +11,7 @@ pub use terminal::Attachments;
 
 /// The gateway's routes.
 pub(crate) fn routes() -> Routes {
-    Routes::new().merge(terminal::routes())
+    Routes::new().merge(terminal::routes()).merge(probe::routes())
 }
 
 /// What runs beside the sessions.

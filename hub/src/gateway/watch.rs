@@ -80,8 +80,7 @@ async fn look(hub: &Hub, tenant_id: TenantId, live: &[Arc<LiveSession>]) -> Resu
             .map(|(_, credential)| *credential)
             .collect::<Vec<_>>();
         let context = Context { principal, ..session.context.clone() };
-        let decided =
-            access::reauthorize_session(&mut tx, &context, target, session.credential_id, &allowed).await?;
+        let decided = access::reauthorize_session(&mut tx, &context, target, session.credential_id, &allowed).await?;
         if let Err(denial) = decided {
             session.request_end(End::access_ended(denial.code(), denial.message()));
         }

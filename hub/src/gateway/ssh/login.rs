@@ -61,11 +61,8 @@ fn read_key(text: &SecretString, passphrase: Option<&SecretString>) -> Result<Pr
 }
 
 async fn with_password(connection: &mut Connection, username: &str, password: &SecretString) -> Result<(), SshError> {
-    let result = connection
-        .handle
-        .authenticate_password(username, password.expose_secret())
-        .await
-        .map_err(SshError::Lost)?;
+    let result =
+        connection.handle.authenticate_password(username, password.expose_secret()).await.map_err(SshError::Lost)?;
     match result {
         AuthResult::Success => Ok(()),
         AuthResult::Failure { partial_success: true, .. } => Err(second_factor()),
@@ -92,8 +89,7 @@ async fn keyboard_interactive(
 ) -> Result<(), SshError> {
     let handle = &mut connection.handle;
     let mut answered = false;
-    let mut response =
-        handle.authenticate_keyboard_interactive_start(username, None).await.map_err(SshError::Lost)?;
+    let mut response = handle.authenticate_keyboard_interactive_start(username, None).await.map_err(SshError::Lost)?;
     for _ in 0..MAX_ROUNDS {
         let answers = match response {
             KeyboardInteractiveAuthResponse::Success => return Ok(()),
@@ -111,8 +107,7 @@ async fn keyboard_interactive(
                 _ => return Err(second_factor()),
             },
         };
-        response =
-            handle.authenticate_keyboard_interactive_respond(answers).await.map_err(SshError::Lost)?;
+        response = handle.authenticate_keyboard_interactive_respond(answers).await.map_err(SshError::Lost)?;
     }
     Err(SshError::LoginRefused("the target kept asking".to_owned()))
 }

@@ -55,11 +55,7 @@ impl Attachments {
     }
 
     /// A fresh token for the session; the one before no longer works. `None` when it is not here.
-    pub(super) fn new_token(
-        &self,
-        id: SessionId,
-        random: &dyn aws_lc_rs::rand::SecureRandom,
-    ) -> Option<SecretString> {
+    pub(super) fn new_token(&self, id: SessionId, random: &dyn aws_lc_rs::rand::SecureRandom) -> Option<SecretString> {
         let token = random_token::<32>(random).ok()?;
         self.lock().get_mut(&id)?.token = Some(SecretHash::of(token.expose_secret().as_bytes()));
         Some(token)

@@ -11,3 +11,4 @@ mod socket;
 
 pub use attachments::Attachments;
 pub(crate) use http::routes;
+pub(super) use open::{denied, target_not_found};

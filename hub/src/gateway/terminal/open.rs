@@ -184,12 +184,7 @@ async fn connect(hub: &Hub, allowed: &Allowed, holder: &Holder, size: (u16, u16)
 }
 
 /// Decides. The outer error rolls back, the inner one is a refusal that the caller commits.
-async fn decide(
-    hub: &Hub,
-    tx: &mut Tx,
-    context: &Context,
-    wish: &Wish,
-) -> Result<Result<Allowed, Problem>, Problem> {
+async fn decide(hub: &Hub, tx: &mut Tx, context: &Context, wish: &Wish) -> Result<Result<Allowed, Problem>, Problem> {
     let reason = wish.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned);
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
         return Err(Problem::invalid_field("reason", "too_long", "must have at most 1000 characters"));

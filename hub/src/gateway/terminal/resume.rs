@@ -72,8 +72,7 @@ async fn reauthorize(hub: &Hub, context: &Context, live: &LiveSession) -> Result
     let mut tx = hub.db().begin(context).await?;
     let target = targets::find(&mut tx, live.target_id).await?.ok_or_else(super::open::target_not_found)?;
     let credentials = vault::credentials_of(&mut tx, target.id).await?;
-    let decided =
-        access::reauthorize_session(&mut tx, context, &target, live.credential_id, &credentials).await?;
+    let decided = access::reauthorize_session(&mut tx, context, &target, live.credential_id, &credentials).await?;
     if decided.is_ok() {
         audit::record(&mut tx, context, Event::success("session.resume").on("session", live.id, &target.name))
             .await

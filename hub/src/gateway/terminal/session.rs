@@ -8,7 +8,10 @@ use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
 use openpam_secret::ExposeSecret as _;
 use openpam_telemetry::names;
-use russh::{ChannelMsg, ChannelWriteHalf, client::{Handle, Msg}};
+use russh::{
+    ChannelMsg, ChannelWriteHalf,
+    client::{Handle, Msg},
+};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -94,13 +97,7 @@ struct Carrier {
 }
 
 /// Carries the session until it ends, then writes how.
-pub(super) async fn carry(
-    hub: Hub,
-    place: Place,
-    shell: Shell,
-    arrivals: mpsc::Receiver<Arrival>,
-    limits: Limits,
-) {
+pub(super) async fn carry(hub: Hub, place: Place, shell: Shell, arrivals: mpsc::Receiver<Arrival>, limits: Limits) {
     let live = place.session().clone();
     let now = Instant::now();
     let mut carrier = Carrier {
@@ -464,10 +461,7 @@ impl Carrier {
         }
         self.heard_from_target = received;
         if self.silences > MAX_SILENCES {
-            return Some(End::Failed {
-                code: "connection_lost",
-                message: "The target no longer answers.".to_owned(),
-            });
+            return Some(End::Failed { code: "connection_lost", message: "The target no longer answers.".to_owned() });
         }
         // When the SSH client is too busy to take it, the target is alive.
         let _ = handle.send_keepalive(true).now_or_never();
