@@ -11,7 +11,11 @@ use crate::{
     config::{Config, LogFormat},
     context::Ids,
     db::Db,
-    domains::{identity::Identity, sessions::LiveSessions, vault::Vault},
+    domains::{
+        identity::{self, Identity},
+        sessions::LiveSessions,
+        vault::Vault,
+    },
     gateway::Attachments,
     http,
     state::{Hub, Inner},
@@ -69,6 +73,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
 
 /// Every task that lives as long as the process.
 fn start_tasks(hub: &Hub) {
+    identity::start_tasks(hub);
     crate::domains::vault::start_tasks(hub);
     let metrics = hub.metrics().clone();
     let soft = hub.lifecycle().soft().clone();

@@ -15,6 +15,7 @@ mod routes;
 
 pub use app::{application, openapi};
 pub use extract::{Json, Path, Query};
+pub(crate) use guard::cookie;
 pub use guard::{ClientInfo, SESSION_COOKIE_HTTP, SESSION_COOKIE_HTTPS, same_origin, session_cookie_name};
 pub use page::{Cursor, Page, PageQuery};
 pub use patch::nullable;

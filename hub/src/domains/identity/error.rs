@@ -39,6 +39,9 @@ pub enum IdentityError {
     /// The sign-in was ended, here or at the provider.
     #[error("the sign-in was revoked")]
     SessionRevoked,
+    /// Only a person in a browser can do this.
+    #[error("only a person in a browser can do this")]
+    NotAPerson,
     /// The act needs a local account.
     #[error("the account comes from the directory")]
     NotLocal,
@@ -87,6 +90,36 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
+    /// Stable code, as in the API and in the trail.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not_found",
+            Self::Invalid(_) => "invalid_input",
+            Self::Duplicate(_) => "conflict",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::LockedOut(_) => "locked_out",
+            Self::RateLimited(_) => "rate_limited",
+            Self::Busy => "busy",
+            Self::Unauthenticated => "unauthenticated",
+            Self::SessionRevoked => "session_revoked",
+            Self::NotAPerson => "not_a_person",
+            Self::NotLocal => "not_a_local_account",
+            Self::DirectoryGroup => "directory_group",
+            Self::LastAdmin | Self::OwnAccount => "last_admin",
+            Self::ProviderNotConfigured => "identity_provider_not_configured",
+            Self::ProviderUnavailable(_) => "identity_provider_unavailable",
+            Self::LoginStateInvalid => "login_state_invalid",
+            Self::LoginExpired => "login_expired",
+            Self::LoginCodeRejected(_) => "login_code_rejected",
+            Self::LoginRefused(_) => "login_refused",
+            Self::IdTokenInvalid(_) => "id_token_invalid",
+            Self::TenantNotAllowed => "tenant_not_allowed",
+            Self::AccountDisabled => "account_disabled",
+            Self::Internal(_) => "internal",
+            Self::Database(_) => "database_unavailable",
+        }
+    }
+
     /// One field that is wrong.
     pub(super) fn field(field: &'static str, code: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError { field: field.into(), code: code.into(), message: message.into() }])
@@ -112,6 +145,9 @@ impl From<sqlx::Error> for IdentityError {
                 Self::field("group_ids", "not_found", "names a group that does not exist")
             }
             Some("group_memberships_user") => Self::NotFound("user"),
+            Some("groups_external_id_unique") => {
+                Self::field("external_id", "duplicate", "another group has this directory id")
+            }
             Some("user_preferences_size") => Self::field("preferences", "too_large", "must not be larger than 16 KiB"),
             _ => Self::Database(error.into()),
         }
@@ -133,100 +169,87 @@ impl From<openpam_secret::RandomError> for IdentityError {
 impl From<IdentityError> for Problem {
     fn from(error: IdentityError) -> Self {
         use IdentityError as E;
-        let unauthorized = StatusCode::UNAUTHORIZED;
+        let (code, unauthorized) = (error.code(), StatusCode::UNAUTHORIZED);
         match error {
             E::NotFound(what) => Self::not_found(what),
             E::Invalid(errors) => Self::invalid_input(errors),
             E::Duplicate(kind) => Self::conflict(format!("Another {kind} has this name. Choose a different one.")),
-            E::InvalidCredentials => {
-                Self::new(unauthorized, "invalid_credentials", "The user name or the password is not right.")
-            }
+            E::InvalidCredentials => Self::new(unauthorized, code, "The user name or the password is not right."),
             E::LockedOut(seconds) => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                "locked_out",
+                code,
                 "Too many failed sign-ins with this name. Wait a few minutes, or ask an administrator to unlock it.",
             )
             .retry_after(seconds),
-            E::RateLimited(seconds) => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate_limited",
-                "Too many attempts from your address. Wait a moment.",
-            )
-            .retry_after(seconds),
+            E::RateLimited(seconds) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, code, "Too many attempts from your address. Wait a moment.")
+                    .retry_after(seconds)
+            }
             E::Busy => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "busy",
+                code,
                 "Too many people sign in right now. Try again in a moment.",
             )
             .retry_after(2),
             E::Unauthenticated => Self::unauthenticated(),
-            E::SessionRevoked => Self::new(unauthorized, "session_revoked", "Your sign-in was ended. Sign in again."),
-            E::NotLocal => Self::new(
-                StatusCode::CONFLICT,
-                "not_a_local_account",
-                "This account comes from the directory: change it there.",
-            ),
-            E::DirectoryGroup => Self::new(
-                StatusCode::CONFLICT,
-                "directory_group",
-                "The directory decides about this group: change it there.",
-            ),
+            E::SessionRevoked => Self::new(unauthorized, code, "Your sign-in was ended. Sign in again."),
+            E::NotAPerson => Self::new(StatusCode::FORBIDDEN, code, "This is for people who signed in with a browser."),
+            E::NotLocal => {
+                Self::new(StatusCode::CONFLICT, code, "This account comes from the directory: change it there.")
+            }
+            E::DirectoryGroup => {
+                Self::new(StatusCode::CONFLICT, code, "The directory decides about this group: change it there.")
+            }
             E::LastAdmin => Self::new(
                 StatusCode::CONFLICT,
-                "last_admin",
+                code,
                 "This would leave no enabled local administrator. Give somebody else the role first.",
             ),
             E::OwnAccount => Self::new(
                 StatusCode::CONFLICT,
-                "last_admin",
+                code,
                 "You cannot disable or delete yourself, or give up your own administrator role. Ask another administrator.",
             ),
             E::ProviderNotConfigured => Self::new(
                 StatusCode::NOT_FOUND,
-                "identity_provider_not_configured",
+                code,
                 "Single sign-on is not set up here. Sign in with a local account.",
             ),
             E::ProviderUnavailable(cause) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "identity_provider_unavailable",
+                code,
                 "The identity provider does not answer. Try again in a moment.",
             )
             .retry_after(5)
             .caused_by(&Cause(cause)),
             E::LoginStateInvalid => Self::new(
                 unauthorized,
-                "login_state_invalid",
+                code,
                 "This sign-in was used already or was begun in another browser. Begin again.",
             ),
-            E::LoginExpired => Self::new(unauthorized, "login_expired", "The sign-in took too long. Begin again."),
-            E::LoginCodeRejected(cause) => Self::new(
-                unauthorized,
-                "login_code_rejected",
-                "The identity provider did not accept the sign-in code. Begin again.",
-            )
-            .caused_by(&Cause(cause)),
+            E::LoginExpired => Self::new(unauthorized, code, "The sign-in took too long. Begin again."),
+            E::LoginCodeRejected(cause) => {
+                Self::new(unauthorized, code, "The identity provider did not accept the sign-in code. Begin again.")
+                    .caused_by(&Cause(cause))
+            }
             E::LoginRefused(cause) => Self::new(
                 unauthorized,
-                "login_refused",
+                code,
                 "The identity provider refused the sign-in. Try again or ask your administrator.",
             )
             .caused_by(&Cause(cause)),
             E::IdTokenInvalid(cause) => Self::new(
                 unauthorized,
-                "id_token_invalid",
+                code,
                 "The identity provider's answer could not be verified. Tell your administrator.",
             )
             .caused_by(&Cause(cause)),
-            E::TenantNotAllowed => Self::new(
-                StatusCode::FORBIDDEN,
-                "tenant_not_allowed",
-                "Accounts of your organisation may not sign in here.",
-            ),
-            E::AccountDisabled => Self::new(
-                StatusCode::FORBIDDEN,
-                "account_disabled",
-                "Your account is disabled here. Ask an administrator.",
-            ),
+            E::TenantNotAllowed => {
+                Self::new(StatusCode::FORBIDDEN, code, "Accounts of your organisation may not sign in here.")
+            }
+            E::AccountDisabled => {
+                Self::new(StatusCode::FORBIDDEN, code, "Your account is disabled here. Ask an administrator.")
+            }
             E::Internal(cause) => Self::internal(&Cause(cause)),
             E::Database(error) => Self::database(&error),
         }

@@ -11,10 +11,14 @@ mod credentials;
 mod error;
 mod http;
 mod passwords;
+mod provider;
+mod refresh_tokens;
 mod runtime;
 mod service;
 mod store;
+mod tasks;
 mod types;
+mod validation;
 
 pub use error::IdentityError;
 pub(crate) use http::routes;
@@ -23,6 +27,7 @@ pub use service::{
     authenticate::{note_activity, principal_of},
     provision::{NewAdmin, create_admin},
 };
+pub use tasks::start_tasks;
 pub use types::Change;
 
 use crate::{

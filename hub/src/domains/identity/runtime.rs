@@ -11,7 +11,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use openpam_ids::AuthSessionId;
 use tokio::sync::broadcast;
 
-use super::{IdentityError, passwords::Passwords, types::Change};
+use super::{IdentityError, passwords::Passwords, provider::Provider, refresh_tokens::RefreshTokens, types::Change};
 use crate::{config::Config, context::Role};
 
 /// Announcements a receiver may be behind before it must look at everything again.
@@ -22,6 +22,8 @@ pub struct Identity {
     passwords: Passwords,
     attempts: DefaultKeyedRateLimiter<IpAddr>,
     changes: broadcast::Sender<Change>,
+    provider: Option<Provider>,
+    refresh_tokens: RefreshTokens,
     roles_by_directory_group: BTreeMap<String, BTreeSet<Role>>,
     idle_timeout: TimeDelta,
     absolute_timeout: TimeDelta,
@@ -36,6 +38,7 @@ impl Identity {
     pub fn new(config: &Config) -> Result<Self, IdentityError> {
         let limits = &config.identity;
         let per_minute = NonZeroU32::new(limits.login_attempts_per_ip_per_minute).unwrap_or(NonZeroU32::MIN);
+        let provider = config.oidc.as_ref().map(|oidc| Provider::new(oidc, &config.server.public_url)).transpose()?;
         let roles_by_directory_group = config
             .oidc
             .iter()
@@ -46,6 +49,8 @@ impl Identity {
             passwords: Passwords::new(),
             attempts: RateLimiter::keyed(Quota::per_minute(per_minute)),
             changes: broadcast::Sender::new(CHANGES_KEPT),
+            provider,
+            refresh_tokens: RefreshTokens::default(),
             roles_by_directory_group,
             idle_timeout: seconds(limits.idle_timeout_seconds),
             absolute_timeout: seconds(limits.absolute_timeout_seconds),
@@ -84,7 +89,19 @@ impl Identity {
     }
 
     /// Drops what is kept for sign-ins that ended.
-    pub(super) fn forget(&self, _ended: &[AuthSessionId]) {}
+    pub(super) fn forget(&self, ended: &[AuthSessionId]) {
+        for id in ended {
+            drop(self.refresh_tokens.take(*id));
+        }
+    }
+
+    pub(super) fn provider(&self) -> Option<&Provider> {
+        self.provider.as_ref()
+    }
+
+    pub(super) fn refresh_tokens(&self) -> &RefreshTokens {
+        &self.refresh_tokens
+    }
 
     /// Roles the configuration gives to a directory group.
     pub(super) fn roles_of_directory_group(&self, external_id: &str) -> BTreeSet<Role> {

@@ -145,6 +145,56 @@ pub struct ServiceAccount {
     pub created_at: DateTime<Utc>,
 }
 
+/// Fields of a new group, validated.
+#[derive(Debug, Clone)]
+pub struct NewGroup {
+    /// Name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// Its id in the directory; local groups have none.
+    pub external_id: Option<String>,
+    /// Roles of a local group.
+    pub roles: BTreeSet<Role>,
+}
+
+/// A change of a group; absent fields stay.
+#[derive(Debug, Clone, Default)]
+pub struct GroupChange {
+    /// Name.
+    pub name: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Roles of a local group.
+    pub roles: Option<BTreeSet<Role>>,
+}
+
+/// Fields of a new service account, validated.
+#[derive(Debug, Clone)]
+pub struct NewServiceAccount {
+    /// Name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Roles.
+    pub roles: BTreeSet<Role>,
+}
+
+/// A change of a service account; absent fields stay.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceAccountChange {
+    /// Name.
+    pub name: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether its tokens are accepted.
+    pub enabled: Option<bool>,
+    /// Roles.
+    pub roles: Option<BTreeSet<Role>>,
+}
+
 /// An API token without its secret.
 #[derive(Debug, Clone)]
 pub struct ApiToken {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        service::{local, sign_in},
+        service::{local, oidc, sign_in},
         types,
     },
     me::{self, Me},
@@ -72,8 +72,10 @@ struct LoggedOut {
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
     responses((status = 200, body = LoggedOut), (status = 401, body = ProblemBody)))]
 async fn log_out(State(hub): State<Hub>, context: Context) -> Result<(http::HeaderMap, Json<LoggedOut>), Problem> {
+    sign_in::browser(&context)?;
+    let provider_logout_url = oidc::logout_url(&hub, &context).await?;
     sign_in::log_out(&hub, &context).await?;
-    Ok((me::clear_cookie(&hub, session_cookie_name(&hub))?, Json(LoggedOut { provider_logout_url: None })))
+    Ok((me::clear_cookie(&hub, session_cookie_name(&hub))?, Json(LoggedOut { provider_logout_url })))
 }
 
 /// A browser that is signed in.

@@ -157,6 +157,6 @@ pub(in super::super) async fn revoke(
 pub(in super::super) fn browser(context: &Context) -> Result<(UserId, AuthSessionId), IdentityError> {
     match (context.principal.actor, context.principal.auth_session) {
         (Actor::User(user), Some(session)) => Ok((user, session)),
-        _ => Err(IdentityError::NotFound("sign-in: this needs a person in a browser")),
+        _ => Err(IdentityError::NotAPerson),
     }
 }

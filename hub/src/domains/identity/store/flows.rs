@@ -1,1 +1,145 @@
-//! SQL of flows.
+//! SQL of signing in at the provider: flows under way, people and groups of the directory.
+
+use chrono::{DateTime, Utc};
+use openpam_ids::{OidcFlowId, TenantId, UserId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{super::provider::DirectoryUser, Result};
+use crate::context::Ids;
+
+/// A flow that begins.
+pub(in super::super) struct NewFlow<'a> {
+    pub(in super::super) id: OidcFlowId,
+    pub(in super::super) tenant_id: TenantId,
+    pub(in super::super) state_hash: &'a [u8],
+    pub(in super::super) binding_hash: &'a [u8],
+    pub(in super::super) return_to: &'a str,
+    pub(in super::super) expires_at: DateTime<Utc>,
+}
+
+pub(in super::super) async fn insert(connection: &mut PgConnection, flow: &NewFlow<'_>) -> Result<()> {
+    sqlx::query!(
+        "insert into oidc_flows (oidc_flow_id, tenant_id, state_hash, binding_hash, return_to, expires_at)
+         values ($1, $2, $3, $4, $5, $6)",
+        flow.id.as_uuid(),
+        flow.tenant_id.as_uuid(),
+        flow.state_hash,
+        flow.binding_hash,
+        flow.return_to,
+        flow.expires_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A flow that was taken.
+pub(in super::super) struct Flow {
+    pub(in super::super) return_to: String,
+    pub(in super::super) expires_at: DateTime<Utc>,
+}
+
+/// Takes the flow of that state out, if it belongs to this browser: exactly one caller gets it.
+pub(in super::super) async fn take(
+    connection: &mut PgConnection,
+    state_hash: &[u8],
+    binding_hash: &[u8],
+) -> Result<Option<Flow>> {
+    sqlx::query_as!(
+        Flow,
+        "delete from oidc_flows where state_hash = $1 and binding_hash = $2 returning return_to, expires_at",
+        state_hash,
+        binding_hash
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Takes over what the directory says about a person; their id and whether they may sign in.
+pub(in super::super) async fn upsert_user(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    user: &DirectoryUser,
+    now: DateTime<Utc>,
+) -> Result<(UserId, bool)> {
+    // A user name may pass from one person to another: who has it no more gives way.
+    sqlx::query!(
+        "update users set username = left(username, 150) || ' ' || left(external_id, 40)
+         where source = 'oidc' and lower(username) = lower($1) and external_id <> $2",
+        user.username,
+        user.external_id
+    )
+    .execute(&mut *connection)
+    .await?;
+    let id: UserId = Ids.fresh();
+    let row = sqlx::query!(
+        r#"insert into users (user_id, tenant_id, source, external_id, username, display_name, email,
+                              oidc_groups_overage, last_login_at)
+           values ($1, $2, 'oidc', $3, $4, $5, $6, $7, $8)
+           on conflict (tenant_id, source, external_id) where external_id is not null do update set
+               username = excluded.username, display_name = excluded.display_name, email = excluded.email,
+               oidc_groups_overage = excluded.oidc_groups_overage, last_login_at = excluded.last_login_at
+           returning user_id as "user_id: UserId", enabled"#,
+        id.as_uuid(),
+        tenant.as_uuid(),
+        user.external_id,
+        user.username,
+        user.display_name,
+        user.email,
+        user.groups_overage,
+        now
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((row.user_id, row.enabled))
+}
+
+/// Makes the person's directory groups exactly those named. Groups that are new here are called by
+/// their id until an administrator names them.
+pub(in super::super) async fn replace_groups(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    user: UserId,
+    groups: &[String],
+) -> Result<()> {
+    let ids: Vec<Uuid> = groups.iter().map(|_| Ids.fresh()).collect();
+    sqlx::query!(
+        "insert into groups (group_id, tenant_id, source, external_id, name)
+         select id, $1, 'oidc', external_id, external_id from unnest($2::uuid[], $3::text[]) as new (id, external_id)
+         where not exists (select from groups where source = 'oidc' and groups.external_id = new.external_id)
+         on conflict do nothing",
+        tenant.as_uuid(),
+        &ids,
+        groups
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "delete from group_memberships m using groups g
+         where m.group_id = g.group_id and m.user_id = $1 and g.source = 'oidc' and g.external_id <> all ($2::text[])",
+        user.as_uuid(),
+        groups
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "insert into group_memberships (tenant_id, group_id, user_id)
+         select $1, group_id, $2 from groups where source = 'oidc' and external_id = any ($3::text[])
+         on conflict do nothing",
+        tenant.as_uuid(),
+        user.as_uuid(),
+        groups
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The directory's key of a person.
+pub(in super::super) async fn external_id(connection: &mut PgConnection, user: UserId) -> Result<Option<String>> {
+    let row = sqlx::query!("select external_id from users where user_id = $1 and source = 'oidc'", user.as_uuid())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.and_then(|row| row.external_id))
+}

@@ -1,0 +1,263 @@
+//! Signing in at the provider, refreshing, signing out there.
+
+use chrono::TimeDelta;
+use openpam_ids::TenantId;
+use openpam_secret::{ExposeSecret as _, SecretHash, SecretString, random_token};
+use openpam_telemetry::names;
+use url::Url;
+
+use super::{
+    super::{
+        IdentityError,
+        credentials::SessionCookie,
+        provider::{Callback, DirectoryUser, FlowSecrets, Provider},
+        store::{
+            flows::{self, NewFlow},
+            sessions, sign_in as store,
+        },
+        types::{Change, is_local_path},
+    },
+    authenticate,
+    sign_in::{self, SignedIn, anonymous, browser},
+};
+use crate::{
+    context::{Actor, Context},
+    db::DbError,
+    domains::audit::{self, Event},
+    http::ClientInfo,
+    state::Hub,
+};
+
+/// How long a person may take at the provider.
+pub(in super::super) const FLOW_LIFETIME: TimeDelta = TimeDelta::minutes(10);
+/// Length of a flow secret: 32 random bytes as unpadded base64.
+const FLOW_SECRET_LENGTH: usize = 43;
+
+/// A flow that began: where the browser goes, and the secret it keeps meanwhile.
+pub(in super::super) struct Begun {
+    pub(in super::super) url: Url,
+    pub(in super::super) flow_secret: SecretString,
+}
+
+/// What came back from the provider.
+pub(in super::super) struct Returned {
+    pub(in super::super) state: String,
+    pub(in super::super) issuer: Option<String>,
+    /// The code, or the provider's error code.
+    pub(in super::super) result: Result<SecretString, String>,
+}
+
+/// Begins a sign-in at the provider. A flow secret the browser has already serves on, so that two
+/// tabs can sign in at the same time.
+pub(in super::super) async fn begin(
+    hub: &Hub,
+    client: &ClientInfo,
+    return_to: Option<&str>,
+    flow_secret: Option<&str>,
+) -> Result<Begun, IdentityError> {
+    let provider = provider(hub)?;
+    hub.identity().admit(client.ip)?;
+    let tenant_id = tenant(hub, provider).await?;
+    let flow_secret = match flow_secret.filter(|secret| secret.len() == FLOW_SECRET_LENGTH) {
+        Some(secret) => SecretString::from(secret),
+        None => random_token::<32>(hub.random())?,
+    };
+    let state = random_token::<32>(hub.random())?;
+    let state = state.expose_secret();
+    let url = provider.authorization_url(state, &FlowSecrets::derive(&flow_secret, state)).await?;
+    let context = anonymous(client, tenant_id, "unknown");
+    let mut tx = hub.db().begin(&context).await?;
+    let state_hash = SecretHash::of(state.as_bytes());
+    let binding_hash = SecretHash::of(flow_secret.expose_secret().as_bytes());
+    let flow = NewFlow {
+        id: hub.ids().fresh(),
+        tenant_id,
+        state_hash: state_hash.as_bytes(),
+        binding_hash: binding_hash.as_bytes(),
+        return_to: return_to.filter(|path| is_local_path(path)).unwrap_or("/"),
+        expires_at: hub.clock().now() + FLOW_LIFETIME,
+    };
+    flows::insert(&mut tx, &flow).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    Ok(Begun { url, flow_secret })
+}
+
+/// Ends the flow: the person signed in, and the path they wanted.
+pub(in super::super) async fn complete(
+    hub: &Hub,
+    client: &ClientInfo,
+    returned: Returned,
+    flow_secret: Option<&str>,
+) -> Result<(SignedIn, String), IdentityError> {
+    let provider = provider(hub)?;
+    hub.identity().admit(client.ip)?;
+    let tenant_id = tenant(hub, provider).await?;
+    let context = anonymous(client, tenant_id, "unknown");
+    let completed = attempt(hub, client, provider, &context, returned, flow_secret).await;
+    let outcome = match completed {
+        Ok(done) => Ok(done),
+        Err(error) => {
+            let mut tx = hub.db().begin(&context).await?;
+            let event = Event::failure("identity.login").with("method", "oidc").with("code", error.code());
+            audit::record(&mut tx, &context, event).await?;
+            tx.commit().await.map_err(DbError::from)?;
+            Err(error)
+        }
+    };
+    let label = if outcome.is_ok() { "success" } else { "failure" };
+    metrics::counter!(names::LOGINS, "method" => "oidc", "outcome" => label).increment(1);
+    outcome
+}
+
+async fn attempt(
+    hub: &Hub,
+    client: &ClientInfo,
+    provider: &Provider,
+    context: &Context,
+    returned: Returned,
+    flow_secret: Option<&str>,
+) -> Result<(SignedIn, String), IdentityError> {
+    let flow_secret = flow_secret
+        .filter(|secret| secret.len() == FLOW_SECRET_LENGTH)
+        .map(SecretString::from)
+        .ok_or(IdentityError::LoginStateInvalid)?;
+    let state_hash = SecretHash::of(returned.state.as_bytes());
+    let binding_hash = SecretHash::of(flow_secret.expose_secret().as_bytes());
+    let mut tx = hub.db().begin(context).await?;
+    let flow = flows::take(&mut tx, state_hash.as_bytes(), binding_hash.as_bytes()).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    let flow = flow.ok_or(IdentityError::LoginStateInvalid)?;
+    if flow.expires_at <= hub.clock().now() {
+        return Err(IdentityError::LoginExpired);
+    }
+    let code = returned.result.map_err(IdentityError::LoginRefused)?;
+    let secrets = FlowSecrets::derive(&flow_secret, &returned.state);
+    let vouched = provider.redeem(Callback { code, issuer: returned.issuer }, secrets).await?;
+
+    let tenant_id = context.tenant_id;
+    let mut tx = hub.db().begin(context).await?;
+    let user = &vouched.user;
+    let (user_id, enabled) = flows::upsert_user(&mut tx, tenant_id, user, hub.clock().now()).await?;
+    if !enabled {
+        return Err(IdentityError::AccountDisabled);
+    }
+    flows::replace_groups(&mut tx, tenant_id, user_id, &user.groups).await?;
+    let session = user.provider_session.as_deref();
+    let signed_in = sign_in::begin(hub, &mut tx, client, tenant_id, user_id, "oidc", session).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    if user.groups_overage {
+        tracing::warn!(user = %user_id, "the directory sent too many groups to list: this person has none here");
+    }
+    if let (Some(token), Some(id)) = (vouched.refresh_token, signed_in.context.principal.auth_session) {
+        hub.identity().refresh_tokens().keep(id, token, signed_in.expires_at, hub.clock().now());
+    }
+    // Groups may have changed for the person's other browsers and sessions.
+    hub.identity().announce(Change { tenant_id, user_id: Some(user_id) });
+    Ok((signed_in, flow.return_to))
+}
+
+/// Gives the browser a fresh cookie and the person fresh claims where the provider has them. A
+/// provider that is down changes nothing; one that refuses ends the sign-in.
+pub(in super::super) async fn refresh(
+    hub: &Hub,
+    client: &ClientInfo,
+    context: &Context,
+) -> Result<SignedIn, IdentityError> {
+    let (user_id, session) = browser(context)?;
+    let now = hub.clock().now();
+    if let (Some(provider), Some(token)) = (hub.identity().provider(), hub.identity().refresh_tokens().take(session)) {
+        match provider.refresh(&token).await {
+            Ok((user, next)) => {
+                if let Some(user) = user {
+                    take_over(hub, context, &user).await?;
+                }
+                let expires_at = now + hub.identity().absolute_timeout();
+                hub.identity().refresh_tokens().keep(session, next.unwrap_or(token), expires_at, now);
+            }
+            Err(error @ (IdentityError::ProviderUnavailable(_) | IdentityError::Database(_))) => {
+                tracing::warn!(%error, "claims could not be refreshed");
+                let expires_at = now + hub.identity().absolute_timeout();
+                hub.identity().refresh_tokens().keep(session, token, expires_at, now);
+            }
+            Err(error) => return Err(end_all(hub, context, &error).await?),
+        }
+    }
+    let secret = random_token::<32>(hub.random())?;
+    let hash = SecretHash::of(secret.expose_secret().as_bytes());
+    let mut tx = hub.db().begin(context).await?;
+    if !sessions::rotate(&mut tx, session, hash.as_bytes(), now).await? {
+        return Err(IdentityError::SessionRevoked);
+    }
+    let principal =
+        authenticate::principal_of(hub, &mut tx, user_id, session).await?.ok_or(IdentityError::SessionRevoked)?;
+    let profile = store::profile(&mut tx, session).await?.ok_or(IdentityError::SessionRevoked)?;
+    let context = Context {
+        tenant_id: context.tenant_id,
+        principal: principal.into(),
+        request_id: client.request_id.clone(),
+        client_ip: client.ip,
+    };
+    let event = Event::success("identity.refresh").on("user", user_id, &context.principal.name);
+    audit::record(&mut tx, &context, event).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    let cookie = SessionCookie::value(context.tenant_id, session, &secret);
+    Ok(SignedIn { context, cookie, expires_at: profile.session_expires_at })
+}
+
+async fn take_over(hub: &Hub, context: &Context, user: &DirectoryUser) -> Result<(), IdentityError> {
+    let (user_id, _) = browser(context)?;
+    let mut tx = hub.db().begin(context).await?;
+    if flows::external_id(&mut tx, user_id).await?.as_deref() != Some(user.external_id.as_str()) {
+        return Err(IdentityError::SessionRevoked);
+    }
+    flows::upsert_user(&mut tx, context.tenant_id, user, hub.clock().now()).await?;
+    flows::replace_groups(&mut tx, context.tenant_id, user_id, &user.groups).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    hub.identity().announce(Change { tenant_id: context.tenant_id, user_id: Some(user_id) });
+    Ok(())
+}
+
+/// The provider no longer vouches for the person: this sign-in is over.
+async fn end_all(hub: &Hub, context: &Context, cause: &IdentityError) -> Result<IdentityError, IdentityError> {
+    let (user_id, session) = browser(context)?;
+    let mut tx = hub.db().begin(context).await?;
+    sessions::revoke(&mut tx, user_id, Some(session), None, hub.clock().now()).await?;
+    let event =
+        Event::denied("identity.refresh").on("user", user_id, &context.principal.name).with("cause", cause.to_string());
+    audit::record(&mut tx, context, event).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    hub.identity().forget(&[session]);
+    hub.identity().announce(Change { tenant_id: context.tenant_id, user_id: Some(user_id) });
+    Ok(IdentityError::SessionRevoked)
+}
+
+/// Where the person signs out at the provider, when that is where they signed in.
+pub(in super::super) async fn logout_url(hub: &Hub, context: &Context) -> Result<Option<String>, IdentityError> {
+    let Some(provider) = hub.identity().provider() else { return Ok(None) };
+    let Actor::User(user_id) = context.principal.actor else { return Ok(None) };
+    let mut tx = hub.db().begin(context).await?;
+    let from_directory = flows::external_id(&mut tx, user_id).await?.is_some();
+    Ok(from_directory.then(|| provider.logout_url(&context.principal.name)).flatten())
+}
+
+/// The tenant that signs in here by default: the provider's, or the only one.
+pub(in super::super) async fn default_tenant(hub: &Hub, client: &ClientInfo) -> Result<Option<String>, IdentityError> {
+    if let Some(provider) = hub.identity().provider() {
+        return Ok(Some(provider.tenant().to_owned()));
+    }
+    let tenants = hub.db().tenant_ids().await?;
+    let [only] = tenants.as_slice() else { return Ok(None) };
+    let mut tx = hub.db().begin(&anonymous(client, *only, "unknown")).await?;
+    Ok(store::tenant_slug(&mut tx).await?)
+}
+
+fn provider(hub: &Hub) -> Result<&Provider, IdentityError> {
+    hub.identity().provider().ok_or(IdentityError::ProviderNotConfigured)
+}
+
+async fn tenant(hub: &Hub, provider: &Provider) -> Result<TenantId, IdentityError> {
+    hub.db()
+        .tenant_by_slug(provider.tenant())
+        .await?
+        .ok_or_else(|| IdentityError::Internal(format!("oidc.tenant {} does not exist", provider.tenant())))
+}

@@ -1,0 +1,46 @@
+//! Removes what is over: sign-ins, flows, failures. Every step may run again at any time.
+
+use std::time::Duration;
+
+use super::{IdentityError, store::sessions};
+use crate::{context::Context, db::DbError, state::Hub};
+
+const INTERVAL: Duration = Duration::from_secs(3_600);
+/// Rounds per tenant; each removes up to a thousand rows of each kind.
+const MAX_ROUNDS: usize = 100;
+
+/// Starts the clean-up: at once, and every hour.
+pub fn start_tasks(hub: &Hub) {
+    let hub = hub.clone();
+    hub.lifecycle().clone().supervise("identity clean-up", async move {
+        let soft = hub.lifecycle().soft().clone();
+        loop {
+            if let Err(error) = clean_up(&hub).await {
+                tracing::warn!(%error, "clean-up of sign-ins failed, trying again later");
+            }
+            if tokio::time::timeout(INTERVAL, soft.cancelled()).await.is_ok() {
+                return;
+            }
+        }
+    });
+}
+
+async fn clean_up(hub: &Hub) -> Result<(), IdentityError> {
+    let identity = hub.identity();
+    let now = hub.clock().now();
+    identity.forget_quiet_addresses();
+    identity.refresh_tokens().expire(now);
+    for tenant in hub.db().tenant_ids().await? {
+        let context = Context::system(tenant, "identity clean-up");
+        for _ in 0..MAX_ROUNDS {
+            let mut tx = hub.db().begin(&context).await?;
+            let removed = sessions::clean_up(&mut tx, now, identity.idle_timeout(), identity.lockout()).await?;
+            tx.commit().await.map_err(DbError::from)?;
+            if removed == 0 || hub.lifecycle().is_ending() {
+                break;
+            }
+            tracing::debug!(%tenant, removed, "removed what is over");
+        }
+    }
+    Ok(())
+}
