@@ -5,7 +5,7 @@ use openpam_telemetry::names;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{End, Error, LiveSession, NewSession, Session, SessionFilter, SessionStatus, store};
+use super::{End, Error, LiveSession, NewSession, RunningHub, Session, SessionFilter, SessionStatus, store};
 use crate::{
     context::Context,
     domains::audit::{self, Event, Outcome},
@@ -159,4 +159,12 @@ pub(super) async fn terminate(hub: &Hub, context: &Context, id: SessionId, reaso
         live.request_end(End::Terminated { reason: reason.to_owned() });
     }
     Ok(())
+}
+
+/// Hubs that are alive, with the sessions of the transaction's tenant they carry.
+///
+/// # Errors
+/// When the database fails.
+pub async fn running_hubs(connection: &mut PgConnection) -> Result<Vec<RunningHub>, Error> {
+    Ok(store::running_hubs(connection).await?)
 }

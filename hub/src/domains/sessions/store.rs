@@ -4,7 +4,7 @@ use openpam_ids::{HubId, SessionId, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{End, NewSession, Session, SessionFilter, SessionStatus};
+use super::{End, NewSession, RunningHub, Session, SessionFilter, SessionStatus};
 use crate::domains::targets::Protocol;
 
 pub(super) async fn insert(
@@ -227,4 +227,20 @@ pub(super) async fn stop(connection: &mut PgConnection, id: HubId) -> Result<(),
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Hubs that are alive, the oldest first, with the sessions of the transaction's tenant they carry.
+pub(super) async fn running_hubs(connection: &mut PgConnection) -> Result<Vec<RunningHub>, sqlx::Error> {
+    sqlx::query_as!(
+        RunningHub,
+        r#"select hub_id as "id: _", address, version, started_at, last_seen_at,
+                  (select count(*) from sessions
+                   where sessions.hub_id = hubs.hub_id and status = 'active') as "active_sessions!"
+           from hubs
+           where stopped_at is null and last_seen_at >= now() - interval '30 seconds'
+           order by hub_id
+           limit 200"#
+    )
+    .fetch_all(connection)
+    .await
 }

@@ -204,3 +204,20 @@ pub struct SessionFilter {
     /// Part of the names or the reason.
     pub text: Option<String>,
 }
+
+/// A hub process that is alive.
+#[derive(Debug, Clone)]
+pub struct RunningHub {
+    /// Identifier.
+    pub id: openpam_ids::HubId,
+    /// Where it listens.
+    pub address: String,
+    /// Its version.
+    pub version: String,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// Its last heartbeat.
+    pub last_seen_at: DateTime<Utc>,
+    /// Sessions of the asking tenant that it carries.
+    pub active_sessions: i64,
+}

@@ -1,6 +1,8 @@
-//! Settings.
+//! Settings, and the state of the system.
 
 use axum::extract::State;
+use chrono::{DateTime, Utc};
+use openpam_ids::HubId;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
@@ -11,6 +13,7 @@ use super::{
 use crate::{
     context::Context,
     db::DbError,
+    domains::{sessions, vault::VaultHealth},
     http::{Access, Json, Problem, ProblemBody, Routes, nullable},
     permissions::Permission,
     state::Hub,
@@ -20,6 +23,7 @@ pub(crate) fn routes() -> Routes {
     Routes::new()
         .add(Access::Permission(Permission::SettingsRead), routes!(get_settings))
         .add(Access::Permission(Permission::SettingsManage), routes!(update_settings))
+        .add(Access::Permission(Permission::SettingsRead), routes!(get_system))
 }
 
 /// Limits of terminal sessions, as they hold.
@@ -106,4 +110,78 @@ async fn update_settings(
     let effective = service::update(&mut tx, &context, hub.config(), change).await?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(Json(effective.into()))
+}
+
+/// A hub process that runs.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct HubStatus {
+    id: HubId,
+    address: String,
+    version: String,
+    started_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
+    active_sessions: i64,
+}
+
+/// Whether the database answers.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct DatabaseStatus {
+    ok: bool,
+}
+
+/// Whether the vault answers.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct VaultStatus {
+    ok: bool,
+    /// `available`, `sealed`, `unavailable` or `login_refused`.
+    state: String,
+    /// What to do about it, for a person.
+    detail: Option<String>,
+}
+
+/// The state of the system.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct System {
+    version: String,
+    hubs: Vec<HubStatus>,
+    database: DatabaseStatus,
+    vault: VaultStatus,
+}
+
+/// The state of the system.
+#[utoipa::path(get, path = "/api/v1/admin/system", tag = "settings", responses((status = 200, body = System)))]
+async fn get_system(State(hub): State<Hub>, context: Context) -> Result<Json<System>, Problem> {
+    let mut tx = hub.db().begin(&context).await?;
+    let hubs = sessions::running_hubs(&mut tx).await?;
+    drop(tx);
+    let health = hub.vault().health().await;
+    let detail = match health {
+        VaultHealth::Available => None,
+        VaultHealth::Sealed => Some("The vault is sealed: unseal it."),
+        VaultHealth::Unavailable => Some("The vault does not answer: see whether it runs and can be reached."),
+        VaultHealth::LoginRefused => {
+            Some("The vault refuses the hub's login: give the hub a new wrapped secret id. The log has the reason.")
+        }
+    };
+    Ok(Json(System {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        hubs: hubs
+            .into_iter()
+            .map(|hub| HubStatus {
+                id: hub.id,
+                address: hub.address,
+                version: hub.version,
+                started_at: hub.started_at,
+                last_seen_at: hub.last_seen_at,
+                active_sessions: hub.active_sessions,
+            })
+            .collect(),
+        // It answered just now.
+        database: DatabaseStatus { ok: true },
+        vault: VaultStatus {
+            ok: health.is_available(),
+            state: health.name().to_owned(),
+            detail: detail.map(str::to_owned),
+        },
+    }))
 }
