@@ -48,10 +48,8 @@ fn places(sources: &[Source]) -> anyhow::Result<Vec<String>> {
             let place = format!("{}:{}", source.path, named.line);
             let path = named.segments.iter().map(String::as_str).collect::<Vec<_>>();
             match path.as_slice() {
-                ["sqlx", call, ..] if call.starts_with("query") || *call == "raw_sql" => {
-                    if !is_store(&source.path) {
-                        found.push(format!("{place}: sqlx::{call} outside a store"));
-                    }
+                ["sqlx", call, ..] if (call.starts_with("query") || *call == "raw_sql") && !is_store(&source.path) => {
+                    found.push(format!("{place}: sqlx::{call} outside a store"));
                 }
                 ["axum" | "axum_extra" | "utoipa_axum", ..] if !may_use_axum(&source.path) => {
                     found.push(format!("{place}: axum outside http.rs, http/ and gateway/"));

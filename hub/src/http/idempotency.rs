@@ -1,7 +1,7 @@
 //! `Idempotency-Key` on POST: a repeated request gets the answer of the first.
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, to_bytes},
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -118,7 +118,7 @@ async fn keep(hub: &Hub, context: &Context, claim: &idempotency::Claim, response
     if let Err(error) = kept {
         tracing::warn!(%error, "the answer to an idempotent request was not kept");
     }
-    Response::from_parts(parts, Body::from(Bytes::from(body)))
+    Response::from_parts(parts, Body::from(body))
 }
 
 #[cfg(test)]

@@ -243,7 +243,7 @@ mod tests {
         let continuation = output.attach(0);
         assert!(continuation.snapshot);
         assert_eq!(continuation.offset, output.start);
-        assert_eq!(output.attach(output.end + 1).snapshot, true, "a position from the future is not ours");
+        assert!(output.attach(output.end + 1).snapshot, "a position from the future is not ours");
     }
 
     #[test]

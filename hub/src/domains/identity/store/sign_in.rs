@@ -121,12 +121,12 @@ pub(in super::super) async fn note_local_login(
 }
 
 /// Counts an attempt before it is checked, so that attempts at the same time count too. Answers
-/// until when the name is locked: from the attempt after `allowed` failures on, for `lockout`.
+/// until when the name is locked: from the attempt after `limit` failures on, for `lockout`.
 pub(in super::super) async fn count_attempt(
     connection: &mut PgConnection,
     tenant: TenantId,
     account_key: &str,
-    allowed: i32,
+    limit: i32,
     lockout: chrono::TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>> {
@@ -145,7 +145,7 @@ pub(in super::super) async fn count_attempt(
         tenant.as_uuid(),
         account_key,
         now,
-        allowed,
+        limit,
         sqlx::postgres::types::PgInterval {
             months: 0,
             days: 0,
