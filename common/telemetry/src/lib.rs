@@ -50,10 +50,9 @@ pub fn init_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryErro
             .boxed(),
         LogFormat::Human => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
     };
-    tracing_subscriber::registry()
-        .with(layer.with_filter(filter_layer))
-        .try_init()
-        .map_err(|_| TelemetryError::LoggingTwice)
+    // Around the registry, not around the layer: a per-layer filter loses events after a span that
+    // it disabled (seen with client libraries that are filtered off).
+    tracing_subscriber::registry().with(filter_layer).with(layer).try_init().map_err(|_| TelemetryError::LoggingTwice)
 }
 
 /// Installs the metrics recorder and returns the handle that renders `/metrics`.

@@ -4,11 +4,13 @@
 //! RP-Initiated Logout 1.0. Knows Microsoft Entra ID's claims; any other provider works as well.
 
 use std::{
+    num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use chrono::TimeDelta;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use openidconnect::{
     AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, DiscoveryError,
     HttpRequest, HttpResponse, IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
@@ -30,8 +32,8 @@ use http_client::{HttpClient, HttpError};
 
 /// How long a discovery document and its keys are used without asking again.
 const FRESH_FOR: Duration = Duration::from_secs(3_600);
-/// An unknown key id makes the hub ask for the keys again, at most this often.
-const KEYS_AT_MOST_EVERY: Duration = Duration::from_secs(30);
+/// An unknown key id makes the hub ask for the keys again, at most this often a minute.
+const KEY_REFRESHES_A_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(5);
 /// Tries to reach the provider before a sign-in fails.
 const TRIES: u32 = 2;
 
@@ -43,6 +45,7 @@ pub(super) struct Provider {
     post_logout_url: String,
     http: HttpClient,
     known: Mutex<Option<Known>>,
+    key_refreshes: DefaultDirectRateLimiter,
 }
 
 /// What the provider said about itself.
@@ -93,6 +96,7 @@ impl Provider {
             post_logout_url: format!("{base}/login"),
             config: config.clone(),
             known: Mutex::new(None),
+            key_refreshes: RateLimiter::direct(Quota::per_minute(KEY_REFRESHES_A_MINUTE)),
         })
     }
 
@@ -253,12 +257,12 @@ impl Provider {
 
     /// Newer keys than those of `used`.
     async fn refetch(&self, used: &Arc<Metadata>) -> Result<Arc<Metadata>, IdentityError> {
-        if let Some(known) = self.known()
-            && (!Arc::ptr_eq(&known.metadata, used) || known.fetched_at.elapsed() < KEYS_AT_MOST_EVERY)
-        {
-            return Ok(known.metadata);
+        match self.known() {
+            // Another sign-in was faster.
+            Some(known) if !Arc::ptr_eq(&known.metadata, used) => Ok(known.metadata),
+            _ if self.key_refreshes.check().is_err() => Ok(used.clone()),
+            _ => self.discover().await,
         }
-        self.discover().await
     }
 
     async fn discover(&self) -> Result<Arc<Metadata>, IdentityError> {

@@ -449,7 +449,8 @@ pub(super) fn from_status(code: u16, path: &str, reason: String) -> VaultError {
         503 if reason.to_lowercase().contains("sealed") => VaultError::Sealed,
         403 => VaultError::PermissionDenied { path },
         404 => VaultError::PathMissing { path },
-        429 | 500.. => VaultError::Unavailable(format!("status {code}: {reason}")),
+        429 => VaultError::Unavailable(format!("status {code}: {reason}")),
+        500.. => VaultError::Unanswered(format!("status {code}: {reason}")),
         _ => VaultError::Refused { path, reason },
     }
 }

@@ -14,6 +14,9 @@ pub enum VaultError {
     /// No answer, an answer of 5xx, or the circuit breaker is open.
     #[error("the vault does not answer: {0}")]
     Unavailable(String),
+    /// The request was sent and no usable answer came: it may have been carried out.
+    #[error("the vault did not answer the request: {0}")]
+    Unanswered(String),
     /// It is sealed or not initialised.
     #[error("the vault is sealed")]
     Sealed,
@@ -86,7 +89,7 @@ impl VaultError {
     /// Stable code.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Unavailable(_) => "vault_unavailable",
+            Self::Unavailable(_) | Self::Unanswered(_) => "vault_unavailable",
             Self::Sealed => "vault_sealed",
             Self::LoginRefused(_) => "vault_login_refused",
             Self::WrappingTokenUsed { .. } => "vault_wrapping_token_used",
@@ -104,7 +107,7 @@ impl VaultError {
     /// For whoever wanted to connect: no paths, no names of roles.
     pub const fn message(&self) -> &'static str {
         match self {
-            Self::Unavailable(_) => "The vault does not answer. Try again in a moment.",
+            Self::Unavailable(_) | Self::Unanswered(_) => "The vault does not answer. Try again in a moment.",
             Self::Sealed => "The vault is sealed. An administrator must unseal it.",
             Self::LoginRefused(_) | Self::WrappingTokenUsed { .. } => {
                 "The vault refuses the hub's own login. Tell your administrator."
@@ -130,7 +133,7 @@ impl VaultError {
     /// For an administrator: with path, field or role.
     pub fn admin_message(&self) -> String {
         match self {
-            Self::Unavailable(_) | Self::Sealed | Self::LoginRefused(_) | Self::NotAuthorized => {
+            Self::Unavailable(_) | Self::Unanswered(_) | Self::Sealed | Self::LoginRefused(_) | Self::NotAuthorized => {
                 self.message().to_owned()
             }
             other => {
@@ -144,14 +147,16 @@ impl VaultError {
 
     /// Whether the same request may work in a moment, elsewhere or later.
     pub(super) const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Unanswered(_))
     }
 
     const fn status(&self) -> StatusCode {
         match self {
-            Self::Unavailable(_) | Self::Sealed | Self::LoginRefused(_) | Self::WrappingTokenUsed { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Unavailable(_)
+            | Self::Unanswered(_)
+            | Self::Sealed
+            | Self::LoginRefused(_)
+            | Self::WrappingTokenUsed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotAuthorized => StatusCode::FORBIDDEN,
             _ => StatusCode::BAD_GATEWAY,
         }

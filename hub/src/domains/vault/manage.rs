@@ -4,9 +4,10 @@
 
 use openpam_ids::CredentialId;
 use sqlx::PgConnection;
+use tracing::Instrument as _;
 
 use super::{
-    error::CredentialError,
+    error::{CredentialError, VaultError},
     keys, service, store,
     types::{Credential, CredentialKind, SecretFields, check_path, managed_path},
 };
@@ -48,10 +49,11 @@ pub(super) struct CredentialChange {
 /// that was never committed.
 async fn to_the_end<T: Send + 'static>(hub: &Hub, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    hub.lifecycle().spawn_child(async move {
+    let work = async move {
         // The receiver is gone when the client is: the work is done all the same.
         let _ = sender.send(work.await);
-    });
+    };
+    hub.lifecycle().spawn_child(work.instrument(tracing::Span::current()));
     receiver.await.unwrap_or(Err(CredentialError::Ending))
 }
 
@@ -111,7 +113,9 @@ async fn create_now(hub: &Hub, context: &Context, new: NewCredential) -> Result<
         (Some(secret), Some(path)) => {
             if let Err(error) = hub.vault().write(path, secret, true).await {
                 // It may have arrived although no answer came back.
-                remove_orphan(hub, path).await;
+                if matches!(error, VaultError::Unanswered(_)) {
+                    remove_orphan(hub, path).await;
+                }
                 return Err(error.into());
             }
             Some(path.to_owned())
@@ -134,7 +138,7 @@ async fn create_now(hub: &Hub, context: &Context, new: NewCredential) -> Result<
 
 async fn remove_orphan(hub: &Hub, path: &str) {
     if let Err(error) = hub.vault().remove(path).await {
-        tracing::error!(path, %error, code = error.code(), "a secret without a credential is left in the vault");
+        tracing::error!(path, %error, code = error.code(), "a secret without a credential may be left in the vault");
     }
 }
 

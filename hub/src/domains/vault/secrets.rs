@@ -142,7 +142,11 @@ impl Vault {
 }
 
 async fn send(request: reqwest::RequestBuilder) -> Result<(StatusCode, Zeroizing<Vec<u8>>), VaultError> {
-    let unavailable = |error: reqwest::Error| VaultError::Unavailable(describe(&error.without_url()));
+    let unavailable = |error: reqwest::Error| {
+        let never_sent = error.is_connect();
+        let text = describe(&error.without_url());
+        if never_sent { VaultError::Unavailable(text) } else { VaultError::Unanswered(text) }
+    };
     let mut answer = request.send().await.map_err(unavailable)?;
     let status = answer.status();
     // Reserved once: a buffer that grows leaves copies behind.

@@ -121,12 +121,12 @@ pub(in super::super) async fn note_local_login(
 }
 
 /// Counts an attempt before it is checked, so that attempts at the same time count too. Answers
-/// until when the name is locked: from the attempt after `limit` failures on, for `lockout`.
+/// until when the name is locked: from the attempt after `most_failures` failures on, for `lockout`.
 pub(in super::super) async fn count_attempt(
     connection: &mut PgConnection,
     tenant: TenantId,
     account_key: &str,
-    limit: i32,
+    most_failures: i32,
     lockout: chrono::TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>> {
@@ -134,23 +134,19 @@ pub(in super::super) async fn count_attempt(
         r#"insert into login_failures as known (tenant_id, account_key, failures, window_start)
            values ($1, $2, 1, $3)
            on conflict on constraint login_failures_key do update set
-               failures = case when coalesce(known.locked_until, known.window_start + $5) <= $3 then 1
+               failures = case when coalesce(known.locked_until, known.window_start + make_interval(secs => $5)) <= $3 then 1
                                else least(known.failures + 1, 1000000) end,
-               window_start = case when coalesce(known.locked_until, known.window_start + $5) <= $3 then $3
+               window_start = case when coalesce(known.locked_until, known.window_start + make_interval(secs => $5)) <= $3 then $3
                                    else known.window_start end,
-               locked_until = case when coalesce(known.locked_until, known.window_start + $5) <= $3 then null
-                                   when known.locked_until is null and known.failures >= $4 then $3 + $5
+               locked_until = case when coalesce(known.locked_until, known.window_start + make_interval(secs => $5)) <= $3 then null
+                                   when known.locked_until is null and known.failures >= $4 then $3 + make_interval(secs => $5)
                                    else known.locked_until end
            returning locked_until"#,
         tenant.as_uuid(),
         account_key,
         now,
-        limit,
-        sqlx::postgres::types::PgInterval {
-            months: 0,
-            days: 0,
-            microseconds: lockout.num_microseconds().unwrap_or(i64::MAX)
-        },
+        most_failures,
+        lockout.as_seconds_f64(),
     )
     .fetch_one(connection)
     .await?;
