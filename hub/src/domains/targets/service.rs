@@ -302,7 +302,7 @@ mod tests {
         let key = parse_public_key(&format!("{KEY} root@host\n"), HostKeyKind::Host).unwrap();
         assert_eq!(key.public_key, KEY);
         assert_eq!(key.algorithm, "ssh-ed25519");
-        assert_eq!(key.fingerprint, "SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ");
+        assert_eq!(key.fingerprint, "SHA256:T7SvZ2cslqpPj6nKzitCBHHlpVF3r3MvLwmFL0fk0IE");
     }
 
     #[test]
