@@ -20,13 +20,12 @@ use openidconnect::{
 use openpam_secret::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::IdentityError;
+use super::{IdentityError, types::DirectoryUser};
 use crate::{config, context::Clock};
 
 mod claims;
 mod http_client;
 
-pub(super) use claims::DirectoryUser;
 use claims::{IdToken, Metadata, OidcClient, OidcTokenResponse};
 use http_client::{HttpClient, HttpError};
 

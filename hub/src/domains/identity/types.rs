@@ -231,6 +231,25 @@ pub struct AuthSession {
     pub user_agent: String,
 }
 
+/// A person as the directory describes them now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryUser {
+    /// Stable for the person, never used again: `oid` of Entra ID, `sub` elsewhere.
+    pub external_id: String,
+    /// Sign-in name.
+    pub username: String,
+    /// Name for people.
+    pub display_name: String,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Ids of groups. Absent in the token means none.
+    pub groups: Vec<String>,
+    /// The token refers to the groups instead of listing them.
+    pub groups_overage: bool,
+    /// The provider's session.
+    pub provider_session: Option<String>,
+}
+
 /// Whether a password is acceptable for `username`: length only (NIST SP 800-63B §3.1.1.2), and not
 /// the name itself.
 pub fn acceptable_password(password: &str, username: &str) -> bool {

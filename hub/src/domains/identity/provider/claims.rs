@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::IdentityError;
+use super::{super::types::DirectoryUser, IdentityError};
 
 /// Groups of one person the hub takes over; the directory itself stops at 200.
 const MAX_GROUPS: usize = 1_000;
@@ -125,22 +125,6 @@ impl From<&IdTokenClaims<DirectoryClaims, CoreGenderClaim>> for Verified {
             directory: claims.additional_claims().clone(),
         }
     }
-}
-
-/// A person as the directory describes them now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct DirectoryUser {
-    /// Stable for the person, never used again: `oid` of Entra ID, `sub` elsewhere.
-    pub(in super::super) external_id: String,
-    pub(in super::super) username: String,
-    pub(in super::super) display_name: String,
-    pub(in super::super) email: Option<String>,
-    /// Ids of groups. Absent in the token means none.
-    pub(in super::super) groups: Vec<String>,
-    /// The token refers to the groups instead of listing them.
-    pub(in super::super) groups_overage: bool,
-    /// The provider's session.
-    pub(in super::super) provider_session: Option<String>,
 }
 
 impl Verified {

@@ -10,12 +10,12 @@ use super::{
     super::{
         IdentityError,
         credentials::SessionCookie,
-        provider::{Callback, DirectoryUser, FlowSecrets, Provider},
+        provider::{Callback, FlowSecrets, Provider},
         store::{
             flows::{self, NewFlow},
             sessions, sign_in as store,
         },
-        types::{Change, is_local_path},
+        types::{Change, DirectoryUser, is_local_path},
     },
     authenticate,
     sign_in::{self, SignedIn, anonymous, browser},

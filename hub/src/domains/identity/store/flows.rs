@@ -5,7 +5,7 @@ use openpam_ids::{OidcFlowId, TenantId, UserId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{super::provider::DirectoryUser, Result};
+use super::{super::types::DirectoryUser, Result};
 use crate::context::Ids;
 
 /// A flow that begins.

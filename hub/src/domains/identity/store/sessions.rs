@@ -131,8 +131,8 @@ pub(in super::super) async fn revoke(
     .await
 }
 
-/// Removes what is over: sign-ins, flows, failures and answers kept for repeated requests. Each
-/// statement takes a bounded number of rows; the count of all.
+/// Removes what is over: sign-ins, flows and failures. Each statement takes a bounded number of
+/// rows; the count of all.
 pub(in super::super) async fn clean_up(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
@@ -164,14 +164,6 @@ pub(in super::super) async fn clean_up(
              where window_start < $1 and (locked_until is null or locked_until < $2) limit 1000)",
         now - lockout,
         now
-    )
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
-    removed += sqlx::query!(
-        "delete from idempotency_keys where (principal_id, idempotency_key) in (
-             select principal_id, idempotency_key from idempotency_keys where created_at < $1 limit 1000)",
-        kept_until
     )
     .execute(&mut *connection)
     .await?
