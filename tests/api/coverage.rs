@@ -75,7 +75,7 @@ async fn things(world: &World) -> anyhow::Result<BTreeMap<&'static str, String>>
     let terminal = reachable.open(&person.client).await?;
     let account =
         id(&world.admin.post("/admin/service-accounts", &json!({ "name": unique("sa"), "roles": [] })).await?)?;
-    let token = json!({ "name": "t", "scopes": [], "expires_at": "2099-01-01T00:00:00Z" });
+    let token = json!({ "name": "t", "scopes": [], "expires_at": (chrono::Utc::now() + chrono::TimeDelta::days(30)).to_rfc3339() });
     let token = world.admin.post(&format!("/admin/service-accounts/{account}/tokens"), &token).await?;
     let target = world.admin.get(&format!("/admin/targets/{}", reachable.target_id)).await?;
     let site = id(&world.admin.post("/admin/sites", &json!({ "name": unique("s"), "code": unique("S") })).await?)?;

@@ -97,7 +97,7 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
     shown_once.push(("a session cookie".to_owned(), person.client.cookie(COOKIE).context("no cookie")?));
     let account = json!({ "name": unique("sa"), "roles": ["auditor"] });
     let account = openpam_tests::world::id(&world.admin.post("/admin/service-accounts", &account).await?)?;
-    let token = json!({ "name": "t", "scopes": [], "expires_at": "2099-01-01T00:00:00Z" });
+    let token = json!({ "name": "t", "scopes": [], "expires_at": (chrono::Utc::now() + chrono::TimeDelta::days(30)).to_rfc3339() });
     let token = world.admin.post(&format!("/admin/service-accounts/{account}/tokens"), &token).await?;
     let token = token["token"].as_str().context("no token")?.to_owned();
     world.admin.with_token(&token).get("/audit/entries").await?;

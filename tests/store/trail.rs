@@ -94,7 +94,7 @@ async fn every_mutating_call_leaves_an_audit_event_and_images() -> anyhow::Resul
             (
                 post.clone(),
                 format!("/admin/service-accounts/{account}/tokens"),
-                json!({ "name": "t", "scopes": [], "expires_at": "2099-01-01T00:00:00Z" }),
+                json!({ "name": "t", "scopes": [], "expires_at": (chrono::Utc::now() + chrono::TimeDelta::days(30)).to_rfc3339() }),
                 Some("api_tokens insert"),
             ),
             (patch.clone(), format!("/admin/targets/{target}"), json!({ "description": "changed" }), Some("targets update")),

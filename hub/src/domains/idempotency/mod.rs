@@ -7,5 +7,7 @@
 
 mod service;
 mod store;
+mod types;
 
-pub(crate) use service::{Attempt, Claim, begin, complete, give_up};
+pub(crate) use service::{Attempt, begin, complete, give_up};
+pub(crate) use types::Claim;

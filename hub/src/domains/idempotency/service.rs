@@ -4,16 +4,8 @@ use aws_lc_rs::hmac;
 use openpam_secret::SecretHash;
 use serde_json::Value;
 
-use super::store;
+use super::{store, types::Claim};
 use crate::{context::Context, db::DbError, state::Hub};
-
-/// One request with its key, as it stands in the table.
-#[derive(Debug, Clone)]
-pub(crate) struct Claim {
-    pub(super) principal: uuid::Uuid,
-    pub(super) key: String,
-    pub(super) request_hash: Vec<u8>,
-}
 
 /// What to do with a request.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use openpam_ids::TenantId;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::service::Claim;
+use super::types::Claim;
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
