@@ -46,14 +46,14 @@ build_ui() {
   fi
 }
 
-# build_binary: sets BINARY to the built executable. Cargo's output is shown only when there is
-# something to say.
+# build_binary [CARGO_OPTION…]: sets BINARY to the built executable. Cargo's output is shown only when
+# there is something to say.
 build_binary() {
   tools_for_build
   local log=$STATE/logs/build.log quiet=()
   # On a terminal cargo shows its own progress.
   [[ -t 2 ]] || quiet=(--quiet)
-  (cd "$ROOT" && SQLX_OFFLINE=true cargo build --locked "${quiet[@]}" --package openpam \
+  (cd "$ROOT" && SQLX_OFFLINE=true cargo build --locked "${quiet[@]}" --package openpam "$@" \
     --message-format=json-render-diagnostics) >"$log" || die "the binary did not build"
   BINARY=$(python3 -c '
 import json, sys

@@ -162,6 +162,23 @@ test_cleanup() {
   rm -rf "$STATE"
 }
 
+# test_private_stack: folders and ports of a stack that ends with this command.
+test_private_stack() {
+  local name temporary
+  # Ports and folders of another stack of the caller must not leak in.
+  for name in "${PORT_NAMES[@]}"; do unset "OPENPAM_DEV_PORT_${name^^}"; done
+  export OPENPAM_DEV_PORT_BASE=${OPENPAM_TEST_PORT_BASE:-24000}
+  unset DATABASE_URL OPENPAM_CONFIG
+  temporary=$(mktemp -d "${TMPDIR:-/tmp}/openpam-test.XXXXXX")
+  chmod 0711 "$temporary"
+  STATE=$temporary
+  TEST_LOGS=$CACHE/test-logs/$(date -u +%Y%m%dT%H%M%SZ)-$$
+  mkdir -p "$TEST_LOGS"
+  trap 'test_cleanup' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+}
+
 # test_one PART: runs a part; its output goes to the screen and to a log.
 test_one() {
   local part=$1 started=$SECONDS status=0
@@ -192,25 +209,14 @@ test_summary_lines() {
 declare -A TEST_SECONDS=() TEST_STATUS=()
 
 test_run() {
-  local part passed=0 failed=0 temporary name
+  local part passed=0 failed=0
   if [[ ${1:-} == --list ]]; then
     test_list
     return
   fi
   mapfile -t TEST_SELECTED < <(test_select "$@")
   ((${#TEST_SELECTED[@]})) || exit 1
-  # Ports and folders of another stack of the caller must not leak in.
-  for name in "${PORT_NAMES[@]}"; do unset "OPENPAM_DEV_PORT_${name^^}"; done
-  export OPENPAM_DEV_PORT_BASE=${OPENPAM_TEST_PORT_BASE:-24000}
-  unset DATABASE_URL OPENPAM_CONFIG
-  temporary=$(mktemp -d "${TMPDIR:-/tmp}/openpam-test.XXXXXX")
-  chmod 0711 "$temporary"
-  STATE=$temporary
-  TEST_LOGS=$CACHE/test-logs/$(date -u +%Y%m%dT%H%M%SZ)-$$
-  mkdir -p "$TEST_LOGS"
-  trap 'test_cleanup' EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM HUP
+  test_private_stack
   prepare_dirs
   tools_for_build
   for part in "${TEST_SELECTED[@]}"; do

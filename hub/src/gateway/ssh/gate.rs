@@ -16,7 +16,11 @@ use std::{
 };
 
 use futures::task::AtomicWaker;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+
+/// Bytes taken from the socket at once. The SSH client asks for each packet in two pieces; a terminal's
+/// packets are a few kilobytes, so that this saves most of the system calls of a flood.
+const READ_AHEAD: usize = 16 * 1024;
 
 /// Opens and closes the reading side. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -46,15 +50,15 @@ impl Gate {
     }
 
     /// Puts the gate before `stream`.
-    pub(crate) fn guard<S>(&self, stream: S) -> Gated<S> {
-        Gated { stream, state: self.state.clone() }
+    pub(crate) fn guard<S: AsyncRead>(&self, stream: S) -> Gated<S> {
+        Gated { stream: BufReader::with_capacity(READ_AHEAD, stream), state: self.state.clone() }
     }
 }
 
 /// A stream behind a [`Gate`].
 #[derive(Debug)]
 pub(crate) struct Gated<S> {
-    stream: S,
+    stream: BufReader<S>,
     state: Arc<State>,
 }
 
@@ -75,7 +79,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gated<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gated<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gated<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

@@ -1,0 +1,70 @@
+//! From a key to its echo.
+
+use anyhow::ensure;
+
+use super::Plan;
+use crate::{
+    line::{Line, Route},
+    process::cpu_seconds,
+    report::Report,
+    statistics::{Spread, percentile},
+};
+
+/// Keys typed on each route in one repetition.
+const KEYS: usize = 4_000;
+
+/// Round trips of single keys, one at a time, and what one costs the hub.
+///
+/// # Errors
+/// When a line ends.
+#[expect(clippy::cast_precision_loss, reason = "counts")]
+pub async fn keys(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    let [direct, hub] = plan.routes();
+    let mut direct = typing_line(&direct).await?;
+    let mut hub = typing_line(&hub).await?;
+    type_keys(&mut direct, KEYS / 4).await?;
+    type_keys(&mut hub, KEYS / 4).await?;
+    let (mut p50, mut p99, mut cost) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..plan.repetitions {
+        let mut by_ssh = type_keys(&mut direct, KEYS).await?;
+        let before = cpu_seconds(plan.hub)?;
+        let mut by_hub = type_keys(&mut hub, KEYS).await?;
+        cost.push((cpu_seconds(plan.hub)? - before) / KEYS as f64 * 1e6);
+        p50.push((percentile(&mut by_ssh, 0.5), percentile(&mut by_hub, 0.5)));
+        p99.push((percentile(&mut by_ssh, 0.99), percentile(&mut by_hub, 0.99)));
+    }
+    report.compare("key to echo, p50", "µs", &p50, 1.3);
+    report.compare("key to echo, p99", "µs", &p99, 1.4);
+    report.limit("hub's CPU per key", "µs", Spread::of(cost), 80.0);
+    direct.close().await;
+    hub.close().await;
+    Ok(())
+}
+
+/// A line whose terminal echoes every key at once and whose program reads none.
+pub(super) async fn typing_line(route: &Route) -> anyhow::Result<Line> {
+    let mut line = Line::open(route).await?;
+    line.settle().await?;
+    line.send("stty -icanon min 255 time 0; printf 'TYP%s\\n' ING; exec cat >/dev/null\n").await?;
+    line.until(b"TYPING\r\n").await?;
+    Ok(line)
+}
+
+/// Types keys one at a time; microseconds of each round trip.
+async fn type_keys(line: &mut Line, keys: usize) -> anyhow::Result<Vec<f64>> {
+    let mut round_trips = Vec::with_capacity(keys);
+    for _ in 0..keys {
+        round_trips.push(type_key(line).await?);
+    }
+    Ok(round_trips)
+}
+
+/// One round trip in microseconds.
+pub(super) async fn type_key(line: &mut Line) -> anyhow::Result<f64> {
+    let begun = std::time::Instant::now();
+    line.send(&b"x"[..]).await?;
+    let echo = line.receive().await?;
+    let took = begun.elapsed();
+    ensure!(&echo[..] == b"x", "expected the echo of one key, got {echo:?}");
+    Ok(took.as_secs_f64() * 1e6)
+}

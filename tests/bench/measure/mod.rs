@@ -1,0 +1,37 @@
+//! The measurements. Each one alternates between both routes within one run, so that what else the
+//! machine does falls on both.
+
+mod bulk;
+mod capacity;
+mod interrupt;
+mod keys;
+mod opening;
+
+pub use bulk::bulk;
+pub use capacity::{capacity, idle_memory};
+pub use interrupt::interrupt;
+pub use keys::keys;
+pub use opening::opening;
+
+use crate::line::{Direct, Route, Through};
+
+/// Where and how much to measure.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// OpenSSH's client.
+    pub direct: Direct,
+    /// The hub.
+    pub through: Through,
+    /// Process id of the hub.
+    pub hub: u32,
+    /// Repetitions of each comparison.
+    pub repetitions: usize,
+    /// Most sessions at the same time.
+    pub sessions: usize,
+}
+
+impl Plan {
+    fn routes(&self) -> [Route; 2] {
+        [Route::Direct(self.direct.clone()), Route::Hub(self.through.clone())]
+    }
+}
