@@ -103,10 +103,27 @@ prepare_dirs() {
     [[ -d $dir ]] || install -d -m 0700 "$dir"
   done
   [[ -d $CACHE ]] || mkdir -p "$CACHE"
+  check_space
   [[ -e $STATE/.openpam-dev ]] || : >"$STATE/.openpam-dev"
   if ((EUID == 0)) && ! setpriv --reuid=nobody --regid=nogroup --clear-groups test -x "$STATE"; then
     die "other users cannot pass through $STATE (PostgreSQL and the SSH targets must): set OPENPAM_DEV_DIR to a folder whose parents are all mode 711 or 755"
   fi
+}
+
+# free_mib FOLDER: space that is left for us where FOLDER is.
+free_mib() { df -Pm "$1" | awk 'NR == 2 { print $4 }'; }
+
+# check_space: a full disk shows as an unclear failure of whoever writes next, so that it is said first.
+check_space() {
+  local folder free least
+  for folder in "$STATE" "$CACHE" "${CARGO_TARGET_DIR%/*}"; do
+    [[ -d $folder ]] || continue
+    free=$(free_mib "$folder")
+    least=300
+    # A first build with all its tools takes about that much.
+    if [[ $folder == "${CARGO_TARGET_DIR%/*}" && ! -e $CARGO_TARGET_DIR/debug/openpam ]]; then least=4000; fi
+    ((free >= least)) || die "the disk is full: $folder has $free MiB left, at least $least are needed"
+  done
 }
 
 # lock_take FILE: waits for its turn; the lock ends with lock_release or with this shell. (No wrapper

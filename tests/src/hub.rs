@@ -168,7 +168,7 @@ impl Drop for Hub {
 }
 
 /// A configuration on disk, before its hub runs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Prepared {
     binary: PathBuf,
     folder: PathBuf,
@@ -198,6 +198,11 @@ impl Prepared {
     /// With what it wrote, when it fails.
     pub async fn run(&self, arguments: &[&str], input: Option<&str>) -> anyhow::Result<String> {
         run_binary(&self.binary, &self.folder, arguments, input).await
+    }
+
+    /// Its folder: configuration and secrets.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where it will be reached.

@@ -74,6 +74,8 @@ pub struct Superuser {
 pub struct OpenBao {
     /// Base URL.
     pub address: String,
+    /// Process id, while it runs.
+    pub pid: Option<u32>,
     /// A token that may do everything.
     pub admin_token: String,
     /// Mount of the AppRole method.
