@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The commands of deploy/dev: up, down, status, logs, demo.
+# The commands of deploy/dev: up, down, status, logs, doctor, demo.
 
 SERVERS=(postgres openbao idp sshd1 sshd2)
 
@@ -90,6 +90,11 @@ stack_logs() {
   fi
   [[ -e ${files[0]} ]] || die "no log of that name in $STATE/logs"
   exec tail -n 40 -F "${files[@]}"
+}
+
+stack_doctor() {
+  [[ -x $STATE/hub/openpam ]] || die "no hub in $STATE: run deploy/dev up"
+  "$STATE/hub/openpam" doctor --config "$STATE/hub/hub.toml" "$@"
 }
 
 stack_demo() {
