@@ -29,6 +29,8 @@ async fn every_mistake_is_named_at_once_and_no_secret_is_repeated() -> anyhow::R
         .set("oidc.client_secret_file", "/nowhere/secret")
         .set("terminal.keepalive_seconds", "0")
         .set("terminal.colour", "red");
+    // As a service's environment may have it.
+    setting.raw("RUST_BACKTRACE", "1");
     let ended = setting.run(&["config", "check"]).await?;
     assert_eq!(ended.code, 1, "{ended:?}");
     for key in [
@@ -44,6 +46,7 @@ async fn every_mistake_is_named_at_once_and_no_secret_is_repeated() -> anyhow::R
     ] {
         ensure!(ended.errors.contains(&format!("{key}: ")), "{key} is not named:\n{}", ended.errors);
     }
+    ensure!(!ended.errors.contains("backtrace"), "a person's mistake needs no backtrace:\n{}", ended.errors);
     ensure!(!ended.errors.contains("hunter2secret"), "the password is repeated:\n{}", ended.errors);
     Ok(())
 }

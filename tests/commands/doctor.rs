@@ -284,7 +284,7 @@ async fn a_certificate_that_expired_or_has_another_name_is_named() -> anyhow::Re
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout good.key -out good.pem -days 90 \
             -subj /CN=pam.test -addext subjectAltName=DNS:pam.test
         openssl req -new -key good.key -subj /CN=other.test -out old.csr
-        printf '[ca]\ndefault_ca=d\n[d]\ndatabase=db\nserial=serial\nnew_certs_dir=.\npolicy=p\ndefault_md=sha256\n[p]\ncommonName=supplied\n' >ca.cnf
+        printf '[ca]\ndefault_ca=d\n[d]\ndatabase=db\nserial=serial\nnew_certs_dir=.\npolicy=p\ndefault_md=sha256\nx509_extensions=x\n[x]\nsubjectAltName=DNS:other.test\n[p]\ncommonName=supplied\n' >ca.cnf
         : >db; echo 01 >serial
         openssl ca -batch -config ca.cnf -selfsign -keyfile good.key -in old.csr -out old.pem -notext \
             -startdate 20200101000000Z -enddate 20210101000000Z

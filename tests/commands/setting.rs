@@ -96,6 +96,11 @@ impl Setting {
         self
     }
 
+    /// Sets an environment variable as it is.
+    pub fn raw(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Gives the hub a secret id that is not wrapped, of `role`.
     pub async fn plain_secret_id(&mut self, role: &str) -> anyhow::Result<&mut Self> {
         let mount = &self.stack.servers.openbao.approle_mount;

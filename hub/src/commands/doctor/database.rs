@@ -97,7 +97,9 @@ fn role(found: &Inspection, report: &mut Report) {
         faults.push("has BYPASSRLS, itself or through a role it is a member of".to_owned());
     }
     if !found.owned.is_empty() {
-        faults.push(format!("owns {}", found.owned.join(", ")));
+        let first = found.owned.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+        let more = if found.owned.len() > 3 { format!(" and {} more", found.owned.len() - 3) } else { String::new() };
+        faults.push(format!("owns {first}{more}"));
     }
     let role = &found.role;
     if faults.is_empty() {
@@ -106,7 +108,7 @@ fn role(found: &Inspection, report: &mut Report) {
         report.failed(
             "database_role",
             format!("{role} {}: row-level security does not bind it", faults.join(" and ")),
-            "let database.url name an application role without these rights (see \"PostgreSQL roles\" in the operator's guide)",
+            "let database.url name an application role without these rights (see \"PostgreSQL\" in the operator's guide)",
         );
     }
 }
@@ -159,8 +161,7 @@ fn explain(error: &DbError, url_key: &str, password_key: &str) -> (String, Strin
             }
             Some("42501") => (
                 cause.message().to_owned(),
-                "grant connect on the database to the role (see \"PostgreSQL roles\" in the operator's guide)"
-                    .to_owned(),
+                "grant connect on the database to the role (see \"PostgreSQL\" in the operator's guide)".to_owned(),
             ),
             Some("53300") => (
                 cause.message().to_owned(),

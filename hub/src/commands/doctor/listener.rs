@@ -63,13 +63,12 @@ async fn ask(config: &Config) -> Result<Value, String> {
     let address = reachable(server.listen);
     let mut client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(LIMIT);
     let mut url = format!("http://{address}/readyz");
-    if let Some(file) = &server.tls_cert_file {
-        // Under its own name, at the address where it listens, believing its own certificate.
+    if server.tls_cert_file.is_some() {
+        // Under its own name, at the address where it listens. Its certificate has a check of its own,
+        // and nothing secret is sent.
         let host = Url::parse(&server.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
         let host = host.unwrap_or_else(|| address.ip().to_string());
-        let pem = std::fs::read(file).map_err(|error| error.to_string())?;
-        let own = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())?;
-        client = client.resolve(&host, address).tls_certs_merge(own);
+        client = client.resolve(&host, address).tls_danger_accept_invalid_certs(true);
         url = format!("https://{host}:{}/readyz", address.port());
     }
     let client = client.build().map_err(|error| error.to_string())?;

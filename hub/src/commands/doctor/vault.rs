@@ -175,9 +175,9 @@ fn judge(config: &Config, mount: &Mount, report: &mut Report) {
             format!("{path} is a KV engine of version {}", mount.version.as_deref().unwrap_or("1")),
             format!("bao kv enable-versioning {path}, or let {key} name an engine of version 2"),
         ),
-        Some(engine) if engine == wanted => report.ok(MOUNTS, format!("{path} is a {engine} engine")),
+        Some(engine) if engine == wanted => report.ok(MOUNTS, format!("{path} is an engine of type {engine}")),
         Some(engine) => {
-            report.failed(MOUNTS, format!("{path} is a {engine} engine, not {wanted}"), format!("correct {key}"));
+            report.failed(MOUNTS, format!("{path} is an engine of type {engine}, not {wanted}"), format!("correct {key}"));
         }
         None if wanted == "ssh" => report.warning(
             MOUNTS,
