@@ -236,7 +236,8 @@ impl Codes {
 }
 
 fn is_code(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+    !text.is_empty()
+        && text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
 }
 
 impl<'ast> Visit<'ast> for Codes {
