@@ -7,6 +7,8 @@ if [[ -n ${OPENPAM_DEV_DIR:-} ]]; then
   STATE=$OPENPAM_DEV_DIR
 elif ((EUID == 0)); then
   STATE=/var/lib/openpam/dev
+elif [[ ! $(stat -c %a "${HOME:-/}") =~ [1357]$ ]]; then
+  STATE=/var/lib/openpam/dev-$(id -un)
 else
   STATE=${XDG_STATE_HOME:-$HOME/.local/state}/openpam/dev
 fi
@@ -96,6 +98,10 @@ prepare_dirs() {
   local dir
   # A socket's path may have 107 characters.
   ((${#STATE} <= 80)) || die "OPENPAM_DEV_DIR is too long for PostgreSQL's socket in it (at most 80 characters): $STATE"
+  # Below /var/lib only root can make it, for whoever runs this.
+  if [[ ! -d $STATE ]] && ((EUID != 0)) && ! install -d -m 0711 "$STATE" 2>/dev/null; then
+    as_root "create $STATE" install -d -m 0711 -o "$(id -u)" -g "$(id -g)" "$STATE"
+  fi
   for dir in "$STATE" "$STATE/run" "$STATE/logs" "$STATE/ssh"; do
     [[ -d $dir ]] || install -d -m 0711 "$dir"
   done
@@ -105,7 +111,7 @@ prepare_dirs() {
   [[ -d $CACHE ]] || mkdir -p "$CACHE"
   check_space
   [[ -e $STATE/.openpam-dev ]] || : >"$STATE/.openpam-dev"
-  if ((EUID == 0)) && ! setpriv --reuid=nobody --regid=nogroup --clear-groups test -x "$STATE"; then
+  if ! as_root "look at $STATE as another user" setpriv --reuid=nobody --regid=nogroup --clear-groups test -x "$STATE"; then
     die "other users cannot pass through $STATE (PostgreSQL and the SSH targets must): set OPENPAM_DEV_DIR to a folder whose parents are all mode 711 or 755"
   fi
 }

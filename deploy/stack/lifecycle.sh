@@ -60,7 +60,10 @@ stack_down() {
   stack_stop
   lock_release
   port_release_all
-  if ((purge)); then rm -rf "$STATE"; fi
+  if ((purge)); then
+    # The folder itself may be in one that only root can change.
+    rm -rf "$STATE" 2>/dev/null || as_root "delete $STATE" rm -rf "$STATE"
+  fi
   say "down"
 }
 
