@@ -192,17 +192,17 @@ impl Prepared {
         Ok(Self { binary: binary()?, folder, url: format!("http://{address}") })
     }
 
+    /// Where configuration and secrets are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Runs a command of the binary with this configuration; its standard output.
     ///
     /// # Errors
     /// With what it wrote, when it fails.
     pub async fn run(&self, arguments: &[&str], input: Option<&str>) -> anyhow::Result<String> {
         run_binary(&self.binary, &self.folder, arguments, input).await
-    }
-
-    /// Its folder: configuration and secrets.
-    pub fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// Where it will be reached.
