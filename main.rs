@@ -1,6 +1,6 @@
 //! `openpam`: one binary, one subcommand each for what it can be.
 
-use std::path::PathBuf;
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -20,8 +20,28 @@ enum Command {
     /// Manage administrators from the command line
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// Look after the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look at everything the hub needs, and say what to do
+    Doctor(Doctor),
     /// Print the OpenAPI document
     Openapi,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Read and validate all that the hub would, and name every mistake at once
+    Check(ConfigFile),
+}
+
+#[derive(clap::Args)]
+struct Doctor {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Print one JSON object, for programs
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Subcommand)]
@@ -61,16 +81,25 @@ struct ConfigFile {
     config: PathBuf,
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    run(Arguments::parse()).unwrap_or_else(|error| {
+        // Its words only: where in the program it came up helps nobody who has to correct a key.
+        let _ = writeln!(std::io::stderr(), "Error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         anyhow::bail!("a TLS provider was installed twice");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match arguments.command {
-            Command::Hub(file) => openpam_hub::boot::run(&file.config).await,
-            Command::Migrate(file) => openpam_hub::commands::migrate(&file.config).await,
+            Command::Hub(file) => openpam_hub::boot::run(&file.config).await?,
+            Command::Migrate(file) => openpam_hub::commands::migrate(&file.config).await?,
+            Command::Config(ConfigCommand::Check(file)) => openpam_hub::commands::check_config(&file.config)?,
+            Command::Doctor(doctor) => return openpam_hub::commands::doctor(&doctor.file.config, doctor.json).await,
             Command::Admin(AdminCommand::Create(create)) => {
                 let admin = openpam_hub::commands::CreateAdmin {
                     tenant: create.tenant,
@@ -80,10 +109,11 @@ fn main() -> anyhow::Result<()> {
                     password_file: create.password_file,
                     if_missing: create.if_missing,
                 };
-                openpam_hub::commands::create_admin(&create.file.config, admin).await
+                openpam_hub::commands::create_admin(&create.file.config, admin).await?;
             }
-            Command::Openapi => openpam_hub::commands::openapi(),
+            Command::Openapi => openpam_hub::commands::openapi()?,
         }
+        Ok(ExitCode::SUCCESS)
     })
 }
 

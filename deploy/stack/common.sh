@@ -7,6 +7,8 @@ if [[ -n ${OPENPAM_DEV_DIR:-} ]]; then
   STATE=$OPENPAM_DEV_DIR
 elif ((EUID == 0)); then
   STATE=/var/lib/openpam/dev
+elif [[ ! $(stat -c %a "${HOME:-/}") =~ [1357]$ ]]; then
+  STATE=/var/lib/openpam/dev-$(id -un)
 else
   STATE=${XDG_STATE_HOME:-$HOME/.local/state}/openpam/dev
 fi
@@ -96,6 +98,10 @@ prepare_dirs() {
   local dir
   # A socket's path may have 107 characters.
   ((${#STATE} <= 80)) || die "OPENPAM_DEV_DIR is too long for PostgreSQL's socket in it (at most 80 characters): $STATE"
+  # Below /var/lib only root can make it, for whoever runs this.
+  if [[ ! -d $STATE ]] && ((EUID != 0)) && ! install -d -m 0711 "$STATE" 2>/dev/null; then
+    as_root "create $STATE" install -d -m 0711 -o "$(id -u)" -g "$(id -g)" "$STATE"
+  fi
   for dir in "$STATE" "$STATE/run" "$STATE/logs" "$STATE/ssh"; do
     [[ -d $dir ]] || install -d -m 0711 "$dir"
   done
@@ -103,10 +109,27 @@ prepare_dirs() {
     [[ -d $dir ]] || install -d -m 0700 "$dir"
   done
   [[ -d $CACHE ]] || mkdir -p "$CACHE"
+  check_space
   [[ -e $STATE/.openpam-dev ]] || : >"$STATE/.openpam-dev"
-  if ((EUID == 0)) && ! setpriv --reuid=nobody --regid=nogroup --clear-groups test -x "$STATE"; then
+  if ! as_root "look at $STATE as another user" setpriv --reuid=nobody --regid=nogroup --clear-groups test -x "$STATE"; then
     die "other users cannot pass through $STATE (PostgreSQL and the SSH targets must): set OPENPAM_DEV_DIR to a folder whose parents are all mode 711 or 755"
   fi
+}
+
+# free_mib FOLDER: space that is left for us where FOLDER is.
+free_mib() { df -Pm "$1" | awk 'NR == 2 { print $4 }'; }
+
+# check_space: a full disk shows as an unclear failure of whoever writes next, so that it is said first.
+check_space() {
+  local folder free least
+  for folder in "$STATE" "$CACHE" "${CARGO_TARGET_DIR%/*}"; do
+    [[ -d $folder ]] || continue
+    free=$(free_mib "$folder")
+    least=300
+    # A first build with all its tools takes about that much.
+    if [[ $folder == "${CARGO_TARGET_DIR%/*}" && ! -e $CARGO_TARGET_DIR/debug/openpam ]]; then least=4000; fi
+    ((free >= least)) || die "the disk is full: $folder has $free MiB left, at least $least are needed"
+  done
 }
 
 # lock_take FILE: waits for its turn; the lock ends with lock_release or with this shell. (No wrapper

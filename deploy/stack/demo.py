@@ -129,7 +129,7 @@ Proved just now, as “user” (no role, a member of the group “engineers”):
 
 1. Work. Sign in through the provider (“Entra ID”) as bob / {bob}.
    The launcher shows build-01 and db-01; press Ctrl-K, type “db”, press Enter.
-   db-01 is a production machine: a certificate of five minutes opened it, no password exists.
+   db-01 is a production machine: a certificate of two minutes opened it, no password exists.
    Reload the page in the middle of a command: the terminal continues where it was.
 2. Look over a shoulder. In another browser sign in as olga / {olga} (operator): Sessions lists
    bob's terminal. End it: bob's tab says who ended it, within a second.

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The commands of deploy/dev: up, down, status, logs, demo.
+# The commands of deploy/dev: up, down, status, logs, doctor, demo.
 
 SERVERS=(postgres openbao idp sshd1 sshd2)
 
@@ -60,7 +60,10 @@ stack_down() {
   stack_stop
   lock_release
   port_release_all
-  if ((purge)); then rm -rf "$STATE"; fi
+  if ((purge)); then
+    # The folder itself may be in one that only root can change.
+    rm -rf "$STATE" 2>/dev/null || as_root "delete $STATE" rm -rf "$STATE"
+  fi
   say "down"
 }
 
@@ -90,6 +93,11 @@ stack_logs() {
   fi
   [[ -e ${files[0]} ]] || die "no log of that name in $STATE/logs"
   exec tail -n 40 -F "${files[@]}"
+}
+
+stack_doctor() {
+  [[ -x $STATE/hub/openpam ]] || die "no hub in $STATE: run deploy/dev up"
+  "$STATE/hub/openpam" doctor --config "$STATE/hub/hub.toml" "$@"
 }
 
 stack_demo() {

@@ -59,6 +59,16 @@ openbao_admin_login() {
 openbao_healthy() { curl -sf --max-time 2 "$(openbao_address)/v1/sys/health"; }
 openbao_set_up() { openbao_admin_login && openbao_call GET ssh/config/ca "$STATE/secrets/openbao_admin_token" </dev/null; }
 
+# openbao_policy: the hub's policy as it is in the checkout, also in a stack that was set up before.
+openbao_policy() {
+  local known=$STATE/openbao/policy.hcl
+  cmp -s "$STACK/openbao_policy.hcl" "$known" && return
+  python3 -c 'import json, sys; json.dump({"policy": sys.stdin.read()}, sys.stdout)' <"$STACK/openbao_policy.hcl" |
+    openbao_call POST sys/policies/acl/openpam "$STATE/secrets/openbao_admin_token" >/dev/null ||
+    die "the hub's policy could not be written into OpenBao"
+  cp "$STACK/openbao_policy.hcl" "$known"
+}
+
 openbao_up() {
   local folder=$STATE/openbao
   if ! process_alive openbao; then
@@ -71,6 +81,7 @@ openbao_up() {
     process_ready openbao 30 openbao_set_up
   fi
   openbao_admin_login
+  openbao_policy
 }
 
 openbao_down() { process_stop openbao TERM 20; }

@@ -57,26 +57,50 @@ ports_load() {
   while read -r name value; do PORT[$name]=$value; done <"$STATE/ports"
 }
 
+# port_taker PORT: who has it, as far as that is known.
+port_taker() {
+  local owner
+  owner=$(readlink "$CACHE/ports/$1" || true)
+  if [[ -n $owner && $owner != "$STATE" && -e $owner/ports ]]; then
+    printf 'the stack in %s' "$owner"
+  else
+    printf 'another program'
+  fi
+}
+
+# port_take NAME PORT: gives PORT to NAME when nobody else has it.
+port_take() {
+  if [[ " ${PORT[*]} " == *" $2 "* ]] || is_listening "$2" || ! port_claim "$2"; then return 1; fi
+  PORT[$1]=$2
+}
+
 # ports_assign: keeps the port of every server that runs, and of one that is down while its port is
-# free; chooses another where something else has taken it.
+# free; chooses another where something else has taken it. Whoever can have the port it wants gets it
+# before others look for a replacement.
 ports_assign() {
-  local index name wanted
+  local index name wanted known after=0 without=()
   mkdir -p "$CACHE/ports"
   ports_load
   [[ -e $STATE/ports ]] || : >"$STATE/ports"
   for index in "${!PORT_NAMES[@]}"; do
     name=${PORT_NAMES[$index]}
-    if [[ -n ${PORT[$name]:-} ]]; then
-      if process_alive "$(port_process "$name")"; then
-        port_claim "${PORT[$name]}" || true
-        continue
-      fi
-      if ! is_listening "${PORT[$name]}" && port_claim "${PORT[$name]}"; then continue; fi
+    known=${PORT[$name]:-}
+    wanted=$(port_wanted "$index")
+    if ((wanted >= after)); then after=$((wanted + 1)); fi
+    if [[ -n $known ]] && process_alive "$(port_process "$name")"; then
+      port_claim "$known" || true
+      continue
     fi
     PORT[$name]=
-    wanted=$(port_wanted "$index")
-    PORT[$name]=$(port_choose "$wanted")
-    if [[ ${PORT[$name]} != "$wanted" ]]; then say "port $wanted is taken: $name uses ${PORT[$name]}"; fi
+    if [[ -n $known ]] && port_take "$name" "$known"; then continue; fi
+    port_take "$name" "$wanted" || without+=("$name $wanted")
+  done
+  for name in "${without[@]}"; do
+    wanted=${name#* }
+    name=${name% *}
+    # Beside its own default first; with one block of ports for all, behind the block.
+    if [[ -n ${OPENPAM_DEV_PORT_BASE:-} ]]; then PORT[$name]=$(port_choose "$after"); else PORT[$name]=$(port_choose "$wanted"); fi
+    say "port $wanted is taken by $(port_taker "$wanted"): $name uses ${PORT[$name]}"
   done
   for name in "${PORT_NAMES[@]}"; do printf '%s %s\n' "$name" "${PORT[$name]}"; done >"$STATE/ports.new"
   mv "$STATE/ports.new" "$STATE/ports"

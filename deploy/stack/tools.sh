@@ -32,11 +32,15 @@ tools_apt() {
     printf 'create_main_cluster = false\n' |
       as_root "install packages" tee /etc/postgresql-common/createcluster.conf >/dev/null
   fi
+  # A source that is out of order must not keep the others from serving: the installation tells.
   as_root "install packages" env DEBIAN_FRONTEND=noninteractive apt-get -q update >"$STATE/logs/apt.log" 2>&1 ||
-    die "apt-get update failed, see $STATE/logs/apt.log"
+    warn "apt-get update did not succeed, see $STATE/logs/apt.log"
   as_root "install packages" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends \
     -o DPkg::Lock::Timeout=300 "${packages[@]}" >>"$STATE/logs/apt.log" 2>&1 ||
-    die "apt-get install failed, see $STATE/logs/apt.log"
+    {
+      grep -E '^(E|W|Err):' "$STATE/logs/apt.log" | tail -n 5 >&2 || true
+      die "apt-get could not install ${packages[*]}: is the Debian mirror reachable, and is there room on the disk? See $STATE/logs/apt.log"
+    }
   mapfile -t packages < <(tools_missing_packages "$@")
   ((${#packages[@]} == 0)) || die "installed, but still not found: ${packages[*]}"
 }

@@ -29,14 +29,14 @@ mod serve;
 /// When the configuration is wrong, a part cannot be made, the listener cannot be bound, or a
 /// supervised task died.
 pub async fn run(config_path: &Path) -> anyhow::Result<()> {
-    let config = Config::load(config_path)?;
+    let config = Config::load_for_hub(config_path)?;
     init_logging(&config)?;
     let metrics = telemetry::init_metrics()?;
     let (lifecycle, supervisor) = Lifecycle::new();
     let origin = url::Url::parse(&config.server.public_url)?.origin().ascii_serialization();
     let grace = Duration::from_secs(config.server.shutdown_grace_seconds);
     let listen = config.server.listen;
-    let tls = serve::tls_config(&config.server)?;
+    let tls = serve::tls_acceptor(&config.server)?;
     let db = Db::new(&config.database)?;
     // Refusing now is kinder than refusing every request later; a database that is down may come up.
     if let Err(error @ (crate::db::DbError::RoleTooStrong(_) | crate::db::DbError::SchemaOutdated(_))) =

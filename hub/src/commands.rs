@@ -14,6 +14,10 @@ use crate::{
     domains::identity::{self, IdentityError, NewAdmin},
 };
 
+mod doctor;
+
+pub use doctor::doctor;
+
 /// Bytes read of a password on standard input.
 const MAX_PASSWORD_INPUT: u64 = 65_536;
 
@@ -26,6 +30,16 @@ pub async fn migrate(config_path: &Path) -> anyhow::Result<()> {
     let mut connection = db::connect_as_owner(&config.database).await?;
     db::migrate(&mut connection).await?;
     writeln!(std::io::stdout(), "the schema is up to date")?;
+    Ok(())
+}
+
+/// `openpam config check`: reads and validates everything the hub would at its start.
+///
+/// # Errors
+/// With every mistake at once.
+pub fn check_config(config_path: &Path) -> anyhow::Result<()> {
+    Config::load_for_hub(config_path)?;
+    writeln!(std::io::stdout(), "{}: the configuration is valid", config_path.display())?;
     Ok(())
 }
 

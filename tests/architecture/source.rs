@@ -116,7 +116,8 @@ pub fn product() -> anyhow::Result<Vec<Source>> {
     files(&folders, &[".rs"])
 }
 
-fn is_test(attributes: &[syn::Attribute]) -> bool {
+/// Whether an item is for tests only.
+pub fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("test")
             || (attribute.path().is_ident("cfg")

@@ -168,7 +168,7 @@ impl Drop for Hub {
 }
 
 /// A configuration on disk, before its hub runs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Prepared {
     binary: PathBuf,
     folder: PathBuf,
@@ -190,6 +190,11 @@ impl Prepared {
         let role_id = vault.role_id().await?;
         std::fs::write(folder.join("hub.toml"), configuration(stack, database, options, &folder, address, &role_id)?)?;
         Ok(Self { binary: binary()?, folder, url: format!("http://{address}") })
+    }
+
+    /// Where configuration and secrets are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Runs a command of the binary with this configuration; its standard output.

@@ -71,6 +71,15 @@ impl VaultAdmin {
         text(&self.request(http::Method::POST, &path, Some(&json!({})), Some("300s")).await?, "/wrap_info/token")
     }
 
+    /// A token that unwraps to `data`, made by the vault's general wrapping.
+    ///
+    /// # Errors
+    /// When OpenBao refuses.
+    pub async fn wrap(&self, data: &Value) -> anyhow::Result<String> {
+        let answer = self.request(http::Method::POST, "sys/wrapping/wrap", Some(data), Some("300s")).await?;
+        text(&answer, "/wrap_info/token")
+    }
+
     /// Writes a new version of a KV secret.
     ///
     /// # Errors

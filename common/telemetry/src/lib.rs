@@ -38,8 +38,7 @@ pub enum TelemetryError {
 /// # Errors
 /// When the filter is malformed or logging is already set up.
 pub fn init_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let filter_layer = EnvFilter::try_new(filter)
-        .map_err(|error| TelemetryError::Filter { filter: filter.to_owned(), reason: error.to_string() })?;
+    let filter_layer = parse_filter(filter)?;
     let layer = match format {
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()
@@ -53,6 +52,19 @@ pub fn init_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryErro
     // Around the registry, not around the layer: a per-layer filter loses events after a span that
     // it disabled (seen with client libraries that are filtered off).
     tracing_subscriber::registry().with(filter_layer).with(layer).try_init().map_err(|_| TelemetryError::LoggingTwice)
+}
+
+/// Whether a filter can be read.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_filter(filter: &str) -> Result<(), TelemetryError> {
+    parse_filter(filter).map(|_| ())
+}
+
+fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::try_new(filter)
+        .map_err(|error| TelemetryError::Filter { filter: filter.to_owned(), reason: error.to_string() })
 }
 
 /// Installs the metrics recorder and returns the handle that renders `/metrics`.

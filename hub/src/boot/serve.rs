@@ -2,7 +2,6 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use axum::{Router, extract::connect_info::IntoMakeServiceWithConnectInfo};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -35,18 +34,9 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// TLS from certificate and key files, if they are configured.
-pub(super) fn tls_config(server: &config::Server) -> anyhow::Result<Option<TlsAcceptor>> {
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-    let (Some(certificate), Some(key)) = (&server.tls_cert_file, &server.tls_key_file) else {
-        return Ok(None);
-    };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("cannot read certificates from {certificate}"))?;
-    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("cannot read a private key from {key}"))?;
-    let mut tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Some(TlsAcceptor::from(Arc::new(tls))))
+pub(super) fn tls_acceptor(server: &config::Server) -> anyhow::Result<Option<TlsAcceptor>> {
+    let tls = config::tls::server_config(server).map_err(|mistake| config::ConfigError(vec![mistake]))?;
+    Ok(tls.map(|tls| TlsAcceptor::from(Arc::new(tls))))
 }
 
 /// Accepts connections until soft shutdown.

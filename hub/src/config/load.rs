@@ -6,7 +6,7 @@ use config::{Environment, File, FileFormat};
 use serde_json::Value;
 use url::Url;
 
-use super::{Config, ConfigError, Mistake, read_secret_file};
+use super::{Config, ConfigError, Mistake, read_secret_file, tls};
 
 /// Keys that hold a secret: allowed in the environment, refused in the file.
 const SECRET_KEYS: [&str; 4] =
@@ -15,8 +15,17 @@ const SECRET_KEYS: [&str; 4] =
 const LIST_KEYS: [&str; 3] = ["server.trusted_proxies", "oidc.allowed_tids", "oidc.scopes"];
 const ROLES: [&str; 3] = ["admin", "operator", "auditor"];
 
+/// Who asks for the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A small command, which may run where the hub's certificates are out of reach.
+    Command,
+    /// The hub, or a check of what it would say.
+    Hub,
+}
+
 /// Loads from `path` with `environment` on top.
-pub(super) fn load(path: &Path, environment: HashMap<String, String>) -> Result<Config, ConfigError> {
+pub(super) fn load(path: &Path, environment: HashMap<String, String>, purpose: Purpose) -> Result<Config, ConfigError> {
     let mut mistakes = Mistakes::default();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -41,6 +50,9 @@ pub(super) fn load(path: &Path, environment: HashMap<String, String>) -> Result<
     let mut config = parse(merged, &mut mistakes);
     resolve_secrets(&mut config, &mut mistakes);
     validate(&config, &mut mistakes);
+    if purpose == Purpose::Hub {
+        validate_for_hub(&config, &mut mistakes);
+    }
     if mistakes.0.is_empty() { Ok(config) } else { Err(ConfigError(mistakes.0)) }
 }
 
@@ -158,6 +170,8 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     if let Some(owner_url) = &config.database.owner_url {
         mistakes.url("database.owner_url", owner_url, &["postgres", "postgresql"]);
     }
+    mistakes.range("server.shutdown_grace_seconds", server.shutdown_grace_seconds, 0, 3_600);
+    mistakes.range("database.acquire_timeout_seconds", config.database.acquire_timeout_seconds, 1, 300);
     mistakes.range("database.max_connections", config.database.max_connections.into(), 2, 1_000);
     let vault = &config.vault;
     mistakes.url("vault.address", &vault.address, &["http", "https"]);
@@ -215,6 +229,18 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("terminal.max_sessions", terminal.max_sessions as u64, 1, 1_000_000);
 }
 
+/// What the hub reads from other files when it starts.
+fn validate_for_hub(config: &Config, mistakes: &mut Mistakes) {
+    if let Err(mistake) = tls::server_config(&config.server) {
+        mistakes.add(&mistake.key, mistake.message);
+    }
+    if let Err(error) = openpam_telemetry::check_filter(&config.log.filter) {
+        mistakes.add("log.filter", error.to_string());
+    }
+    mistakes.ca_file("vault.ca_file", config.vault.ca_file.as_deref());
+    mistakes.ca_file("oidc.ca_file", config.oidc.as_ref().and_then(|oidc| oidc.ca_file.as_deref()));
+}
+
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
@@ -246,6 +272,17 @@ impl Mistakes {
     fn required(&mut self, key: &str, value: &str) {
         if value.trim().is_empty() {
             self.add(key, "is required");
+        }
+    }
+
+    fn ca_file(&mut self, key: &str, file: Option<&str>) {
+        let Some(file) = file else { return };
+        let read = std::fs::read(file).map_err(|error| error.to_string()).and_then(|pem| {
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())?;
+            if certificates.is_empty() { Err("it holds no certificate in PEM format".to_owned()) } else { Ok(()) }
+        });
+        if let Err(reason) = read {
+            self.add(key, format!("cannot read certificates from {file}: {reason}"));
         }
     }
 
@@ -291,7 +328,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        load(file.path(), environment)
+        load(file.path(), environment, Purpose::Hub)
     }
 
     fn keys(error: &ConfigError) -> Vec<&str> {
@@ -353,6 +390,30 @@ mod tests {
             assert!(keys.contains(&key), "{key} is missing in {keys:?}");
         }
         assert!(!error.to_string().contains("hunter2"), "the message must not repeat a secret");
+    }
+
+    #[test]
+    fn files_that_only_the_hub_reads_are_checked_for_the_hub() {
+        let text = r#"
+            [server]
+            public_url = "https://pam.example.com"
+            tls_cert_file = "/nowhere/cert.pem"
+            tls_key_file = "/nowhere/key.pem"
+            [database]
+            url = "postgres://openpam_app@127.0.0.1/openpam"
+            [log]
+            filter = "openpam=loud"
+            [vault]
+            address = "http://127.0.0.1:8200"
+            role_id = "role"
+            wrapped_secret_id_file = "/nowhere"
+            ca_file = "/nowhere/ca.pem"
+        "#;
+        let error = load_text(text, &[]).unwrap_err();
+        assert_eq!(keys(&error), ["server.tls_cert_file", "log.filter", "vault.ca_file"]);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        assert!(load(file.path(), HashMap::new(), Purpose::Command).is_ok());
     }
 
     #[test]

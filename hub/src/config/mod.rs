@@ -5,6 +5,7 @@
 
 mod load;
 mod sections;
+pub mod tls;
 
 use openpam_secret::SecretString;
 
@@ -34,7 +35,15 @@ impl Config {
     /// # Errors
     /// With every mistake found, when there is one.
     pub fn load(path: &std::path::Path) -> Result<Self, ConfigError> {
-        load::load(path, std::env::vars().collect())
+        load::load(path, std::env::vars().collect(), load::Purpose::Command)
+    }
+
+    /// As [`Config::load`], and also reads the certificates and the log filter that only the hub uses.
+    ///
+    /// # Errors
+    /// With every mistake found, when there is one.
+    pub fn load_for_hub(path: &std::path::Path) -> Result<Self, ConfigError> {
+        load::load(path, std::env::vars().collect(), load::Purpose::Hub)
     }
 }
 

@@ -12,6 +12,8 @@ use sqlx::{
 
 use crate::{config, context::Context};
 
+pub mod inspect;
+
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// Why the database did not do what was asked.

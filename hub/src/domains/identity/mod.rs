@@ -22,6 +22,7 @@ mod validation;
 
 pub use error::IdentityError;
 pub(crate) use http::routes;
+pub use provider::inspect::{ProviderFault, ProviderInspection, inspect_provider};
 pub use runtime::Identity;
 pub use service::{
     authenticate::{note_activity, principal_of},

@@ -25,6 +25,7 @@ use crate::{config, context::Clock};
 
 mod claims;
 mod http_client;
+pub(super) mod inspect;
 
 use claims::{IdToken, Metadata, OidcClient, OidcTokenResponse};
 use http_client::{HttpClient, HttpError};

@@ -109,7 +109,7 @@ impl Vault {
         Ok(VaultClient::new(settings.build()?)?)
     }
 
-    fn anonymous(&self) -> Result<VaultClient, VaultError> {
+    pub(super) fn anonymous(&self) -> Result<VaultClient, VaultError> {
         self.client(String::new()).map_err(|error| VaultError::Unavailable(error.to_string()))
     }
 

@@ -8,6 +8,7 @@ mod breaker;
 mod client;
 mod error;
 mod http;
+pub mod inspect;
 mod keys;
 mod manage;
 mod secrets;

@@ -162,7 +162,7 @@ async fn send(request: reqwest::RequestBuilder) -> Result<(StatusCode, Zeroizing
 }
 
 /// The error with its causes: reqwest's own text ends before the interesting part.
-fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

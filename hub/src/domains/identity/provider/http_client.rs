@@ -49,6 +49,13 @@ impl HttpClient {
         Ok(Self { client })
     }
 
+    /// What the server's clock says, in whole seconds, when it answers `url`.
+    pub(super) async fn date(&self, url: &str) -> Result<Option<chrono::DateTime<chrono::Utc>>, HttpError> {
+        let answer = self.client.get(url).send().await.map_err(reqwest::Error::without_url)?;
+        let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok()).map(|date| date.to_utc()))
+    }
+
     /// What the protocol library calls.
     pub(super) fn caller(&self) -> impl Fn(HttpRequest) -> Answer + Send + Sync + use<> {
         let client = self.client.clone();
