@@ -13,11 +13,11 @@ use russh::{
 };
 use tokio::net::TcpStream;
 
-use super::{Gate, SshError, Trust, algorithms};
+use super::{Gate, SshError, Trust, algorithms, quick_ack::Hurry};
 
 /// The target may send this much before it must wait for the hub. Small, so that little is under
-/// way when a flood is interrupted.
-const WINDOW: u32 = 256 * 1024;
+/// way when a flood is interrupted; 30 ms away it still allows 4 MB/s.
+const WINDOW: u32 = 128 * 1024;
 /// Packets of output between the SSH client and the session.
 const QUEUE: usize = 8;
 
@@ -26,6 +26,7 @@ pub(crate) struct Connection {
     pub(super) handle: Handle<Checker>,
     /// Stops reading from the target.
     pub(crate) gate: Gate,
+    pub(super) hurry: Hurry,
 }
 
 /// What a scan saw.
@@ -45,12 +46,12 @@ pub(crate) async fn handshake(
     legacy: bool,
     timeout: Duration,
 ) -> Result<Connection, SshError> {
-    let gate = Gate::default();
+    let (gate, hurry) = (Gate::default(), Hurry::default());
     let checker = Checker { trust, seen: Arc::default() };
     let config = config(&checker.trust, legacy);
-    let connecting = client::connect_stream(Arc::new(config), gate.guard(stream), checker);
+    let connecting = client::connect_stream(Arc::new(config), gate.guard(hurry.guard(stream)), checker);
     match tokio::time::timeout(timeout, Box::pin(connecting)).await {
-        Ok(Ok(handle)) => Ok(Connection { handle, gate }),
+        Ok(Ok(handle)) => Ok(Connection { handle, gate, hurry }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(SshError::HandshakeTimedOut { seconds: timeout.as_secs() }),
     }

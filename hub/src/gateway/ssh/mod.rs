@@ -6,6 +6,7 @@ mod client;
 mod error;
 mod gate;
 mod login;
+mod quick_ack;
 mod shell;
 mod trust;
 

@@ -40,7 +40,7 @@ impl Shell {
     }
 
     async fn request(connection: Connection, cols: u16, rows: u16) -> Result<Self, SshError> {
-        let Connection { handle, gate } = connection;
+        let Connection { handle, gate, hurry } = connection;
         let channel = handle.channel_open_session().await.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(_) => SshError::TerminalRefused("to open a session"),
             other => SshError::Lost(other),
@@ -68,6 +68,7 @@ impl Shell {
                 Some(_) => {}
             }
         }
+        hurry.end();
         Ok(Self { handle, output, input, gate, early })
     }
 
