@@ -392,6 +392,7 @@ kv_prefix = "{}"
 role_id = "{role_id}"
 wrapped_secret_id_file = "{}"
 request_timeout_seconds = 2
+namespace = "{}"
 "#,
         database.url("openpam_app"),
         postgres.app_password_file.display(),
@@ -403,7 +404,11 @@ request_timeout_seconds = 2
         vault.ssh_mount,
         vault.kv_prefix,
         folder.join("wrapped_secret_id").display(),
+        vault.namespace,
     );
+    if let Some(file) = &vault.ca_file {
+        writeln!(text, "ca_file = \"{}\"", file.display())?;
+    }
     for (section, keys) in [("identity", &options.identity), ("terminal", &options.terminal)] {
         writeln!(text, "\n[{section}]")?;
         for (key, value) in keys {

@@ -76,6 +76,15 @@ pub struct OpenBao {
     pub address: String,
     /// A token that may do everything.
     pub admin_token: String,
+    /// The CA of its certificate, where that is a private one.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Namespace, empty for none.
+    #[serde(default)]
+    pub namespace: String,
+    /// Its process.
+    #[serde(default)]
+    pub pid: Option<u32>,
     /// Mount of the AppRole method.
     pub approle_mount: String,
     /// The hub's role.
