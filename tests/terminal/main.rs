@@ -1,5 +1,6 @@
 //! Terminals on real SSH servers, through the real hub.
 
+mod access;
 mod endings;
 mod flow;
 mod refusals;

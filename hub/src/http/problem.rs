@@ -165,6 +165,11 @@ impl Problem {
         &self.detail
     }
 
+    /// What stands in the log and nowhere else.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
     /// Writes the log line and makes the answer.
     pub(super) fn render(self, request_id: &str) -> Response {
         let (status, code) = (self.status.as_u16(), self.code);
