@@ -7,6 +7,7 @@
 pub mod client;
 pub mod control;
 pub mod database;
+pub mod forger;
 pub mod hub;
 pub mod openbao;
 pub mod proxy;

@@ -3,6 +3,8 @@
 mod access;
 mod endings;
 mod flow;
+mod hosts;
 mod refusals;
 mod resume;
+mod vault;
 mod work;
