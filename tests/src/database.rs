@@ -122,10 +122,18 @@ impl Drop for Database {
         let dropped = std::thread::spawn(move || -> anyhow::Result<()> {
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
                 let mut connection = maintenance.connect().await?;
-                sqlx::query(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
-                    .execute(&mut connection)
-                    .await?;
-                Ok(())
+                // The connections of a hub that was killed just now belong to a role that the owner may not
+                // end: they end by themselves.
+                let drop = format!("drop database if exists {name} with (force)");
+                let mut tries = 0;
+                loop {
+                    match sqlx::query(AssertSqlSafe(drop.clone())).execute(&mut connection).await {
+                        Ok(_) => return Ok(()),
+                        Err(error) if tries >= 50 => return Err(error.into()),
+                        Err(_) => tries += 1,
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
             })
         })
         .join();
