@@ -10,7 +10,7 @@ use openpam_telemetry as telemetry;
 use crate::{
     config::{Config, LogFormat},
     context::Ids,
-    db::Db,
+    db::{Changes, Db},
     domains::{
         identity::{self, Identity},
         sessions::LiveSessions,
@@ -53,6 +53,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         terminals: Attachments::default(),
         random: SystemRandom::new(),
         db,
+        changes: Changes::default(),
         lifecycle: lifecycle.clone(),
         metrics,
         config,
@@ -75,6 +76,20 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
 fn start_tasks(hub: &Hub) {
     identity::start_tasks(hub);
     crate::domains::vault::start_tasks(hub);
+    let listening = hub.clone();
+    hub.lifecycle().supervise("change listener", async move {
+        // Sessions that end in their own time after the soft stop are still to be watched.
+        let stopped = async {
+            listening.lifecycle().soft().cancelled().await;
+            while listening.live().count() > 0 {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::select! {
+            () = listening.changes().listen(listening.db()) => {}
+            () = stopped => {}
+        }
+    });
     let metrics = hub.metrics().clone();
     let soft = hub.lifecycle().soft().clone();
     hub.lifecycle().supervise("metrics upkeep", async move {

@@ -10,7 +10,7 @@ use openpam_lifecycle::Lifecycle;
 use crate::{
     config::Config,
     context::{Clock, Ids},
-    db::Db,
+    db::{Changes, Db},
     domains::{identity::Identity, sessions::LiveSessions, vault::Vault},
     gateway::Attachments,
 };
@@ -31,6 +31,8 @@ pub struct Inner {
     pub origin: String,
     /// PostgreSQL.
     pub db: Db,
+    /// Announcements of changes that can end access.
+    pub changes: Changes,
     /// Start and end of the process.
     pub lifecycle: Lifecycle,
     /// Renders `/metrics`.
@@ -76,6 +78,11 @@ impl Hub {
     /// PostgreSQL.
     pub fn db(&self) -> &Db {
         &self.inner.db
+    }
+
+    /// Announcements of changes that can end access, whoever made them.
+    pub fn changes(&self) -> &Changes {
+        &self.inner.changes
     }
 
     /// Start and end of the process.

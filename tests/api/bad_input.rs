@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use http::{Method, StatusCode, header};
-use openpam_tests::{Terminal, World, terminal::PATIENCE, unique};
+use openpam_tests::{Client, Terminal, World, terminal::PATIENCE, unique};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -88,6 +88,43 @@ async fn a_repeated_post_with_its_key_answers_the_same_and_makes_one_thing() -> 
 }
 
 #[tokio::test]
+async fn a_key_belongs_to_its_principal_holds_at_the_same_time_and_keeps_nothing_secret() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let other = world.person(&["admin"], &[]).await?;
+    let key = unique("key");
+    let send = |client: &Client, path: &str, body: &Value| {
+        let request = client.request(Method::POST, path).header("idempotency-key", &key).json(body);
+        let client = client.clone();
+        async move { client.send(request).await }
+    };
+    let body = json!({ "name": unique("z"), "type": "hub" });
+    let zones = "/api/v1/admin/zones";
+    let (left, right) = tokio::join!(send(&world.admin, zones, &body), send(&world.admin, zones, &body));
+    for answer in [left?, right?] {
+        ensure!(answer.status == StatusCode::CREATED || answer.code() == "idempotency_in_progress", "{answer:?}");
+    }
+    assert_eq!(world.admin.list("/admin/zones").await?.len(), 1, "two at the same time made two");
+    let theirs = json!({ "name": unique("z"), "type": "hub" });
+    send(&other.client, zones, &theirs).await?.ok(StatusCode::CREATED)?;
+    // What failed may be tried again under its key.
+    let key = unique("key");
+    let retry = |name: &str| {
+        let body = json!({ "name": name, "type": "hub" });
+        world.admin.send(world.admin.request(Method::POST, zones).header("idempotency-key", &key).json(&body))
+    };
+    retry("").await?.problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
+    retry(&unique("z")).await?.ok(StatusCode::CREATED)?;
+    // A token that is shown once is in no table.
+    let terminal = world.password_target().await?.open(&world.admin).await?;
+    let path = format!("/api/v1/sessions/{}/resume", terminal.session_id());
+    let token = send(&world.admin, &path, &json!({})).await?.ok(StatusCode::OK)?;
+    let token = token["resume_token"].as_str().context("no token")?;
+    let kept = world.database.by_hand("select string_agg(response::text, ' ') from idempotency_keys").await?;
+    ensure!(kept.contains("hub") && !kept.contains(token), "the resume token is in the database");
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_answer_carries_the_security_headers() -> anyhow::Result<()> {
     let world = World::default().await?;
     for path in ["/", "/healthz", "/api/v1/auth/me", "/api/v1/nothing", "/api/openapi.json"] {
@@ -115,11 +152,11 @@ async fn frames_outside_the_protocol_end_the_terminal_and_not_the_hub() -> anyho
     terminal.stream().write_all(&[0x81, 0x82, 0, 0, 0, 0, 0xC3, 0x28]).await?;
     terminal.stream().flush().await?;
     let ended = terminal.end(PATIENCE).await?;
-    ensure!(ended.code != 1000, "invalid UTF-8 was taken for an orderly end: {ended:?}");
+    assert_eq!((ended.code, ended.reason.as_str()), (1007, "invalid_utf8"), "{ended:?}");
     let mut terminal = reachable.open(&world.admin).await?;
     let _ = terminal.send_message(Message::Binary(vec![b'x'; 8 * 1024 * 1024].into())).await;
     let ended = terminal.end(PATIENCE).await?;
-    ensure!(ended.code != 1000, "an oversized message was taken for an orderly end: {ended:?}");
+    assert_eq!((ended.code, ended.reason.as_str()), (1009, "message_too_large"), "{ended:?}");
     reachable.open(&world.admin).await?.run("true").await?;
     Ok(())
 }
@@ -159,6 +196,17 @@ async fn a_slow_head_is_cut_off_and_half_open_sockets_do_not_hold_others_up() ->
         let mut rest = Vec::new();
         let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
         ensure!(ended.is_ok(), "a half-open upgrade was still open after 20 s");
+    }
+    // One that says nothing, and ones that could become either version of HTTP.
+    for beginning in ["", "P", "PRI * HTTP/2."] {
+        let mut silent = TcpStream::connect(address(world.admin.url())).await?;
+        silent.write_all(beginning.as_bytes()).await?;
+        half_open.push(silent);
+    }
+    for stream in half_open.iter_mut().skip(100) {
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+        ensure!(ended.is_ok(), "a silent connection was still open after 20 s");
     }
     let mut loris = TcpStream::connect(address(world.admin.url())).await?;
     loris.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").await?;

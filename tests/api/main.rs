@@ -1,6 +1,8 @@
 //! The HTTP API: who may call what, what it makes of bad input, how sign-in behaves.
 
+mod attacks;
 mod bad_input;
 mod coverage;
+mod forged;
 mod provider;
 mod sign_in;

@@ -87,6 +87,54 @@ async fn a_state_works_once_and_only_in_the_browser_that_began() -> anyhow::Resu
 }
 
 #[tokio::test]
+async fn a_code_that_was_used_or_belongs_to_another_sign_in_is_refused() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    Directory::new(&world.stack)?.reset().await?;
+    let code_of = |back: &Url| back.query_pairs().find(|(name, _)| name == "code").map(|(_, code)| code.into_owned());
+    let with_code = |back: &Url, code: &str| {
+        let pairs =
+            back.query_pairs().map(|(name, value)| (name.clone(), if name == "code" { code.into() } else { value }));
+        let mut forged = back.clone();
+        forged.set_query(Some(&url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()));
+        forged
+    };
+    let (first, second, third) = (world.admin.stranger(), world.admin.stranger(), world.admin.stranger());
+    let backs = (
+        come_back(&world, &first, "bob").await?,
+        come_back(&world, &second, "bob").await?,
+        come_back(&world, &third, "bob").await?,
+    );
+    // PKCE: a code that somebody else's browser was given.
+    let stolen = with_code(&backs.1, &code_of(&backs.0).context("no code")?);
+    assert_eq!(error_code(&finish(&second, &stolen).await?)?, "login_code_rejected");
+    let code = code_of(&backs.2).context("no code")?;
+    assert_eq!(finish(&third, &backs.2).await?, "/");
+    let fourth = world.admin.stranger();
+    let used = with_code(&come_back(&world, &fourth, "bob").await?, &code);
+    assert_eq!(error_code(&finish(&fourth, &used).await?)?, "login_code_rejected");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refresh_at_a_hub_that_did_not_sign_the_person_in_keeps_the_claims_it_has() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let directory = Directory::new(&world.stack)?;
+    directory.reset().await?;
+    let (client, me) = sign_in(&world, "alice").await?;
+    assert_eq!(me["roles"], json!(["admin"]));
+    directory.change("alice", &json!({ "groups": [] })).await?;
+    let second = world.another_hub().await?;
+    let there = client.at(second.url());
+    there.post("/auth/refresh", &json!({})).await?;
+    assert_eq!(there.get("/auth/me").await?["roles"], json!(["admin"]), "the directory was asked without a token");
+    // Where the token is, the directory is asked.
+    client.post("/auth/refresh", &json!({})).await?;
+    directory.reset().await?;
+    assert_eq!(client.get("/auth/me").await?["roles"], json!([]));
+    Ok(())
+}
+
+#[tokio::test]
 async fn new_signing_keys_are_learned_and_wrong_clocks_are_refused() -> anyhow::Result<()> {
     let world = World::default().await?;
     let directory = Directory::new(&world.stack)?;

@@ -53,7 +53,13 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
     let mut shown_once = Vec::new();
 
     let reachable = world.password_target().await?;
-    reachable.open(&world.admin).await?.run("echo typed; exit").await.ok();
+    let mut terminal = reachable.open(&world.admin).await?;
+    shown_once.push(("a resume token".to_owned(), terminal.resume().1));
+    let path = format!("/api/v1/sessions/{}/resume", terminal.session_id());
+    let request = world.admin.request(Method::POST, &path).header("idempotency-key", unique("key"));
+    let token = world.admin.send(request.json(&json!({}))).await?.json()?;
+    shown_once.push(("a resume token".to_owned(), token["resume_token"].as_str().context("no token")?.to_owned()));
+    terminal.run("echo typed; exit").await.ok();
     let key = std::fs::read_to_string(&server.private_keys["ed25519"])?;
     secrets.extend(key_lines(&key));
     let credential_id = world.credential("private_key", &server.username, &json!({ "private_key": key })).await?;
@@ -87,6 +93,13 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
     world.admin.call(Method::POST, "/admin/credentials", Some(&body)).await?;
     world.admin.stranger().try_sign_in(&world.options.tenant, "admin", &misplaced).await?;
     world.admin.stranger().try_sign_in(&world.options.tenant, &misplaced, "x").await?;
+    for body in [json!({ "kind": misplaced }), json!({ "secret": { "password": [misplaced] } }), json!(misplaced)] {
+        world.admin.call(Method::POST, "/admin/credentials", Some(&body)).await?;
+    }
+    let number = "47110815004711";
+    secrets.push(("a password that is a number".to_owned(), number.to_owned()));
+    let body = json!({ "tenant": world.options.tenant, "username": "admin", "password": number.parse::<u64>()? });
+    world.admin.stranger().call(Method::POST, "/auth/local", Some(&body)).await?;
     let malformed = format!("{{\"secret\":{{\"password\":\"{misplaced}\"");
     let request =
         world.admin.request(Method::POST, "/api/v1/admin/credentials").header("content-type", "application/json");

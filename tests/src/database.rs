@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
 
 use crate::{Stack, unique};
@@ -14,6 +14,7 @@ pub struct Database {
     owner: PgConnectOptions,
     application: PgConnectOptions,
     maintenance: PgConnectOptions,
+    superuser: Option<(String, String)>,
 }
 
 impl Database {
@@ -33,6 +34,7 @@ impl Database {
             owner: options(&stack.servers.postgres.owner_url)?.database(&name),
             application: options(&stack.servers.postgres.app_url)?.database(&name),
             maintenance,
+            superuser: stack.servers.postgres.superuser.as_ref().map(|it| (it.socket.clone(), it.user.clone())),
             name,
         })
     }
@@ -45,6 +47,23 @@ impl Database {
     /// A URL of this database for `role`, without a password.
     pub fn url(&self, role: &str) -> String {
         format!("postgres://{role}@{}:{}/{}", self.owner.get_host(), self.owner.get_port(), self.name)
+    }
+
+    /// Runs statements as a hand in psql does: as the superuser, with no tenant set. What was
+    /// printed, without its trailing line end.
+    ///
+    /// # Errors
+    /// With what psql said, when it fails.
+    pub async fn by_hand(&self, statements: &str) -> anyhow::Result<String> {
+        let (socket, user) = self.superuser.as_ref().context("the stack names no superuser")?;
+        let output = tokio::process::Command::new("psql")
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", socket, "-U", user, "-d", &self.name])
+            .args(["-p", &self.owner.get_port().to_string(), "-c", statements])
+            .output()
+            .await
+            .context("psql could not be run")?;
+        ensure!(output.status.success(), "{statements}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
     /// A connection of the owner: bound by row-level security too, but may change the schema.
@@ -103,10 +122,18 @@ impl Drop for Database {
         let dropped = std::thread::spawn(move || -> anyhow::Result<()> {
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
                 let mut connection = maintenance.connect().await?;
-                sqlx::query(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
-                    .execute(&mut connection)
-                    .await?;
-                Ok(())
+                // The connections of a hub that was killed just now belong to a role that the owner may not
+                // end: they end by themselves.
+                let drop = format!("drop database if exists {name} with (force)");
+                let mut tries = 0;
+                loop {
+                    match sqlx::query(AssertSqlSafe(drop.clone())).execute(&mut connection).await {
+                        Ok(_) => return Ok(()),
+                        Err(error) if tries >= 50 => return Err(error.into()),
+                        Err(_) => tries += 1,
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
             })
         })
         .join();

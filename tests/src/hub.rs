@@ -42,6 +42,12 @@ pub struct HubOptions {
     pub identity: BTreeMap<&'static str, u64>,
     /// `[terminal]` keys.
     pub terminal: BTreeMap<&'static str, u64>,
+    /// The scheme browsers use, when something in front of the hub speaks https.
+    pub public_scheme: &'static str,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<&'static str>,
+    /// `json` or `human`.
+    pub log_format: &'static str,
     /// Accepted `tid` claims, when not the provider's own.
     pub allowed_tids: Option<Vec<String>>,
 }
@@ -57,6 +63,9 @@ impl Default for HubOptions {
             // The suite signs in often, and from one address.
             identity: BTreeMap::from([("login_attempts_per_ip_per_minute", 10_000)]),
             terminal: BTreeMap::new(),
+            public_scheme: "http",
+            trusted_proxies: Vec::new(),
+            log_format: "json",
             allowed_tids: None,
         }
     }
@@ -140,6 +149,15 @@ impl Hub {
         self.child.start_kill()?;
         self.child.wait().await?;
         Ok(())
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it still runs after `limit`.
+    pub async fn wait(&mut self, limit: Duration) -> anyhow::Result<std::process::ExitStatus> {
+        let ended = tokio::time::timeout(limit, self.child.wait());
+        Ok(ended.await.with_context(|| format!("the hub still runs; its log:\n{}", tail(&self.log(), 60)))??)
     }
 
     /// Ends it the soft way; how it ended.
@@ -375,7 +393,8 @@ fn configuration(
     let mut text = format!(
         r#"[server]
 listen = "{address}"
-public_url = "http://{address}"
+public_url = "{}://{address}"
+trusted_proxies = {:?}
 shutdown_grace_seconds = 5
 
 [database]
@@ -385,7 +404,7 @@ owner_url = "{}"
 owner_password_file = "{}"
 
 [log]
-format = "json"
+format = "{}"
 filter = "{}"
 
 [vault]
@@ -397,18 +416,26 @@ kv_prefix = "{}"
 role_id = "{role_id}"
 wrapped_secret_id_file = "{}"
 request_timeout_seconds = 2
+namespace = "{}"
 "#,
+        options.public_scheme,
+        options.trusted_proxies,
         database.url("openpam_app"),
         postgres.app_password_file.display(),
         database.url("openpam_owner"),
         postgres.owner_password_file.display(),
+        options.log_format,
         options.log_filter,
         vault.approle_mount,
         vault.kv_mount,
         vault.ssh_mount,
         vault.kv_prefix,
         folder.join("wrapped_secret_id").display(),
+        vault.namespace,
     );
+    if let Some(file) = &vault.ca_file {
+        writeln!(text, "ca_file = \"{}\"", file.display())?;
+    }
     for (section, keys) in [("identity", &options.identity), ("terminal", &options.terminal)] {
         writeln!(text, "\n[{section}]")?;
         for (key, value) in keys {

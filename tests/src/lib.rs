@@ -7,8 +7,11 @@
 pub mod client;
 pub mod control;
 pub mod database;
+pub mod forger;
 pub mod hub;
+pub mod openbao;
 pub mod proxy;
+pub mod sshd;
 pub mod stack;
 pub mod terminal;
 pub mod vault;

@@ -18,7 +18,11 @@ impl VaultAdmin {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn new(server: &OpenBao) -> anyhow::Result<Self> {
-        Ok(Self { server: server.clone(), http: reqwest::Client::builder().no_proxy().build()? })
+        let mut http = reqwest::Client::builder().no_proxy();
+        if let Some(file) = &server.ca_file {
+            http = http.tls_certs_only([reqwest::Certificate::from_pem(&std::fs::read(file)?)?]);
+        }
+        Ok(Self { server: server.clone(), http: http.build()? })
     }
 
     /// One request; the answer's JSON, or null when it has no body.
@@ -40,6 +44,9 @@ impl VaultAdmin {
             .http
             .request(method.clone(), format!("{}/v1/{path}", self.server.address))
             .header("x-vault-token", &self.server.admin_token);
+        if !self.server.namespace.is_empty() {
+            request = request.header("x-vault-namespace", &self.server.namespace);
+        }
         if let Some(wrap) = wrap {
             request = request.header("x-vault-wrap-ttl", wrap);
         }

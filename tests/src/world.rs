@@ -56,7 +56,14 @@ impl World {
     /// # Errors
     /// When any server refuses.
     pub async fn start(options: HubOptions) -> anyhow::Result<Self> {
-        let stack = Stack::load()?;
+        Self::start_with(Stack::load()?, options).await
+    }
+
+    /// On a stack one of whose servers was replaced.
+    ///
+    /// # Errors
+    /// When any server refuses.
+    pub async fn start_with(stack: Stack, options: HubOptions) -> anyhow::Result<Self> {
         let database = Database::create(&stack).await?;
         Self::start_on(stack, database, options).await
     }

@@ -10,6 +10,7 @@ pub const WITHOUT_TENANT: &[(&str, &str)] =
     &[("hubs", "processes serve every tenant"), ("_sqlx_migrations", "sqlx's own book-keeping")];
 /// Tables whose changes are not kept as images, and why.
 const WITHOUT_IMAGES: &[(&str, &str)] = &[
+    ("vault_orphans", "book-keeping between the vault and the database; a removal is in the trail"),
     ("audit_events", "the trail itself, append-only"),
     ("row_changes", "the images themselves, append-only"),
     ("favorite_targets", "a personal choice without any right"),

@@ -3,6 +3,7 @@
 mod append_only;
 mod catalogue;
 mod isolation;
+mod migrations;
 mod seed;
 mod sessions;
 mod trail;

@@ -53,6 +53,10 @@ const ROWS: &[(&str, &str)] = &[
         "insert into credentials (credential_id, tenant_id, name, kind, username, vault_path)
          values (<c>, <t>, 'c', 'password', 'root', 'shared/c')",
     ),
+    (
+        "vault_orphans",
+        "insert into vault_orphans (tenant_id, credential_id, vault_path) values (<t>, <c>, 'openpam/t/c')",
+    ),
     ("target_credentials", "insert into target_credentials (tenant_id, target_id, credential_id) values (<t>, <m>, <c>)"),
     (
         "audit_events",

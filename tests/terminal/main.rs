@@ -1,7 +1,10 @@
 //! Terminals on real SSH servers, through the real hub.
 
+mod access;
 mod endings;
 mod flow;
+mod hosts;
 mod refusals;
 mod resume;
+mod vault;
 mod work;

@@ -69,7 +69,11 @@ async fn another_page_load_asks_for_a_token_and_takes_the_session_over() -> anyh
     let mut second = Terminal::open(&world.admin, &connect).await?;
     assert_eq!(second.run("echo $kept").await?.trim(), "yes");
     let ended = first.end(Duration::from_secs(5)).await?;
-    ensure!(ended.code != 1006, "the first page was not told why: {ended:?}");
+    assert_eq!((ended.code, ended.reason.as_str()), (1000, "resumed_elsewhere"), "{ended:?}");
+    let message = ended.message.context("the first page was not told why")?;
+    assert_eq!(message["code"], "resumed_elsewhere", "{message}");
+    // The session did not end with its first window.
+    assert_eq!(second.run("echo $kept").await?.trim(), "yes");
     Ok(())
 }
 

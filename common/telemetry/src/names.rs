@@ -21,6 +21,8 @@ pub const SESSION_BYTES: &str = "openpam_session_bytes_total";
 pub const LOGINS: &str = "openpam_logins_total";
 /// Access decisions by action and outcome.
 pub const DECISIONS: &str = "openpam_decisions_total";
+/// Looks at running sessions of a tenant, by cause: an announced change, or time.
+pub const ACCESS_CHECKS: &str = "openpam_access_checks_total";
 /// Requests to the vault by operation and outcome.
 pub const VAULT_REQUESTS: &str = "openpam_vault_requests_total";
 /// 1 while the vault's circuit breaker is closed, 0 while it is open.
@@ -36,6 +38,7 @@ pub(crate) fn describe() {
     describe_counter!(SESSION_BYTES, Unit::Bytes, "Bytes carried by sessions, by direction");
     describe_counter!(LOGINS, "Sign-ins by method and outcome");
     describe_counter!(DECISIONS, "Access decisions by action and outcome");
+    describe_counter!(ACCESS_CHECKS, "Looks at running sessions of a tenant, by cause");
     describe_counter!(VAULT_REQUESTS, "Requests to the vault by operation and outcome");
     describe_gauge!(VAULT_AVAILABLE, "1 while the vault answers, 0 while its circuit breaker is open");
 }

@@ -1,6 +1,13 @@
 //! The listener: limits on connections, time for headers, TLS, graceful end.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{Router, extract::connect_info::IntoMakeServiceWithConnectInfo};
 use hyper_util::{
@@ -9,9 +16,10 @@ use hyper_util::{
 };
 use openpam_lifecycle::Lifecycle;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::Sleep,
 };
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
@@ -106,7 +114,7 @@ async fn serve_http<S>(
         .max_concurrent_streams(64)
         .max_header_list_size(64 * 1024)
         .keep_alive_interval(Some(Duration::from_secs(30)));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(Punctual::new(stream)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -117,6 +125,67 @@ async fn serve_http<S>(
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "connection ended with an error");
+    }
+}
+
+/// A stream whose first bytes must come in time. The HTTP library has limits of its own from the
+/// first line on, but waits for ever to learn which version of HTTP that is.
+struct Punctual<S> {
+    stream: S,
+    awaited: usize,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+/// Fewer than any request has, and more than both versions of HTTP may begin with.
+const FIRST_BYTES: usize = 16;
+
+impl<S> Punctual<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, awaited: FIRST_BYTES, deadline: Some(Box::pin(tokio::time::sleep(HEADER_TIMEOUT))) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Punctual<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.awaited = self.awaited.saturating_sub(buffer.filled().len() - before);
+        if self.awaited == 0 {
+            self.deadline = None;
+        }
+        match (read, &mut self.deadline) {
+            (Poll::Pending, Some(deadline)) => {
+                std::task::ready!(deadline.as_mut().poll(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+            (read, _) => read,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Punctual<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -1,4 +1,6 @@
-//! PostgreSQL: the pool, the tenant transaction, migrations.
+//! PostgreSQL: the pool, the tenant transaction, migrations, announcements of changes.
+
+mod changes;
 
 use std::{ops::DerefMut, str::FromStr as _, time::Duration};
 
@@ -9,6 +11,8 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
+
+pub use changes::{Changes, Receiver as ChangeReceiver, Scope as ChangeScope};
 
 use crate::{config, context::Context};
 

@@ -1,89 +1,122 @@
-//! Access ends when it should: every live session is looked at again, within a second of any
-//! change.
+//! Access ends when it should: running sessions are decided about again at once when a change is
+//! announced, and every [`PERIOD`] in any case, for what nobody announces: time that passes, and
+//! announcements that did not come.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use openpam_ids::{AuthSessionId, TargetId, TenantId, UserId};
+use openpam_ids::TenantId;
+use openpam_telemetry::names;
+use tokio::time::Instant;
 
 use crate::{
-    context::{Context, Principal},
-    db::DbError,
+    context::Context,
+    db::{ChangeScope, DbError},
     domains::{
         access, identity,
         sessions::{End, LiveSession},
-        targets::{self, Target},
-        vault,
+        settings, targets, vault,
     },
     http::Problem,
     state::Hub,
 };
 
-/// Between two looks.
+/// Between two looks at everything. INVARIANT: with the look itself, less than a second.
 const PERIOD: Duration = Duration::from_millis(700);
 
 /// Starts the watch.
 pub(crate) fn start_tasks(hub: &Hub) {
     let watching = hub.clone();
     hub.lifecycle().supervise("access watch", async move {
+        let mut changes = watching.changes().subscribe();
         let mut failing = false;
+        let mut due = Instant::now() + PERIOD;
         while !(watching.lifecycle().is_ending() && watching.live().count() == 0) {
+            let scope = changes.next(due).await;
+            if scope == ChangeScope::Everything {
+                due = Instant::now() + PERIOD;
+            }
+            let mut failure = None;
             for (tenant_id, live) in watching.live().by_tenant() {
-                match look(&watching, tenant_id, &live).await {
-                    Ok(()) => failing = false,
-                    Err(problem) => {
-                        if !failing {
-                            tracing::error!(code = problem.code(), "cannot check live sessions, will try again");
-                        }
-                        failing = true;
-                    }
+                if scope.covers(tenant_id)
+                    && let Err(problem) = look(&watching, tenant_id, &live, &scope).await
+                {
+                    failure = Some(problem);
                 }
             }
-            tokio::time::sleep(PERIOD).await;
+            if let (Some(problem), false) = (&failure, failing) {
+                // Once per outage.
+                tracing::error!(
+                    code = problem.code(),
+                    cause = problem.cause(),
+                    "cannot check live sessions, will try again"
+                );
+            }
+            failing = failure.is_some();
         }
     });
 }
 
-/// Looks at every session of a tenant: each sign-in and each target once, however many sessions
-/// depend on it.
-async fn look(hub: &Hub, tenant_id: TenantId, live: &[Arc<LiveSession>]) -> Result<(), Problem> {
-    let mut tx = hub.db().begin(&Context::system(tenant_id, "access-watch")).await?;
-    let mut people = HashMap::<(UserId, Option<AuthSessionId>), Option<Arc<Principal>>>::new();
-    let mut reachable = HashMap::<TargetId, Option<Target>>::new();
-    for session in live.iter().filter(|session| !session.is_ending()) {
-        let key = (session.user_id, session.context.principal.auth_session);
-        if let std::collections::hash_map::Entry::Vacant(entry) = people.entry(key) {
-            let principal = match key.1 {
-                Some(auth_session) => identity::principal_of(hub, &mut tx, key.0, auth_session).await?,
-                None => None,
-            };
-            entry.insert(principal.map(Arc::new));
-        }
-        if let std::collections::hash_map::Entry::Vacant(entry) = reachable.entry(session.target_id) {
-            entry.insert(targets::find(&mut tx, session.target_id).await?);
-        }
+/// Looks at every session of a tenant, with as many statements for a thousand as for one.
+async fn look(hub: &Hub, tenant_id: TenantId, live: &[Arc<LiveSession>], scope: &ChangeScope) -> Result<(), Problem> {
+    let live = live.iter().filter(|session| !session.is_ending()).collect::<Vec<_>>();
+    if live.is_empty() {
+        return Ok(());
     }
-    let ids = reachable.keys().copied().collect::<Vec<_>>();
-    let credentials = vault::credentials_of_all(&mut tx, &ids).await?;
-    for session in live.iter().filter(|session| !session.is_ending()) {
-        let key = (session.user_id, session.context.principal.auth_session);
-        let Some(principal) = people.get(&key).cloned().flatten() else {
+    let cause = if *scope == ChangeScope::Everything { "time" } else { "change" };
+    metrics::counter!(names::ACCESS_CHECKS, "cause" => cause).increment(1);
+    let sign_ins = live.iter().filter_map(|session| session.context.principal.auth_session).collect::<HashSet<_>>();
+    let sign_ins = sign_ins.into_iter().collect::<Vec<_>>();
+    let target_ids = live.iter().map(|session| session.target_id).collect::<HashSet<_>>();
+    let target_ids = target_ids.into_iter().collect::<Vec<_>>();
+
+    let mut tx = hub.db().begin(&Context::system(tenant_id, "access-watch")).await?;
+    let people = identity::principals_of(hub, &mut tx, &sign_ins).await?;
+    let destinations = targets::destinations(&mut tx, &target_ids).await?;
+    let mut credentials = HashMap::<_, Vec<_>>::new();
+    for (target_id, credential_id) in vault::credentials_of_all(&mut tx, &target_ids).await? {
+        credentials.entry(target_id).or_default().push(credential_id);
+    }
+    let settings = settings::effective(&mut tx, hub.config()).await?;
+
+    let mut losses = Vec::new();
+    for session in live {
+        let person = session.context.principal.auth_session.and_then(|id| people.get(&id));
+        let Some(person) = person.filter(|person| person.user_id() == Some(session.user_id)) else {
             session.request_end(End::access_ended("signed_out", "You were signed out, or your account was disabled."));
             continue;
         };
-        let Some(target) = reachable.get(&session.target_id).and_then(Option::as_ref) else {
+        let Some(destination) = destinations.get(&session.target_id) else {
             session.request_end(End::access_ended("target_not_found", "The target was removed."));
             continue;
         };
-        let allowed = credentials
-            .iter()
-            .filter(|(target_id, _)| *target_id == target.id)
-            .map(|(_, credential)| *credential)
-            .collect::<Vec<_>>();
-        let context = Context { principal, ..session.context.clone() };
-        let decided = access::reauthorize_session(&mut tx, &context, target, session.credential_id, &allowed).await?;
-        if let Err(denial) = decided {
-            session.request_end(End::access_ended(denial.code(), denial.message()));
+        let allowed = credentials.get(&session.target_id).map(Vec::as_slice).unwrap_or_default();
+        match access::still_allowed(person, destination, session.credential_id, allowed) {
+            // The socket first: the trail must not make it wait.
+            Err(denial) => {
+                session.request_end(End::access_ended(denial.code(), denial.message()));
+                losses.push((session, person.clone(), destination, denial));
+            }
+            // A limit that became shorter holds for sessions that run; the session itself keeps the
+            // one it began with.
+            Ok(()) if session.age() >= Duration::from_secs(settings.max_duration_seconds) => {
+                session.request_end(End::max_duration());
+            }
+            Ok(()) => {
+                let idle = Duration::from_secs(settings.idle_timeout_seconds);
+                if session.idle() >= idle {
+                    session.request_end(End::idle(idle));
+                }
+            }
         }
+    }
+    for (session, person, destination, denial) in losses {
+        tracing::info!(session_id = %session.id, code = denial.code(), cause, "access to a running session has ended");
+        let context = Context { principal: person, ..session.context.clone() };
+        access::record_loss(&mut tx, &context, destination, session.credential_id, denial).await?;
     }
     tx.commit().await.map_err(DbError::from)?;
     Ok(())

@@ -1,6 +1,7 @@
 //! axum's extractors with problems as their rejections.
 
 use axum::{
+    body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Request, rejection::JsonRejection},
     response::{IntoResponse, Response},
 };
@@ -18,7 +19,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match axum::Json::<T>::from_request(request, state).await {
+        let (parts, body) = request.into_parts();
+        let body = match Bytes::from_request(Request::from_parts(parts.clone(), body), state).await {
+            Ok(body) => body,
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return Err(too_large()),
+            Err(rejection) => return Err(unreadable(rejection.status())),
+        };
+        if has_nul(&body) {
+            return Err(nul());
+        }
+        match axum::Json::<T>::from_request(Request::from_parts(parts, Body::from(body)), state).await {
             Ok(axum::Json(value)) => Ok(Self(value)),
             Err(JsonRejection::JsonDataError(error)) => {
                 Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", innermost(&error)))
@@ -31,30 +41,51 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 "unsupported_media_type",
                 "Send the body as application/json.",
             )),
-            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is larger than 1 MiB."))
-            }
-            Err(rejection) => {
-                Err(Problem::new(rejection.status(), "malformed_request", "The request's body could not be read."))
-            }
+            Err(rejection) => Err(unreadable(rejection.status())),
         }
     }
 }
 
-/// serde's own sentence: names the field and position, never repeats more than one value.
+fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is larger than 1 MiB.")
+}
+
+fn unreadable(status: StatusCode) -> Problem {
+    Problem::new(status, "malformed_request", "The request's body could not be read.")
+}
+
+fn nul() -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", "Text must not contain the character NUL.")
+}
+
+/// Whether a string in the JSON has a NUL, which PostgreSQL's text does not take: refused here, once
+/// for every field.
+fn has_nul(json: &[u8]) -> bool {
+    let mut escaped = false;
+    for (at, byte) in json.iter().enumerate() {
+        if escaped && json[at..].starts_with(b"u0000") {
+            return true;
+        }
+        escaped = *byte == b'\\' && !escaped;
+    }
+    false
+}
+
+/// serde's own sentence: names field and position, never a value.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut current = error;
     while let Some(source) = current.source() {
         current = source;
     }
     let text = current.to_string();
-    // serde quotes an unexpected string's value, which may be a secret in the wrong field.
-    match text.find("invalid type: string").or_else(|| text.find("invalid value: string")) {
-        Some(_) => match text.rfind(", expected ") {
-            Some(at) => format!("A value has the wrong type{}.", &text[at..]),
-            None => "A value has the wrong type.".to_owned(),
-        },
-        None => text,
+    // serde quotes an unexpected value, which may be a secret: in the wrong field, or a number where
+    // its text belongs.
+    if !["invalid type: ", "invalid value: ", "unknown variant "].iter().any(|quoting| text.contains(quoting)) {
+        return text;
+    }
+    match text.rfind(", expected ") {
+        Some(at) => format!("A value is not of the right kind{}.", &text[at..]),
+        None => "A value is not of the right kind.".to_owned(),
     }
 }
 
@@ -87,6 +118,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(nul());
+        }
         match axum::extract::Query::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(error) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", innermost(&error))),
@@ -100,5 +134,55 @@ impl<S: Send + Sync> FromRequestParts<S> for Context {
     // The guard put it there. Where it did not, nobody is signed in: fail closed.
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         parts.extensions.get::<Self>().cloned().ok_or_else(Problem::unauthenticated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_is_quoted_whatever_its_type() {
+        #[derive(Debug, serde::Deserialize)]
+        enum Kind {
+            Known,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Body {
+            #[expect(dead_code, reason = "only read by serde")]
+            password: String,
+            #[expect(dead_code, reason = "only read by serde")]
+            kind: Option<Kind>,
+        }
+        for text in [
+            r#"{"password":4711}"#,
+            r#"{"password":-4711}"#,
+            r#"{"password":4711.5}"#,
+            r#"{"password":["4711"]}"#,
+            r#"{"password":"x","kind":"4711"}"#,
+            r#"{"password":"x","kind":"4711, expected nothing"}"#,
+            r#""4711""#,
+            "4711",
+        ] {
+            let error = serde_json::from_str::<Body>(text).unwrap_err();
+            let said = innermost(&error);
+            assert!(!said.contains("4711") && said.len() > 10, "{text}: {said}");
+        }
+        let error = serde_json::from_str::<Body>("{}").unwrap_err();
+        assert!(innermost(&error).contains("missing field `password`"));
+        let _ = Kind::Known;
+    }
+
+    #[test]
+    fn a_nul_is_found_behind_any_number_of_backslashes() {
+        for (json, nul) in [
+            (r#"{"a":"\u0000"}"#, true),
+            (r#"{"a":"\\\u0000"}"#, true),
+            (r#"{"a":"\\u0000"}"#, false),
+            (r#"{"a":"\u00e9 u0000"}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(has_nul(json.as_bytes()), nul, "{json}");
+        }
     }
 }

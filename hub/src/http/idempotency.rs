@@ -24,7 +24,8 @@ const MAX_BODY: usize = 1024 * 1024;
 
 /// Whether the route's answer holds something that is shown once only, or belongs to a sign-in.
 fn is_exempt(path: &str) -> bool {
-    path.starts_with("/api/v1/auth/") || path.trim_end_matches('/').ends_with("/tokens")
+    let path = path.trim_end_matches('/');
+    path.starts_with("/api/v1/auth/") || path.ends_with("/tokens") || path.ends_with("/resume")
 }
 
 /// Answers a repeated POST of a signed-in principal with the answer of the first one.
@@ -130,6 +131,7 @@ mod tests {
         assert!(is_exempt("/api/v1/auth/local"));
         assert!(is_exempt("/api/v1/admin/service-accounts/0193e6a0-0000-7000-8000-000000000001/tokens"));
         assert!(is_exempt("/api/v1/admin/service-accounts/0193e6a0-0000-7000-8000-000000000001/tokens/"));
+        assert!(is_exempt("/api/v1/sessions/0193e6a0-0000-7000-8000-000000000001/resume"));
         assert!(!is_exempt("/api/v1/admin/targets"));
     }
 }

@@ -17,7 +17,7 @@ pub use app::{application, openapi};
 pub use extract::{Json, Path, Query};
 pub(crate) use guard::cookie;
 pub use guard::{ClientInfo, SESSION_COOKIE_HTTP, SESSION_COOKIE_HTTPS, same_origin, session_cookie_name};
-pub use page::{Cursor, Page, PageQuery};
+pub use page::{Page, PageQuery, SearchQuery};
 pub use patch::nullable;
 pub use problem::{FieldError, Problem, ProblemBody};
 pub use routes::{Access, Routes};

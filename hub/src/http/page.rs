@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 use super::Problem;
 
@@ -50,6 +51,33 @@ impl PageQuery {
     }
 }
 
+/// Filters of a list by name.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SearchQuery {
+    /// Items a page, 1 to 200.
+    limit: Option<u16>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Part of a name or description.
+    q: Option<String>,
+}
+
+impl SearchQuery {
+    /// What to look for; blank is nothing.
+    pub fn text(&self) -> Option<&str> {
+        self.q.as_deref().map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// Validates limit and cursor of a list in the order of [`Page::by_name`].
+    ///
+    /// # Errors
+    /// As [`PageQuery::cursor`].
+    pub fn cursor(&self) -> Result<Cursor<(String, Uuid)>, Problem> {
+        PageQuery { limit: self.limit, cursor: self.cursor.clone() }.cursor()
+    }
+}
+
 impl<K> Cursor<K> {
     /// Rows to ask the database for: one more than a page, to know whether there is a next one.
     pub fn fetch(&self) -> i64 {
@@ -77,6 +105,14 @@ impl<T> Page<T> {
             None
         };
         Self { items: rows.into_iter().map(Into::into).collect(), next_cursor }
+    }
+
+    /// Makes a page of rows in the order of their lower-case names.
+    pub fn by_name<R: Into<T>, I: Into<Uuid>>(rows: Vec<R>, limit: i64, key: impl Fn(&R) -> (&str, I)) -> Self {
+        Self::of(rows, limit, |row| {
+            let (name, id) = key(row);
+            (name.to_lowercase(), id.into())
+        })
     }
 }
 

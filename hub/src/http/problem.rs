@@ -165,14 +165,20 @@ impl Problem {
         &self.detail
     }
 
+    /// What stands in the log and nowhere else.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
     /// Writes the log line and makes the answer.
     pub(super) fn render(self, request_id: &str) -> Response {
         let (status, code) = (self.status.as_u16(), self.code);
         let cause = self.cause.as_deref().unwrap_or_default();
+        let detail = one_line(&self.detail);
         if self.status.is_server_error() {
-            tracing::error!(status, code, detail = %self.detail, cause, "request failed");
+            tracing::error!(status, code, detail, cause, "request failed");
         } else {
-            tracing::info!(status, code, detail = %self.detail, cause, "request refused");
+            tracing::info!(status, code, detail, cause, "request refused");
         }
         let body = ProblemBody {
             kind: "about:blank",
@@ -192,6 +198,12 @@ impl Problem {
         }
         response
     }
+}
+
+/// The text without control characters: part of a detail may be what the client sent, and must not
+/// begin a line of the log or speak to the terminal that shows it.
+fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
 impl From<crate::db::DbError> for Problem {

@@ -2959,7 +2959,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Items a page, 1 to 200. */
                 limit?: number;
-                /** @description Part of the name or description. */
+                /** @description Part of a name or description. */
                 q?: string;
             };
             header?: never;
@@ -3839,7 +3839,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Items a page, 1 to 200. */
                 limit?: number;
-                /** @description Part of the name or description. */
+                /** @description Part of a name or description. */
                 q?: string;
             };
             header?: never;

@@ -8,5 +8,5 @@ mod service;
 mod types;
 
 pub use error::AccessError;
-pub use service::{authorize_probe, authorize_session, reauthorize_session};
+pub use service::{authorize_probe, authorize_session, reauthorize_session, record_loss, still_allowed};
 pub use types::{Authorization, Denial, Endpoint, Purpose};

@@ -1,16 +1,16 @@
 //! The decision. Simple for now: role or access group, an enabled target, a credential of the
 //! target, a reason where one is asked for.
 
-use openpam_ids::CredentialId;
+use openpam_ids::{CredentialId, GroupId};
 use openpam_telemetry::names;
 use sqlx::PgConnection;
 
 use super::{AccessError, Authorization, Denial, Endpoint, Purpose};
 use crate::{
-    context::{Actor, Context},
+    context::{Actor, Context, Principal},
     domains::{
         audit::{self, Event},
-        targets::Target,
+        targets::{Destination, Target},
     },
     permissions::{Permission, permits},
 };
@@ -30,7 +30,9 @@ pub async fn authorize_session(
     reason: Option<&str>,
     reason_required: bool,
 ) -> Result<Result<Authorization, Denial>, AccessError> {
-    let decided = decide(context, target, credential_id, allowed_credentials, reason, reason_required);
+    let reason_missing = reason_required && reason.is_none_or(|reason| reason.trim().is_empty());
+    let decided = decide(&context.principal, target.enabled, &target.access_groups, credential_id, allowed_credentials)
+        .and_then(|by| if reason_missing { Err(Denial::ReasonRequired) } else { Ok(by) });
     let event = match &decided {
         Ok(by) => Event::success("session.authorize").with("decided_by", *by),
         Err(denial) => Event::denied("session.authorize").with("code", denial.code()),
@@ -51,8 +53,8 @@ pub async fn authorize_session(
     }))
 }
 
-/// Decides again for a session that runs: a resume after a dropped connection, or the periodic
-/// check. Only a denial, or a resume, is written down.
+/// Decides again for a session that runs, when its person comes back to it. Only a denial is
+/// written down here.
 ///
 /// # Errors
 /// When a denial could not be written.
@@ -63,18 +65,47 @@ pub async fn reauthorize_session(
     credential_id: CredentialId,
     allowed_credentials: &[CredentialId],
 ) -> Result<Result<(), Denial>, AccessError> {
-    // The reason was given when the session began.
-    let decided = decide(context, target, credential_id, allowed_credentials, None, false);
+    let decided = decide(&context.principal, target.enabled, &target.access_groups, credential_id, allowed_credentials);
     if let Err(denial) = decided {
-        let event = Event::denied("session.reauthorize")
-            .on("target", target.id, &target.name)
-            .with("credential_id", credential_id.to_string())
-            .with("code", denial.code());
+        let event = loss(denial, credential_id).on("target", target.id, &target.name);
         audit::record(connection, context, event).await?;
-        metrics::counter!(names::DECISIONS, "action" => "session.reauthorize", "outcome" => "denied").increment(1);
-        return Ok(Err(denial));
     }
-    Ok(Ok(()))
+    Ok(decided.map(|_| ()))
+}
+
+/// Whether a session that runs still may: decides, and writes nothing. Who ends the session for it
+/// calls [`record_loss`].
+///
+/// # Errors
+/// Why it may not.
+pub fn still_allowed(
+    principal: &Principal,
+    destination: &Destination,
+    credential_id: CredentialId,
+    allowed_credentials: &[CredentialId],
+) -> Result<(), Denial> {
+    decide(principal, destination.enabled, &destination.access_groups, credential_id, allowed_credentials).map(|_| ())
+}
+
+/// Writes down that a session that runs may no longer.
+///
+/// # Errors
+/// When it could not be written.
+pub async fn record_loss(
+    connection: &mut PgConnection,
+    context: &Context,
+    destination: &Destination,
+    credential_id: CredentialId,
+    denial: Denial,
+) -> Result<(), AccessError> {
+    let event = loss(denial, credential_id).on("target", destination.id, &destination.name);
+    audit::record(connection, context, event).await?;
+    Ok(())
+}
+
+fn loss(denial: Denial, credential_id: CredentialId) -> Event {
+    metrics::counter!(names::DECISIONS, "action" => "session.reauthorize", "outcome" => "denied").increment(1);
+    Event::denied("session.reauthorize").with("credential_id", credential_id.to_string()).with("code", denial.code())
 }
 
 /// Allows an admin to look at a target without a session: `action` names the look in the trail.
@@ -103,32 +134,27 @@ pub async fn authorize_probe(
 }
 
 fn decide(
-    context: &Context,
-    target: &Target,
+    principal: &Principal,
+    target_enabled: bool,
+    access_groups: &[GroupId],
     credential_id: CredentialId,
     allowed_credentials: &[CredentialId],
-    reason: Option<&str>,
-    reason_required: bool,
 ) -> Result<&'static str, Denial> {
-    let principal = &context.principal;
     if !matches!(principal.actor, Actor::User(_)) {
         return Err(Denial::NotAPerson);
     }
     let by = if permits(principal, Permission::SessionConnectAny) {
         "role"
-    } else if target.access_groups.iter().any(|group| principal.groups.contains(group)) {
+    } else if access_groups.iter().any(|group| principal.groups.contains(group)) {
         "access_group"
     } else {
         return Err(Denial::NoAccess);
     };
-    if !target.enabled {
+    if !target_enabled {
         return Err(Denial::TargetDisabled);
     }
     if !allowed_credentials.contains(&credential_id) {
         return Err(Denial::CredentialNotAllowed);
-    }
-    if reason_required && reason.is_none_or(|reason| reason.trim().is_empty()) {
-        return Err(Denial::ReasonRequired);
     }
     Ok(by)
 }

@@ -5,7 +5,6 @@
 //! row of `settings` when its first administrator is made.
 //!
 //! INVARIANT: an answer to a failed sign-in never tells whether the account exists, and takes as long.
-//! INVARIANT: a change of a person, their groups or their sign-ins is announced to [`Identity::changes`].
 
 mod credentials;
 mod error;
@@ -25,11 +24,10 @@ pub(crate) use http::routes;
 pub use provider::inspect::{ProviderFault, ProviderInspection, inspect_provider};
 pub use runtime::Identity;
 pub use service::{
-    authenticate::{note_activity, principal_of},
+    authenticate::{note_activity, principals_of},
     provision::{NewAdmin, create_admin},
 };
 pub use tasks::start_tasks;
-pub use types::Change;
 
 use crate::{
     context::Context,

@@ -1,4 +1,4 @@
-//! What identity keeps in the process: limits, the mapping of directory groups, announcements.
+//! What identity keeps in the process: limits, refresh tokens, the mapping of directory groups.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,19 +9,14 @@ use std::{
 use chrono::TimeDelta;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use openpam_ids::AuthSessionId;
-use tokio::sync::broadcast;
 
-use super::{IdentityError, passwords::Passwords, provider::Provider, refresh_tokens::RefreshTokens, types::Change};
+use super::{IdentityError, passwords::Passwords, provider::Provider, refresh_tokens::RefreshTokens};
 use crate::{config::Config, context::Role};
 
-/// Announcements a receiver may be behind before it must look at everything again.
-const CHANGES_KEPT: usize = 256;
-
-/// Sign-in: provider, rate limits, announcements of changes.
+/// Sign-in: provider, rate limits.
 pub struct Identity {
     passwords: Passwords,
     attempts: DefaultKeyedRateLimiter<IpAddr>,
-    changes: broadcast::Sender<Change>,
     provider: Option<Provider>,
     refresh_tokens: RefreshTokens,
     roles_by_directory_group: BTreeMap<String, BTreeSet<Role>>,
@@ -48,7 +43,6 @@ impl Identity {
         Ok(Self {
             passwords: Passwords::new(),
             attempts: RateLimiter::keyed(Quota::per_minute(per_minute)),
-            changes: broadcast::Sender::new(CHANGES_KEPT),
             provider,
             refresh_tokens: RefreshTokens::default(),
             roles_by_directory_group,
@@ -56,17 +50,6 @@ impl Identity {
             absolute_timeout: seconds(limits.absolute_timeout_seconds),
             lockout: seconds(limits.login_lockout_seconds),
         })
-    }
-
-    /// Changes made through this hub: of a person, their groups, roles or sign-ins. A receiver that
-    /// lags behind looks at everything again; changes of other hubs come by polling only.
-    pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.changes.subscribe()
-    }
-
-    pub(super) fn announce(&self, change: Change) {
-        // Without a receiver there is nobody to tell.
-        let _ = self.changes.send(change);
     }
 
     pub(super) fn passwords(&self) -> &Passwords {

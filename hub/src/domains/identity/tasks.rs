@@ -6,11 +6,20 @@ use super::{IdentityError, store::sessions};
 use crate::{context::Context, db::DbError, state::Hub};
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
+/// Addresses that tried to sign in are forgotten after the minute in which they count: an attacker
+/// with many of them must not fill the memory.
+const QUIET: Duration = Duration::from_secs(60);
 /// Rounds per tenant; each removes up to a thousand rows of each kind.
 const MAX_ROUNDS: usize = 100;
 
 /// Starts the clean-up: at once, and every hour.
 pub fn start_tasks(hub: &Hub) {
+    let (soft, quiet) = (hub.lifecycle().soft().clone(), hub.clone());
+    hub.lifecycle().supervise("forget quiet addresses", async move {
+        while tokio::time::timeout(QUIET, soft.cancelled()).await.is_err() {
+            quiet.identity().forget_quiet_addresses();
+        }
+    });
     let hub = hub.clone();
     hub.lifecycle().clone().supervise("identity clean-up", async move {
         let soft = hub.lifecycle().soft().clone();
@@ -28,7 +37,6 @@ pub fn start_tasks(hub: &Hub) {
 async fn clean_up(hub: &Hub) -> Result<(), IdentityError> {
     let identity = hub.identity();
     let now = hub.clock().now();
-    identity.forget_quiet_addresses();
     identity.refresh_tokens().expire(now);
     for tenant in hub.db().tenant_ids().await? {
         let context = Context::system(tenant, "identity clean-up");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use ipnetwork::IpNetwork;
-use openpam_ids::{ApiTokenId, AuthSessionId, GroupId, ServiceAccountId, TenantId, UserId};
+use openpam_ids::{ApiTokenId, AuthSessionId, GroupId, ServiceAccountId, UserId};
 
 use crate::context::Role;
 
@@ -39,15 +39,6 @@ impl Source {
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Local, Self::Oidc, Self::Ldap].into_iter().find(|source| source.name() == name)
     }
-}
-
-/// What a change was about; live sessions look again at who they belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
-    /// The tenant.
-    pub tenant_id: TenantId,
-    /// The person, or `None` when it may be anybody of the tenant.
-    pub user_id: Option<UserId>,
 }
 
 /// A person as administrators see them.

@@ -2,7 +2,11 @@
 
 use http::StatusCode;
 
-use crate::{db::DbError, domains::audit::AuditError, http::Problem};
+use crate::{
+    db::DbError,
+    domains::{audit::AuditError, identity::IdentityError},
+    http::Problem,
+};
 
 /// Why something could not be done with a session.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,9 @@ pub enum Error {
     /// The hub is about to stop.
     #[error("the hub is stopping")]
     Stopping,
+    /// The sign-ins could not be read or changed.
+    #[error(transparent)]
+    Identity(IdentityError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -39,6 +46,15 @@ pub enum Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error.into())
+    }
+}
+
+impl From<IdentityError> for Error {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Database(error) => Self::Database(error),
+            other => Self::Identity(other),
+        }
     }
 }
 
@@ -77,6 +93,7 @@ impl From<Error> for Problem {
                 "This hub is restarting. Try again in a moment.",
             )
             .retry_after(5),
+            Error::Identity(error) => error.into(),
             Error::Database(error) => Self::database(&error),
         }
     }

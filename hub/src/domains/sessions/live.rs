@@ -6,11 +6,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use openpam_ids::{CredentialId, SessionId, TargetId, TenantId, UserId};
 use openpam_telemetry::names;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use super::{End, Error};
@@ -39,6 +40,10 @@ pub struct LiveSession {
     received: AtomicU64,
     written: AtomicU64,
     attached: AtomicBool,
+    begun: Instant,
+    /// Milliseconds after `begun`.
+    last_key: AtomicU64,
+    noted_key: AtomicU64,
     end: watch::Sender<Option<End>>,
 }
 
@@ -61,6 +66,9 @@ impl LiveSession {
             received: AtomicU64::new(0),
             written: AtomicU64::new(0),
             attached: AtomicBool::new(false),
+            begun: Instant::now(),
+            last_key: AtomicU64::new(0),
+            noted_key: AtomicU64::new(0),
             end: watch::Sender::new(None),
         }
     }
@@ -100,6 +108,23 @@ impl LiveSession {
     pub fn bytes(&self) -> (i64, i64) {
         let read = |counter: &AtomicU64| i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
         (read(&self.sent), read(&self.received))
+    }
+
+    /// A person pressed a key just now. Costs one store.
+    pub fn note_key(&self) {
+        // Never zero: that is no key at all.
+        let since = u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX).max(1);
+        self.last_key.store(since, Ordering::Relaxed);
+    }
+
+    /// How long it runs.
+    pub fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// How long nobody has pressed a key.
+    pub fn idle(&self) -> Duration {
+        self.age().saturating_sub(Duration::from_millis(self.last_key.load(Ordering::Relaxed)))
     }
 
     /// A browser came or went.
@@ -200,6 +225,14 @@ impl LiveSession {
         let (sent, received) = self.bytes();
         let total = sent.saturating_add(received).unsigned_abs();
         (self.written.swap(total, Ordering::Relaxed) != total).then_some((sent, received))
+    }
+}
+
+impl LiveSession {
+    /// How long ago the last key was pressed, when one was since this was last asked.
+    pub(super) fn take_key(&self) -> Option<Duration> {
+        let last = self.last_key.load(Ordering::Relaxed);
+        (self.noted_key.swap(last, Ordering::Relaxed) != last).then(|| self.idle())
     }
 }
 

@@ -1,17 +1,22 @@
-//! What runs beside the sessions: the hub's heartbeat, counters on their way to the database,
-//! requests of other hubs, and the end of sessions whose hub died.
+//! What runs beside the sessions: the hub's heartbeat, counters and activity on their way to the
+//! database, requests of other hubs, and the end of sessions whose hub died.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use openpam_ids::TenantId;
 
-use super::{End, Error, service, store};
-use crate::{context::Context, domains::sessions::LiveSession, state::Hub};
+use chrono::TimeDelta;
+use tokio::time::Instant;
+
+use super::{End, Error, LiveSession, service, store};
+use crate::{context::Context, db::ChangeScope, domains::identity, state::Hub};
 
 const BEAT: Duration = Duration::from_secs(5);
 const COUNT: Duration = Duration::from_secs(10);
 const RECONCILE: Duration = Duration::from_secs(10);
-/// Requests of other hubs are seen within this time.
+/// A key pressed in a terminal counts for its sign-in after this time.
+const ACTIVITY: Duration = Duration::from_secs(5);
+/// Requests of other hubs are seen within this time even when nobody announced them.
 const WATCH: Duration = Duration::from_millis(700);
 
 /// Starts them.
@@ -20,7 +25,8 @@ pub fn start_tasks(hub: &Hub) {
     lifecycle.supervise("hub heartbeat", heartbeat(hub.clone()));
     lifecycle.supervise("session counters", every(hub.clone(), COUNT, "counting bytes", write_bytes));
     lifecycle.supervise("session reconciler", every(hub.clone(), RECONCILE, "closing orphaned sessions", reconcile));
-    lifecycle.supervise("session end requests", every(hub.clone(), WATCH, "looking for end requests", watch));
+    lifecycle.supervise("session activity", every(hub.clone(), ACTIVITY, "noting activity", note_activity));
+    lifecycle.supervise("session end requests", watch(hub.clone()));
 }
 
 /// Runs `act` now and every `period`, until the hub is asked to stop and carries nothing.
@@ -91,8 +97,50 @@ async fn write_bytes(hub: Hub) -> Result<(), Error> {
     Ok(())
 }
 
-async fn watch(hub: Hub) -> Result<(), Error> {
-    for tenant_id in hub.live().by_tenant().into_keys() {
+/// Who works in a terminal is active, although no request comes: only keys count, so that a
+/// terminal nobody looks at keeps no sign-in alive.
+async fn note_activity(hub: Hub) -> Result<(), Error> {
+    let now = hub.clock().now();
+    for (tenant_id, sessions) in hub.live().by_tenant() {
+        let mut active = HashMap::new();
+        for session in &sessions {
+            let (Some(sign_in), Some(ago)) = (session.context.principal.auth_session, session.take_key()) else {
+                continue;
+            };
+            let at = now - TimeDelta::from_std(ago).unwrap_or_default();
+            active.entry(sign_in).and_modify(|latest| at.max(*latest).clone_into(latest)).or_insert(at);
+        }
+        if active.is_empty() {
+            continue;
+        }
+        let mut tx = hub.db().begin(&system(tenant_id)).await?;
+        let active = active.into_iter().collect::<Vec<_>>();
+        identity::note_activity(&hub, &mut tx, &active).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Ends sessions that somebody wants to end on another hub: at once when that is announced.
+async fn watch(hub: Hub) {
+    let mut changes = hub.changes().subscribe();
+    let mut failing = false;
+    let mut due = Instant::now() + WATCH;
+    while !(hub.lifecycle().is_ending() && hub.live().count() == 0) {
+        let scope = changes.next(due).await;
+        if scope == ChangeScope::Everything {
+            due = Instant::now() + WATCH;
+        }
+        let outcome = end_requested(&hub, &scope).await;
+        if let (Err(error), false) = (&outcome, failing) {
+            tracing::error!(task = "looking for end requests", %error, "task failed, will try again");
+        }
+        failing = outcome.is_err();
+    }
+}
+
+async fn end_requested(hub: &Hub, scope: &ChangeScope) -> Result<(), Error> {
+    for tenant_id in hub.live().by_tenant().into_keys().filter(|tenant_id| scope.covers(*tenant_id)) {
         let mut tx = hub.db().begin(&system(tenant_id)).await?;
         for (id, reason) in store::requested_ends(&mut tx, hub.hub_id()).await? {
             if let Some(session) = hub.live().get(id) {

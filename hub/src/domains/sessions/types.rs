@@ -1,6 +1,6 @@
 //! What a session is, and how it ends.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use ipnetwork::IpNetwork;
@@ -110,6 +110,20 @@ impl End {
     /// Access is no longer given, for the reason with this stable code.
     pub fn access_ended(code: &'static str, message: impl Into<String>) -> Self {
         Self::Expired { code, message: message.into() }
+    }
+
+    /// The session lasted as long as one may.
+    pub fn max_duration() -> Self {
+        Self::access_ended("max_duration", "The session reached its maximum duration.")
+    }
+
+    /// Nobody pressed a key for `limit`.
+    pub fn idle(limit: Duration) -> Self {
+        let minutes = limit.as_secs().div_ceil(60);
+        Self::access_ended(
+            "idle_timeout",
+            format!("The session ended because no key was pressed for {minutes} minutes."),
+        )
     }
 
     /// The status the session ends with.

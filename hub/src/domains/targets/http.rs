@@ -7,12 +7,11 @@ use http::StatusCode;
 use openpam_ids::{HostKeyId, SiteId, TargetId, ZoneId};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
-use uuid::Uuid;
 
 use super::{HostKey, HostKeyKind, Site, SiteFields, Zone, ZoneFields, ZoneType, error::TargetsError, service, store};
 use crate::{
     context::Context,
-    http::{Access, Json, Page, PageQuery, Path, Problem, ProblemBody, Query, Routes, nullable},
+    http::{Access, Json, Page, Path, Problem, ProblemBody, Query, Routes, SearchQuery, nullable},
     permissions::Permission,
     state::Hub,
 };
@@ -33,28 +32,6 @@ pub(crate) fn routes() -> Routes {
         .add(read, routes!(list_host_keys))
         .add(targets, routes!(trust_host_key))
         .add(targets, routes!(distrust_host_key))
-}
-
-/// Filters of a list by name.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-struct SearchQuery {
-    /// Items a page, 1 to 200.
-    limit: Option<u16>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// Part of the name or description.
-    q: Option<String>,
-}
-
-impl SearchQuery {
-    fn text(&self) -> Option<&str> {
-        self.q.as_deref().map(str::trim).filter(|text| !text.is_empty())
-    }
-
-    fn cursor(&self) -> Result<crate::http::Cursor<(String, Uuid)>, Problem> {
-        PageQuery { limit: self.limit, cursor: self.cursor.clone() }.cursor()
-    }
 }
 
 /// A network.
@@ -122,7 +99,7 @@ async fn list_zones(
     let zones = store::zones(&mut tx, None, query.text(), cursor.after.clone(), cursor.fetch())
         .await
         .map_err(TargetsError::from)?;
-    Ok(Json(Page::of(zones, cursor.limit, |zone| (zone.fields.name.to_lowercase(), zone.id.as_uuid()))))
+    Ok(Json(Page::by_name(zones, cursor.limit, |zone| (zone.fields.name.as_str(), zone.id))))
 }
 
 /// A zone.
@@ -241,7 +218,7 @@ async fn list_sites(
     let sites = store::sites(&mut tx, None, query.text(), cursor.after.clone(), cursor.fetch())
         .await
         .map_err(TargetsError::from)?;
-    Ok(Json(Page::of(sites, cursor.limit, |site| (site.fields.name.to_lowercase(), site.id.as_uuid()))))
+    Ok(Json(Page::by_name(sites, cursor.limit, |site| (site.fields.name.as_str(), site.id))))
 }
 
 /// A site.

@@ -12,8 +12,8 @@ mod validation;
 
 pub use error::TargetsError;
 pub(crate) use http::{HostKeyBody, routes};
-pub use service::{add_favorite, create, delete, find, list, remove_favorite, trust_host_key, update};
+pub use service::{add_favorite, create, delete, destinations, find, list, remove_favorite, trust_host_key, update};
 pub use types::{
-    Environment, HostKey, HostKeyKind, HostKeyPolicy, Protocol, Site, SiteFields, Target, TargetFields, TargetFilter,
-    Zone, ZoneFields, ZoneType,
+    Destination, Environment, HostKey, HostKeyKind, HostKeyPolicy, Protocol, Site, SiteFields, Target, TargetFields,
+    TargetFilter, Zone, ZoneFields, ZoneType,
 };

@@ -1,6 +1,8 @@
 //! Use cases of sites, zones, targets and host keys. The routes' access rules decided already who
 //! may; every change and its audit event share the caller's transaction.
 
+use std::collections::HashMap;
+
 use openpam_ids::{HostKeyId, SiteId, TargetId, UserId, ZoneId};
 use russh::keys::{HashAlg, PublicKey};
 use sqlx::PgConnection;
@@ -9,7 +11,10 @@ use uuid::Uuid;
 use super::{
     error::TargetsError,
     store,
-    types::{HostKey, HostKeyKind, Site, SiteFields, Target, TargetFields, TargetFilter, TrustedKey, Zone, ZoneFields},
+    types::{
+        Destination, HostKey, HostKeyKind, Site, SiteFields, Target, TargetFields, TargetFilter, TrustedKey, Zone,
+        ZoneFields,
+    },
     validation,
 };
 use crate::{
@@ -110,6 +115,15 @@ pub(super) async fn delete_zone(connection: &mut PgConnection, context: &Context
 /// When the database fails.
 pub async fn find(connection: &mut PgConnection, id: TargetId) -> Result<Option<Target>> {
     Ok(store::targets(connection, Some(id), &TargetFilter::default(), None, 1).await?.pop())
+}
+
+/// What the decision needs to know of each of these targets that still exists.
+///
+/// # Errors
+/// When the database fails.
+pub async fn destinations(connection: &mut PgConnection, ids: &[TargetId]) -> Result<HashMap<TargetId, Destination>> {
+    let found = store::destinations(connection, ids).await?;
+    Ok(found.into_iter().map(|destination| (destination.id, destination)).collect())
 }
 
 /// Targets that match, by name; `after` is the (lower-case) name and id of the last one seen.

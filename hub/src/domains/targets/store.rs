@@ -6,8 +6,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::types::{
-    Environment, HostKey, HostKeyKind, HostKeyPolicy, Protocol, Site, SiteFields, Target, TargetFields, TargetFilter,
-    TrustedKey, Zone, ZoneFields, ZoneType,
+    Destination, Environment, HostKey, HostKeyKind, HostKeyPolicy, Protocol, Site, SiteFields, Target, TargetFields,
+    TargetFilter, TrustedKey, Zone, ZoneFields, ZoneType,
 };
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
@@ -291,6 +291,20 @@ pub(super) async fn targets(
             row.with_keys(own)
         })
         .collect()
+}
+
+pub(super) async fn destinations(connection: &mut PgConnection, ids: &[TargetId]) -> Result<Vec<Destination>> {
+    let ids: Vec<Uuid> = ids.iter().map(TargetId::as_uuid).collect();
+    sqlx::query_as!(
+        Destination,
+        r#"select target_id as "id: _", name, enabled,
+                  array(select group_id from target_access_groups a
+                        where a.target_id = targets.target_id) as "access_groups!: Vec<GroupId>"
+           from targets where target_id = any ($1)"#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await
 }
 
 pub(super) async fn insert_target(

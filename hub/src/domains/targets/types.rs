@@ -256,6 +256,19 @@ pub struct Target {
     pub updated_at: DateTime<Utc>,
 }
 
+/// What the decision about a session that runs needs to know of its target.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// Identifier.
+    pub id: TargetId,
+    /// Name for people.
+    pub name: String,
+    /// Switched on.
+    pub enabled: bool,
+    /// Groups whose members may connect.
+    pub access_groups: Vec<GroupId>,
+}
+
 impl Target {
     /// What an admin may change about it.
     pub fn fields(&self) -> TargetFields {

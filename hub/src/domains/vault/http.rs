@@ -168,7 +168,7 @@ async fn list_credentials(
     let credentials = store::list(&mut tx, None, &filter, cursor.after.clone(), cursor.fetch())
         .await
         .map_err(CredentialError::from)?;
-    Ok(Json(Page::of(credentials, cursor.limit, |item| (item.name.to_lowercase(), item.id.as_uuid()))))
+    Ok(Json(Page::by_name(credentials, cursor.limit, |item| (item.name.as_str(), item.id))))
 }
 
 /// A credential.

@@ -1,8 +1,10 @@
 //! Creating, changing and removing credentials. The vault does its part inside the database's
 //! transaction, before the commit: when either refuses, nothing has changed, and a secret that was
-//! written for a row that did not come to be is removed again.
+//! written for a row that did not come to be is removed again. INVARIANT: whenever the vault may hold
+//! a secret without a credential, `vault_orphans` names it: a hub may die at any moment.
 
-use openpam_ids::CredentialId;
+use chrono::TimeDelta;
+use openpam_ids::{CredentialId, TenantId};
 use sqlx::PgConnection;
 use tracing::Instrument as _;
 
@@ -107,39 +109,104 @@ async fn create_now(hub: &Hub, context: &Context, new: NewCredential) -> Result<
         None => None,
     };
     validate(&mut credential, config, &slug)?;
-    store::insert(&mut tx, context.tenant_id, &credential).await?;
-    audit::record(&mut tx, context, event("credential.create", &credential)).await?;
-    let written = match (&secret, credential.vault_path.as_deref()) {
-        (Some(secret), Some(path)) => {
-            if let Err(error) = hub.vault().write(path, secret, true).await {
-                // It may have arrived although no answer came back.
-                if matches!(error, VaultError::Unanswered(_)) {
-                    remove_orphan(hub, path).await;
+    let path = credential.vault_path.clone().filter(|_| secret.is_some());
+    if let Some(path) = &path {
+        store::note_orphan(&mut tx, context.tenant_id, id, path).await?;
+    }
+    tx.commit().await.map_err(DbError::from)?;
+    let mut left = Left::Nothing;
+    let result = insert(hub, context, &credential, secret.as_ref(), &mut left).await;
+    if let (Err(_), Some(path)) = (&result, &path) {
+        match left {
+            Left::Nothing => {
+                if let Err(error) = forget_orphan(hub, context, id).await {
+                    tracing::debug!(%error, "left to the reconciler");
                 }
-                return Err(error.into());
             }
-            Some(path.to_owned())
+            Left::Secret => remove_orphan(hub, context, id, path).await,
+            // The row may be there although the commit was not answered: the reconciler sees later.
+            Left::Unknown => tracing::warn!(path, "the reconciler will see whether this secret has a credential"),
         }
-        _ => None,
-    };
-    let done = async {
-        let created = existing(&mut tx, id).await?;
-        tx.commit().await.map_err(DbError::from)?;
-        Ok(created)
-    };
-    match (done.await, written) {
-        (Err(error), Some(path)) => {
-            remove_orphan(hub, &path).await;
-            Err(error)
+    }
+    result
+}
+
+/// What of a credential that could not be made may be left.
+enum Left {
+    Nothing,
+    Secret,
+    Unknown,
+}
+
+/// Writes row and secret. `left` tells what an error leaves behind.
+async fn insert(
+    hub: &Hub,
+    context: &Context,
+    credential: &Credential,
+    secret: Option<&SecretFields>,
+    left: &mut Left,
+) -> Result<Credential> {
+    let mut tx = hub.db().begin(context).await?;
+    store::insert(&mut tx, context.tenant_id, credential).await?;
+    audit::record(&mut tx, context, event("credential.create", credential)).await?;
+    store::forget_orphan(&mut tx, credential.id).await?;
+    if let (Some(secret), Some(path)) = (secret, credential.vault_path.as_deref()) {
+        let written = hub.vault().write(path, secret, true).await;
+        // It may have arrived although no answer came back.
+        if matches!(written, Ok(()) | Err(VaultError::Unanswered(_))) {
+            *left = Left::Secret;
         }
-        (result, _) => result,
+        written?;
+    }
+    let created = existing(&mut tx, credential.id).await?;
+    *left = Left::Unknown;
+    tx.commit().await.map_err(DbError::from)?;
+    Ok(created)
+}
+
+async fn forget_orphan(hub: &Hub, context: &Context, id: CredentialId) -> Result<()> {
+    let mut tx = hub.db().begin(context).await?;
+    store::forget_orphan(&mut tx, id).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    Ok(())
+}
+
+/// Removes now what would otherwise wait for the reconciler.
+async fn remove_orphan(hub: &Hub, context: &Context, id: CredentialId, path: &str) {
+    let removed = async {
+        hub.vault().remove(path).await?;
+        forget_orphan(hub, context, id).await
+    };
+    if let Err(error) = removed.await {
+        tracing::warn!(path, %error, "a secret without a credential is left in the vault for now");
     }
 }
 
-async fn remove_orphan(hub: &Hub, path: &str) {
-    if let Err(error) = hub.vault().remove(path).await {
-        tracing::error!(path, %error, code = error.code(), "a secret without a credential may be left in the vault");
+/// Removes secrets that have had no credential for `grace`.
+///
+/// # Errors
+/// When database or vault fail; what was removed before stays removed.
+pub(super) async fn reconcile(hub: &Hub, tenant_id: TenantId, grace: TimeDelta) -> Result<()> {
+    let context = Context::system(tenant_id, "vault reconciler");
+    let mut tx = hub.db().begin(&context).await?;
+    let due = store::orphans(&mut tx, hub.clock().now() - grace).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    for (id, path) in due {
+        let mut tx = hub.db().begin(&context).await?;
+        // A change of the credential that is under way is waited for: it may store a secret again.
+        store::lock(&mut tx, id).await?;
+        let owner = service::find(&mut tx, id).await?;
+        if !owner.is_some_and(|credential| credential.managed && credential.vault_path.as_deref() == Some(&*path)) {
+            hub.vault().remove(&path).await?;
+            let event =
+                Event::success("credential.secret.clean_up").on("credential", id, "").with("vault_path", &*path);
+            audit::record(&mut tx, &context, event).await?;
+            tracing::info!(path, "removed a secret without a credential from the vault");
+        }
+        store::forget_orphan(&mut tx, id).await?;
+        tx.commit().await.map_err(DbError::from)?;
     }
+    Ok(())
 }
 
 /// Changes a credential. A new reference takes the place of a secret that was stored through the
@@ -205,9 +272,15 @@ async fn update_now(hub: &Hub, context: &Context, id: CredentialId, change: Cred
         hub.vault().write(&own_path, secret, false).await?;
     }
     let after = existing(&mut tx, id).await?;
+    let left_over = before.managed && !credential.managed;
+    if left_over {
+        store::note_orphan(&mut tx, context.tenant_id, id, &own_path).await?;
+    } else if credential.managed {
+        store::forget_orphan(&mut tx, id).await?;
+    }
     tx.commit().await.map_err(DbError::from)?;
-    if before.managed && !credential.managed {
-        remove_orphan(hub, &own_path).await;
+    if left_over {
+        remove_orphan(hub, context, id, &own_path).await;
     }
     Ok(after)
 }

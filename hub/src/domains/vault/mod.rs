@@ -1,6 +1,7 @@
 //! Credentials: user name and reference; the secret comes from the vault when it is needed.
 //!
-//! Owns `credentials` and `target_credentials`, and the connection to HashiCorp Vault or OpenBao.
+//! Owns `credentials`, `target_credentials` and `vault_orphans`, and the connection to HashiCorp Vault
+//! or OpenBao.
 //! INVARIANT: a secret leaves the vault for an [`Authorization`](crate::domains::access::Authorization)
 //! only, is zeroized after use, and is never in a row, a log line or an answer.
 
@@ -14,15 +15,15 @@ mod manage;
 mod secrets;
 mod service;
 mod store;
+mod tasks;
 mod types;
 
 pub use client::Vault;
 pub use error::{CredentialError, VaultError};
 pub(crate) use http::routes;
 pub use service::{credentials_of, credentials_of_all, find, login_secret, set_credentials_of};
+pub use tasks::start_tasks;
 pub use types::{Credential, CredentialFilter, CredentialKind, Holder, LoginSecret};
-
-use crate::state::Hub;
 
 /// What is known of the vault right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +53,4 @@ impl VaultHealth {
             Self::LoginRefused => "login_refused",
         }
     }
-}
-
-/// Keeps the hub logged in to the vault as long as it runs.
-pub fn start_tasks(hub: &Hub) {
-    let soft = hub.lifecycle().soft().clone();
-    let task_hub = hub.clone();
-    hub.lifecycle().supervise("vault login", async move { task_hub.vault().keep_logged_in(&soft).await });
 }

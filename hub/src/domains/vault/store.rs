@@ -91,6 +91,46 @@ pub(super) async fn lock(connection: &mut PgConnection, id: CredentialId) -> Res
     Ok(())
 }
 
+/// Notes that the vault may hold a secret at `path` that no credential refers to.
+pub(super) async fn note_orphan(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: CredentialId,
+    path: &str,
+) -> Result<()> {
+    sqlx::query!(
+        "insert into vault_orphans (tenant_id, credential_id, vault_path) values ($1, $2, $3)
+         on conflict on constraint vault_orphans_key do update set vault_path = excluded.vault_path, created_at = now()",
+        tenant.as_uuid(),
+        id.as_uuid(),
+        path
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The secret is gone, or has its credential.
+pub(super) async fn forget_orphan(connection: &mut PgConnection, id: CredentialId) -> Result<()> {
+    sqlx::query!("delete from vault_orphans where credential_id = $1", id.as_uuid()).execute(connection).await?;
+    Ok(())
+}
+
+/// Secrets that were noted before `before`.
+pub(super) async fn orphans(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+) -> Result<Vec<(CredentialId, String)>> {
+    let rows = sqlx::query!(
+        r#"select credential_id as "id: CredentialId", vault_path from vault_orphans
+           where created_at < $1 order by created_at limit 100"#,
+        before
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.vault_path)).collect())
+}
+
 pub(super) async fn insert(connection: &mut PgConnection, tenant: TenantId, credential: &Credential) -> Result<()> {
     sqlx::query!(
         "insert into credentials (credential_id, tenant_id, name, description, kind, username, vault_path,

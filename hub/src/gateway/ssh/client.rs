@@ -70,7 +70,13 @@ pub(crate) async fn scan(
     let checker = Checker { trust: Trust::Scan(algorithm.clone()), seen: seen.clone() };
     let mut config = config(&checker.trust, true);
     config.preferred.key = Cow::Owned(
-        algorithms::HOST_KEYS.iter().filter(|other| algorithms::same_kind(&algorithm, other)).cloned().collect(),
+        // Also from a server that signs with SHA-1 only: its key is looked at, not trusted.
+        algorithms::HOST_KEYS
+            .iter()
+            .cloned()
+            .chain([russh::keys::Algorithm::Rsa { hash: None }])
+            .filter(|other| algorithms::same_kind(&algorithm, other))
+            .collect(),
     );
     let connecting = client::connect_stream(Arc::new(config), stream, checker);
     let outcome = tokio::time::timeout(timeout, Box::pin(connecting)).await;

@@ -2,6 +2,7 @@
 
 mod attachments;
 mod http;
+mod keys;
 mod messages;
 mod open;
 mod output;

@@ -19,6 +19,7 @@ use tokio::{
 
 use super::{
     attachments::Arrival,
+    keys::is_typed,
     messages::{ClientMessage, ServerMessage},
     output::Output,
     socket::{Event, Reader, Socket, Writer},
@@ -101,7 +102,7 @@ struct Carrier {
 }
 
 /// Carries the session until it ends, then writes how.
-pub(super) async fn carry(hub: Hub, place: Place, shell: Shell, arrivals: mpsc::Receiver<Arrival>, limits: Limits) {
+pub(super) async fn carry(hub: Hub, place: Place, mut shell: Shell, arrivals: mpsc::Receiver<Arrival>, limits: Limits) {
     let live = place.session().clone();
     let now = Instant::now();
     let mut carrier = Carrier {
@@ -124,10 +125,11 @@ pub(super) async fn carry(hub: Hub, place: Place, shell: Shell, arrivals: mpsc::
         sent: metrics::counter!(names::SESSION_BYTES, "direction" => "sent"),
         hub: hub.clone(),
     };
-    let end = carrier.run(shell, arrivals).await;
+    let end = carrier.run(&mut shell, arrivals).await;
     tracing::info!(session_id = %live.id, status = end.status().name(), code = end.code(), "session ended");
     hub.terminals().close(live.id);
-    carrier.say_goodbye(&end).await;
+    // A target that does not answer must not keep the browser's socket open.
+    tokio::join!(carrier.say_goodbye(&end), shell.close());
     finish(&hub, &live, &end).await;
 }
 
@@ -144,14 +146,14 @@ pub(super) async fn finish(hub: &Hub, live: &LiveSession, end: &End) {
 }
 
 impl Carrier {
-    async fn run(&mut self, mut shell: Shell, mut arrivals: mpsc::Receiver<Arrival>) -> End {
+    async fn run(&mut self, shell: &mut Shell, mut arrivals: mpsc::Receiver<Arrival>) -> End {
         let mut end_requests = self.live.end_requests();
         let (input, waiting) = mpsc::channel(PIECES);
         for early in std::mem::take(&mut shell.early) {
             self.take_output(early);
         }
-        let end = {
-            let Shell { handle, output, input: target, gate, .. } = &mut shell;
+        {
+            let Shell { handle, output, input: target, gate, .. } = shell;
             let pump = pump(target, waiting);
             tokio::pin!(pump);
             let mut last_output_until = None;
@@ -236,9 +238,7 @@ impl Carrier {
                     break end;
                 }
             }
-        };
-        shell.close().await;
-        end
+        }
     }
 
     fn exited(&mut self) -> End {
@@ -276,7 +276,10 @@ impl Carrier {
         socket.last_heard = Instant::now();
         match event {
             Event::Input(bytes) => {
-                self.last_key = Instant::now();
+                if is_typed(&bytes) {
+                    self.last_key = Instant::now();
+                    self.live.note_key();
+                }
                 self.live.count_sent(bytes.len());
                 self.sent.increment(bytes.len() as u64);
                 let mut rest = bytes;
@@ -411,17 +414,10 @@ impl Carrier {
         }
         let ends = self.begun + self.limits.duration;
         if now >= ends {
-            return Some(End::Expired {
-                code: "max_duration",
-                message: "The session reached its maximum duration.".to_owned(),
-            });
+            return Some(End::max_duration());
         }
         if now >= self.last_key + self.limits.idle {
-            let minutes = self.limits.idle.as_secs().div_ceil(60);
-            return Some(End::Expired {
-                code: "idle_timeout",
-                message: format!("The session ended because no key was pressed for {minutes} minutes."),
-            });
+            return Some(End::idle(self.limits.idle));
         }
         if self.detached_since.is_some_and(|since| now >= since + self.patience()) {
             return Some(End::Expired {

@@ -189,7 +189,7 @@ async fn list_admin_targets(
     let filter = TargetFilter { text: filled(query.q), zone_id: query.zone_id, tag: filled(query.tag) };
     let mut tx = hub.db().begin(&context).await?;
     let found = targets::list(&mut tx, &filter, cursor.after.clone(), cursor.fetch()).await?;
-    let page: Page<Target> = Page::of(found, cursor.limit, |target| (target.name.to_lowercase(), target.id.as_uuid()));
+    let page: Page<Target> = Page::by_name(found, cursor.limit, |target| (target.name.as_str(), target.id));
     let ids: Vec<TargetId> = page.items.iter().map(|target| target.id).collect();
     let credentials = vault::credentials_of_all(&mut tx, &ids).await?;
     let items = page.items.into_iter().map(|target| TargetBody::new(target, &credentials)).collect();

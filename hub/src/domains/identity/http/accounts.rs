@@ -9,17 +9,14 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{
-    super::{
-        service::accounts as service,
-        types::{self, NewServiceAccount, ServiceAccountChange},
-        validation::Mistakes,
-    },
-    SearchQuery,
+use super::super::{
+    service::accounts as service,
+    types::{self, NewServiceAccount, ServiceAccountChange},
+    validation::Mistakes,
 };
 use crate::{
     context::{Context, Role},
-    http::{Access, Json, Page, PageQuery, Path, Problem, ProblemBody, Query, Routes},
+    http::{Access, Json, Page, PageQuery, Path, Problem, ProblemBody, Query, Routes, SearchQuery},
     permissions::Permission,
     state::Hub,
 };
@@ -73,7 +70,7 @@ async fn list_accounts(
 ) -> Result<Json<Page<AccountBody>>, Problem> {
     let cursor = query.cursor()?;
     let accounts = service::list(&hub, &context, query.text(), cursor.after.clone(), cursor.fetch()).await?;
-    Ok(Json(Page::of(accounts, cursor.limit, |account| (account.name.to_lowercase(), account.id))))
+    Ok(Json(Page::by_name(accounts, cursor.limit, |account| (account.name.as_str(), account.id))))
 }
 
 /// A service account to make.

@@ -13,12 +13,11 @@ use super::{
         types::{self, GroupChange, NewGroup, Source},
         validation::Mistakes,
     },
-    SearchQuery,
     users::UserBody,
 };
 use crate::{
     context::{Context, Role},
-    http::{Access, Json, Page, PageQuery, Path, Problem, ProblemBody, Query, Routes},
+    http::{Access, Json, Page, PageQuery, Path, Problem, ProblemBody, Query, Routes, SearchQuery},
     permissions::Permission,
     state::Hub,
 };
@@ -74,7 +73,7 @@ async fn list_groups(
 ) -> Result<Json<Page<GroupBody>>, Problem> {
     let cursor = query.cursor()?;
     let groups = service::list(&hub, &context, query.text(), cursor.after.clone(), cursor.fetch()).await?;
-    Ok(Json(Page::of(groups, cursor.limit, |group| (group.name.to_lowercase(), group.id))))
+    Ok(Json(Page::by_name(groups, cursor.limit, |group| (group.name.as_str(), group.id))))
 }
 
 /// A group to make.
@@ -188,7 +187,7 @@ async fn list_members(
 ) -> Result<Json<Page<UserBody>>, Problem> {
     let cursor = query.cursor::<(String, Uuid)>()?;
     let members = service::members(&hub, &context, id, cursor.after.clone(), cursor.fetch()).await?;
-    Ok(Json(Page::of(members, cursor.limit, |user| (user.username.to_lowercase(), user.id))))
+    Ok(Json(Page::by_name(members, cursor.limit, |user| (user.username.as_str(), user.id))))
 }
 
 /// Adds a person to a local group.

@@ -15,12 +15,11 @@ use super::{
         types::{self, NewUser, Source, UserChange},
         validation::Mistakes,
     },
-    SearchQuery,
     auth::{AuthSession, page_of_sessions},
 };
 use crate::{
     context::{Context, Role},
-    http::{Access, Json, Page, PageQuery, Path, Problem, ProblemBody, Query, Routes, nullable},
+    http::{Access, Json, Page, PageQuery, Path, Problem, ProblemBody, Query, Routes, SearchQuery, nullable},
     permissions::Permission,
     state::Hub,
 };
@@ -88,7 +87,7 @@ async fn list_users(
 ) -> Result<Json<Page<UserBody>>, Problem> {
     let cursor = query.cursor()?;
     let users = service::list(&hub, &context, None, query.text(), cursor.after.clone(), cursor.fetch()).await?;
-    Ok(Json(Page::of(users, cursor.limit, |user| (user.username.to_lowercase(), user.id))))
+    Ok(Json(Page::by_name(users, cursor.limit, |user| (user.username.as_str(), user.id))))
 }
 
 /// A local account to make.

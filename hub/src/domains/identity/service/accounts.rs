@@ -11,7 +11,7 @@ use super::{
         IdentityError,
         credentials::{token_label, token_text},
         store::accounts as store,
-        types::{ApiToken, Change, NewServiceAccount, ServiceAccount, ServiceAccountChange},
+        types::{ApiToken, NewServiceAccount, ServiceAccount, ServiceAccountChange},
     },
     users::names,
 };
@@ -86,7 +86,6 @@ pub(in super::super) async fn update(
     }
     audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(DbError::from)?;
-    announce(hub, context);
     Ok(after)
 }
 
@@ -98,7 +97,6 @@ pub(in super::super) async fn delete(hub: &Hub, context: &Context, id: ServiceAc
     let event = Event::success("service_account.delete").on("service_account", id, &account.name);
     audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(DbError::from)?;
-    announce(hub, context);
     Ok(())
 }
 
@@ -161,10 +159,5 @@ pub(in super::super) async fn revoke_token(
     let name = name.ok_or(IdentityError::NotFound("token"))?;
     audit::record(&mut tx, context, Event::success("api_token.revoke").on("api_token", token, name)).await?;
     tx.commit().await.map_err(DbError::from)?;
-    announce(hub, context);
     Ok(())
-}
-
-fn announce(hub: &Hub, context: &Context) {
-    hub.identity().announce(Change { tenant_id: context.tenant_id, user_id: None });
 }

@@ -1,6 +1,9 @@
 //! From a cookie or a token to a principal.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use chrono::TimeDelta;
 use openpam_ids::{AuthSessionId, UserId};
@@ -26,6 +29,11 @@ const ROTATION_GRACE: TimeDelta = TimeDelta::seconds(30);
 /// `last_seen_at` and `last_used_at` are written at most this often.
 const TOUCH_INTERVAL: TimeDelta = TimeDelta::seconds(60);
 
+/// How often activity of a sign-in is written: often enough that who is active is never idle.
+fn touch_interval(identity: &Identity) -> TimeDelta {
+    TOUCH_INTERVAL.min(identity.idle_timeout() / 4)
+}
+
 /// The context behind a session cookie; `None` when it proves nothing (any more).
 pub(in super::super) async fn by_cookie(
     hub: &Hub,
@@ -46,8 +54,9 @@ pub(in super::super) async fn by_cookie(
     if !secret_matches(&signed_in, &cookie.secret_hash, now) || !is_live(&signed_in, now) || idle_end <= now {
         return Ok(None);
     }
-    if signed_in.last_seen_at + TOUCH_INTERVAL <= now {
-        sessions::touch(&mut tx, cookie.auth_session_id, now, now - TOUCH_INTERVAL).await?;
+    let interval = touch_interval(hub.identity());
+    if signed_in.last_seen_at + interval <= now {
+        sessions::touch(&mut tx, &[(cookie.auth_session_id, now)], interval).await?;
         tx.commit().await.map_err(crate::db::DbError::from)?;
     }
     context.principal = Arc::new(person_principal(hub.identity(), &signed_in.person, Some(cookie.auth_session_id)));
@@ -102,18 +111,34 @@ pub async fn principal_of(
         .map(|signed_in| person_principal(hub.identity(), &signed_in.person, Some(auth_session))))
 }
 
-/// Counts work in a session (a key pressed in a terminal) as activity of the sign-in, so that who
-/// works in a terminal is not signed out of the pages around it. Writes at most once a minute.
+/// The people behind these sign-ins as they are right now, as [`principal_of`] answers for each; who
+/// is not in the answer has no access any more. One statement, however many there are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn principals_of(
+    hub: &Hub,
+    connection: &mut PgConnection,
+    auth_sessions: &[AuthSessionId],
+) -> Result<HashMap<AuthSessionId, Arc<Principal>>, IdentityError> {
+    let now = hub.clock().now();
+    let found = sign_in::all_signed_in(connection, auth_sessions).await?;
+    let live = found.into_iter().filter(|(_, signed_in)| is_live(signed_in, now));
+    Ok(live.map(|(id, found)| (id, Arc::new(person_principal(hub.identity(), &found.person, Some(id))))).collect())
+}
+
+/// Counts work in sessions (keys pressed in a terminal, and when) as activity of their sign-ins, so
+/// that who works in a terminal is not signed out of the pages around it. Writes at most once a
+/// minute for each.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn note_activity(
     hub: &Hub,
     connection: &mut PgConnection,
-    auth_session: AuthSessionId,
+    active: &[(AuthSessionId, chrono::DateTime<chrono::Utc>)],
 ) -> Result<(), IdentityError> {
-    let now = hub.clock().now();
-    Ok(sessions::touch(connection, auth_session, now, now - TOUCH_INTERVAL).await?)
+    Ok(sessions::touch(connection, active, touch_interval(hub.identity())).await?)
 }
 
 fn is_live(signed_in: &SignedIn, now: chrono::DateTime<chrono::Utc>) -> bool {

@@ -8,7 +8,7 @@ use super::{
     super::{
         Identity, IdentityError,
         store::groups as store,
-        types::{Change, Group, GroupChange, NewGroup, Source},
+        types::{Group, GroupChange, NewGroup, Source},
     },
     users::{self, AdminGuard, names},
 };
@@ -85,7 +85,6 @@ pub(in super::super) async fn update(
     audit::record(&mut tx, context, event).await?;
     guard.end(hub, &mut tx, context).await?;
     tx.commit().await.map_err(DbError::from)?;
-    announce(hub, context, None);
     Ok(after)
 }
 
@@ -99,7 +98,6 @@ pub(in super::super) async fn delete(hub: &Hub, context: &Context, id: GroupId) 
     audit::record(&mut tx, context, event).await?;
     guard.end(hub, &mut tx, context).await?;
     tx.commit().await.map_err(DbError::from)?;
-    announce(hub, context, None);
     Ok(())
 }
 
@@ -128,7 +126,6 @@ pub(in super::super) async fn set_member(
     audit::record(&mut tx, context, event).await?;
     guard.end(hub, &mut tx, context).await?;
     tx.commit().await.map_err(DbError::from)?;
-    announce(hub, context, Some(user));
     Ok(())
 }
 
@@ -149,8 +146,4 @@ fn with_mapped_roles(identity: &Identity, mut group: Group) -> Group {
         group.roles = identity.roles_of_directory_group(external_id);
     }
     group
-}
-
-fn announce(hub: &Hub, context: &Context, user_id: Option<UserId>) {
-    hub.identity().announce(Change { tenant_id: context.tenant_id, user_id });
 }

@@ -7,7 +7,7 @@ use super::{
     super::{
         IdentityError,
         store::{sessions, sign_in as store, users},
-        types::{Change, acceptable_password},
+        types::acceptable_password,
     },
     sign_in::{self, SignedIn, anonymous, browser},
 };
@@ -144,7 +144,6 @@ pub(in super::super) async fn change_password(
     audit::record(&mut tx, context, event.with("sign_ins_ended", ended.len())).await?;
     tx.commit().await.map_err(DbError::from)?;
     identity.forget(&ended);
-    identity.announce(Change { tenant_id: context.tenant_id, user_id: Some(user) });
     Ok(())
 }
 

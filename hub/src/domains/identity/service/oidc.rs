@@ -15,7 +15,7 @@ use super::{
             flows::{self, NewFlow},
             sessions, sign_in as store,
         },
-        types::{Change, DirectoryUser, is_local_path},
+        types::{DirectoryUser, is_local_path},
     },
     authenticate,
     sign_in::{self, SignedIn, anonymous, browser},
@@ -151,8 +151,6 @@ async fn attempt(
     if let (Some(token), Some(id)) = (vouched.refresh_token, signed_in.context.principal.auth_session) {
         hub.identity().refresh_tokens().keep(id, token, signed_in.expires_at, hub.clock().now());
     }
-    // Groups may have changed for the person's other browsers and sessions.
-    hub.identity().announce(Change { tenant_id, user_id: Some(user_id) });
     Ok((signed_in, flow.return_to))
 }
 
@@ -213,7 +211,6 @@ async fn take_over(hub: &Hub, context: &Context, user: &DirectoryUser) -> Result
     flows::upsert_user(&mut tx, context.tenant_id, user, hub.clock().now()).await?;
     flows::replace_groups(&mut tx, context.tenant_id, user_id, &user.groups).await?;
     tx.commit().await.map_err(DbError::from)?;
-    hub.identity().announce(Change { tenant_id: context.tenant_id, user_id: Some(user_id) });
     Ok(())
 }
 
@@ -227,7 +224,6 @@ async fn end_all(hub: &Hub, context: &Context, cause: &IdentityError) -> Result<
     audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(DbError::from)?;
     hub.identity().forget(&[session]);
-    hub.identity().announce(Change { tenant_id: context.tenant_id, user_id: Some(user_id) });
     Ok(IdentityError::SessionRevoked)
 }
 

@@ -15,7 +15,7 @@ use super::{
             sessions::{self, NewAuthSession},
             sign_in::{self, Profile},
         },
-        types::{AuthSession, Change},
+        types::AuthSession,
     },
     authenticate,
 };
@@ -114,7 +114,6 @@ pub(in super::super) async fn log_out(hub: &Hub, context: &Context) -> Result<()
     audit::record(&mut tx, context, event.with("auth_session_id", session.to_string())).await?;
     tx.commit().await.map_err(crate::db::DbError::from)?;
     hub.identity().forget(&[session]);
-    hub.identity().announce(Change { tenant_id: context.tenant_id, user_id: Some(user) });
     Ok(())
 }
 
@@ -149,7 +148,6 @@ pub(in super::super) async fn revoke(
     audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(crate::db::DbError::from)?;
     hub.identity().forget(&ended);
-    hub.identity().announce(Change { tenant_id: context.tenant_id, user_id: Some(user) });
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use super::{
             groups, sessions, sign_in as sign_in_store,
             users::{self as store, UserRow},
         },
-        types::{Change, NewUser, Source, User, UserChange, acceptable_password},
+        types::{NewUser, Source, User, UserChange, acceptable_password},
     },
     authenticate, local,
 };
@@ -117,7 +117,7 @@ pub(in super::super) async fn update(
     audit::record(&mut tx, context, event).await?;
     guard.end(hub, &mut tx, context).await?;
     tx.commit().await.map_err(DbError::from)?;
-    announce(hub, context, id, &ended);
+    hub.identity().forget(&ended);
     Ok(after)
 }
 
@@ -139,7 +139,7 @@ pub(in super::super) async fn delete(hub: &Hub, context: &Context, id: UserId) -
     audit::record(&mut tx, context, Event::success("user.delete").on("user", id, &user.username)).await?;
     guard.end(hub, &mut tx, context).await?;
     tx.commit().await.map_err(DbError::from)?;
-    announce(hub, context, id, &ended);
+    hub.identity().forget(&ended);
     Ok(())
 }
 
@@ -167,7 +167,7 @@ pub(in super::super) async fn set_password(
     let event = Event::success("user.password_set").on("user", id, &user.username).with("sign_ins_ended", ended.len());
     audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(DbError::from)?;
-    announce(hub, context, id, &ended);
+    hub.identity().forget(&ended);
     Ok(())
 }
 
@@ -257,11 +257,6 @@ async fn set_local_groups(
         }
     }
     Ok(groups::replace_local(tx, tenant, id, wanted).await?)
-}
-
-fn announce(hub: &Hub, context: &Context, user: UserId, ended: &[openpam_ids::AuthSessionId]) {
-    hub.identity().forget(ended);
-    hub.identity().announce(Change { tenant_id: context.tenant_id, user_id: Some(user) });
 }
 
 fn user(identity: &Identity, row: UserRow) -> User {

@@ -41,19 +41,21 @@ pub(in super::super) async fn insert(connection: &mut PgConnection, session: &Ne
     Ok(())
 }
 
-/// Notes that the browser is active.
+/// Notes when each sign-in was active last, unless it is known to have been within `interval` before.
 pub(in super::super) async fn touch(
     connection: &mut PgConnection,
-    id: AuthSessionId,
-    now: DateTime<Utc>,
-    unless_after: DateTime<Utc>,
+    active: &[(AuthSessionId, DateTime<Utc>)],
+    interval: TimeDelta,
 ) -> Result<()> {
+    let (ids, times): (Vec<_>, Vec<_>) = active.iter().map(|(id, at)| (id.as_uuid(), *at)).unzip();
     sqlx::query!(
-        "update auth_sessions set last_seen_at = $2
-         where auth_session_id = $1 and last_seen_at <= $3 and revoked_at is null",
-        id.as_uuid(),
-        now,
-        unless_after
+        "update auth_sessions set last_seen_at = active.at
+         from unnest($1::uuid[], $2::timestamptz[]) as active (id, at)
+         where auth_session_id = active.id and last_seen_at + make_interval(secs => $3) <= active.at
+           and revoked_at is null",
+        &ids,
+        &times,
+        interval.as_seconds_f64()
     )
     .execute(connection)
     .await?;

@@ -29,10 +29,19 @@ pub(in super::super) struct SignedIn {
     pub(in super::super) person: Person,
 }
 
-/// The sign-in `id`, whatever its state, with its person's rights: one statement.
+/// The sign-in `id`, whatever its state, with its person's rights.
 pub(in super::super) async fn signed_in(connection: &mut PgConnection, id: AuthSessionId) -> Result<Option<SignedIn>> {
-    let row = sqlx::query!(
-        r#"select s.secret_hash, s.previous_secret_hash, s.rotated_at, s.last_seen_at, s.expires_at, s.revoked_at,
+    Ok(all_signed_in(connection, &[id]).await?.pop().map(|(_, signed_in)| signed_in))
+}
+
+/// The sign-ins `ids`, whatever their state, with their people's rights: one statement.
+pub(in super::super) async fn all_signed_in(
+    connection: &mut PgConnection,
+    ids: &[AuthSessionId],
+) -> Result<Vec<(AuthSessionId, SignedIn)>> {
+    let ids = ids.iter().map(AuthSessionId::as_uuid).collect::<Vec<_>>();
+    let rows = sqlx::query!(
+        r#"select s.auth_session_id as "id: AuthSessionId", s.secret_hash, s.previous_secret_hash, s.rotated_at, s.last_seen_at, s.expires_at, s.revoked_at,
                   u.user_id as "user_id: UserId", u.username, u.enabled, u.roles,
                   array(select m.group_id from group_memberships m where m.user_id = u.user_id) as "groups!: Vec<GroupId>",
                   array(select distinct unnest(g.roles) from group_memberships m join groups g using (group_id)
@@ -40,19 +49,13 @@ pub(in super::super) async fn signed_in(connection: &mut PgConnection, id: AuthS
                   array(select g.external_id from group_memberships m join groups g using (group_id)
                         where m.user_id = u.user_id and g.source = 'oidc') as "directory_groups!: Vec<String>"
            from auth_sessions s join users u using (user_id)
-           where s.auth_session_id = $1"#,
-        id.as_uuid()
+           where s.auth_session_id = any ($1)"#,
+        &ids
     )
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(row.map(|row| SignedIn {
-        secret_hash: row.secret_hash,
-        previous_secret_hash: row.previous_secret_hash,
-        rotated_at: row.rotated_at,
-        last_seen_at: row.last_seen_at,
-        expires_at: row.expires_at,
-        revoked_at: row.revoked_at,
-        person: Person {
+    let found = rows.into_iter().map(|row| {
+        let person = Person {
             user_id: row.user_id,
             username: row.username,
             enabled: row.enabled,
@@ -60,8 +63,19 @@ pub(in super::super) async fn signed_in(connection: &mut PgConnection, id: AuthS
             groups: row.groups,
             group_roles: row.group_roles,
             directory_groups: row.directory_groups,
-        },
-    }))
+        };
+        let signed_in = SignedIn {
+            secret_hash: row.secret_hash,
+            previous_secret_hash: row.previous_secret_hash,
+            rotated_at: row.rotated_at,
+            last_seen_at: row.last_seen_at,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+            person,
+        };
+        (row.id, signed_in)
+    });
+    Ok(found.collect())
 }
 
 /// A local account as a password is checked against it.
