@@ -64,6 +64,9 @@ export const connectionServices: ConnectionServices = {
 export const fetchTarget = (id: string) =>
   answer(get<LaunchTarget>(apiPath('/targets/{id}', { id })))
 
+/** A session began: which targets were used last has changed. */
+export const forgetLaunchTargets = () => void queryClient.invalidateQueries({ queryKey: ['launcher'] })
+
 /** The targets this person may open, those used last first. */
 export const searchTargets = (query: string, signal?: AbortSignal) =>
   get<Page<LaunchTarget>>(apiPath('/targets', {}, { q: query, sort: 'recent', limit: 50 }), {

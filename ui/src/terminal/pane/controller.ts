@@ -5,7 +5,7 @@ import { TerminalConnection, type ConnectionState, type ConnectionStats } from '
 import { describeRefusal, type Ending, UNREACHABLE } from '../protocol/endings'
 import type { Progress } from '../protocol/input-queue'
 import type { NoticeMessage } from '../protocol/messages'
-import { connectionServices, fetchTarget } from '../services'
+import { connectionServices, fetchTarget, forgetLaunchTargets } from '../services'
 import { Screen } from './screen'
 
 /** What a pane shows around its terminal. */
@@ -149,7 +149,8 @@ export class PaneController {
 
   /** Opens a new session in the place of one that ended. */
   again(): void {
-    this.#set({ sessionId: null, notice: null, endsAt: null })
+    this.#set({ sessionId: null, notice: null, endsAt: null, connection: { phase: 'checking' } })
+    this.screen.wake()
     this.#dropConnection()
     this.focus()
     if (this.#state.target) this.#askOrConnect(this.#state.target)
@@ -160,6 +161,9 @@ export class PaneController {
   takeBack(): void {
     const { sessionId } = this.#state
     this.#dropConnection()
+    // The hub sends the session's output from its beginning; what is here would stand there twice.
+    this.screen.wake()
+    this.screen.reset()
     void this.#connect(sessionId, true)
   }
 
@@ -252,6 +256,7 @@ export class PaneController {
         onSession: (id) => {
           if (id !== this.#state.sessionId) {
             this.#set({ sessionId: id })
+            forgetLaunchTargets()
             void this.#lock(id, true)
           }
         },
@@ -330,6 +335,7 @@ export class PaneController {
     if (this.#disposed) return
     const before = this.#state
     this.#state = { ...before, ...change }
+    if (this.#state.connection.phase === 'ended') this.screen.rest()
     for (const listener of this.#listeners) listener()
     const layoutRelevant =
       before.sessionId !== this.#state.sessionId ||

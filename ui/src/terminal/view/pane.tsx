@@ -66,7 +66,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
         </span>
       </div>
       {connection.phase === 'waiting' && <ReconnectBanner connection={connection} onNow={() => pane.retryNow()} />}
-      {state.notice && <NoticeBanner notice={state.notice} onClose={() => pane.dismissNotice()} />}
+      {state.notice && connection.phase !== 'ended' && <NoticeBanner notice={state.notice} onClose={() => pane.dismissNotice()} />}
       {state.transfer && <TransferBanner progress={state.transfer} />}
       <div className="relative min-h-0 flex-1" style={{ background }}>
         <div ref={place} className="absolute inset-0 overflow-hidden py-1 pl-2" />
@@ -75,7 +75,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
           <WaitOverlay name={target?.name} resuming={connection.phase === 'connecting' && connection.resuming} />
         )}
         {state.asks && target && <SetupOverlay pane={pane} target={target} asks={state.asks} />}
-        {connection.phase === 'ended' && <EndedOverlay pane={pane} ending={connection.ending} />}
+        {connection.phase === 'ended' && <EndedOverlay pane={pane} ending={connection.ending} blank={state.stats.bytesReceived === 0} />}
       </div>
     </section>
   )

@@ -7,6 +7,7 @@ import { useTheme } from '@/lib/theme'
 import { FONTS, type FontChoice, LARGEST_FONT, SMALLEST_FONT, type TerminalPreferences } from '../model/preferences'
 import { THEMES, themeOf } from '../model/themes'
 import { workspace } from '../model/workspace'
+import { focusTerminal } from './parts'
 import { useWorkspace } from './use-workspace'
 
 type Flag = 'copyOnSelect' | 'confirmPaste' | 'cursorBlink' | 'clipboardWrite' | 'screenReader'
@@ -26,7 +27,7 @@ export function SettingsPanel({ open }: { open: boolean }) {
   const { preferences } = useWorkspace()
   const { resolved } = useTheme()
   return (
-    <Dialog open={open} onClose={() => workspace.show({ settings: false })} title="Terminal settings" as="panel">
+    <Dialog open={open} onClose={() => workspace.show({ settings: false })} onCloseAutoFocus={focusTerminal} title="Terminal settings" as="panel">
       <DialogBody className="grid content-start gap-5">
         <fieldset>
           <legend className="mb-1.5 text-xs font-medium text-muted">Colours</legend>
