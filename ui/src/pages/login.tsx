@@ -70,7 +70,7 @@ export function LoginPage() {
           )}
         </div>
         <p className="mt-5 text-center text-xs text-balance text-faint">
-          For authorised use. What you do in a session is recorded.
+          For authorised use. Who connects where, when and why is kept.
         </p>
       </div>
     </main>
