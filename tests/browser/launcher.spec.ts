@@ -7,7 +7,7 @@ const rows = (page: Page) => page.getByRole('button', { name: /^Connect to / })
 const names = async (page: Page) =>
   (await rows(page).allInnerTexts()).map((text) => text.trim()).toSorted()
 
-test('shows the targets of one’s own groups and no others', async ({ browserFor, world, picture }) => {
+test('shows the targets of one’s own groups and no others', async ({ browserFor, world, watch, picture }) => {
   const engineers = await world.group(stack.servers.oidc.groups.engineers)
   const others = await world.group()
   const own = await world.target(engineers, { name: unique('web'), trust: false })
@@ -29,6 +29,7 @@ test('shows the targets of one’s own groups and no others', async ({ browserFo
     await page.keyboard.press('Control+k')
     await page.getByRole('combobox').fill(foreign.name)
     await expect(page.getByText('Nothing is called')).toBeVisible()
+    watch.expect(`/api/v1/targets/${foreign.id}`)
     // A foreign target does not open by its address either; it might as well not exist.
     await page.goto(`/terminal?target=${foreign.id}`)
     await expect(page.getByRole('alert')).toContainText('not_found')

@@ -15,6 +15,8 @@ async function answerProvider(page: Page, username: string, password: string): P
 
 async function signInLocally(page: Page, username: string, password: string): Promise<void> {
   const other = page.getByRole('button', { name: 'Use a local account instead' })
+  const field = page.getByLabel('User name')
+  await expect(other.or(field)).toBeVisible()
   if (await other.isVisible()) await other.click()
   await page.getByLabel('User name').fill(username)
   await page.getByLabel('Password').fill(password)
@@ -91,11 +93,19 @@ async function takeCallback(page: Page, username: string): Promise<URL> {
   const user = stackUser(username, 'oidc')
   await page.goto('/login')
   await page.getByRole('link', { name: 'Continue with Entra ID' }).click()
-  const callback = page.waitForRequest((request) => new URL(request.url()).pathname === '/api/v1/auth/callback')
-  await page.route('**/api/v1/auth/callback?**', (route) => route.abort())
-  await answerProvider(page, user.username, user.password).catch(() => undefined)
-  const url = new URL((await callback).url())
-  await page.unroute('**/api/v1/auth/callback?**')
+  await expect(page.getByLabel('Password')).toBeVisible()
+  // Routes of Playwright do not see where a redirect leads; the protocol does.
+  const client = await page.context().newCDPSession(page)
+  const taken = new Promise<string>((resolve) => {
+    client.on('Fetch.requestPaused', ({ requestId, request }) => {
+      resolve(request.url)
+      void client.send('Fetch.failRequest', { requestId, errorReason: 'Aborted' })
+    })
+  })
+  await client.send('Fetch.enable', { patterns: [{ urlPattern: '*/api/v1/auth/callback?*' }] })
+  await answerProvider(page, user.username, user.password)
+  const url = new URL(await taken)
+  await client.detach()
   return url
 }
 

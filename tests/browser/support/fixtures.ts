@@ -16,8 +16,11 @@ interface Said {
   url: string
 }
 
-/** What a page may ask for that is not there for anybody, before one has signed in. */
+const provider = new URL(stack.servers.oidc.issuer).origin
+
+/** What the provider's own pages say, and that nobody is signed in yet. */
 const EXPECTED: readonly ((said: Said) => boolean)[] = [
+  ({ url }) => url.startsWith(`${provider}/`),
   ({ text, url }) => text.includes('status of 401') && new URL(url).pathname === '/api/v1/auth/me',
 ]
 
@@ -105,7 +108,7 @@ export const test = base.extend<TestFixtures, { hubOptions: HubOptions; world: W
     { scope: 'worker', timeout: 90_000 },
   ],
   watch: async ({ world }, use, info) => {
-    const watch = new Watch([world.url, stack.url, new URL(stack.servers.oidc.issuer).origin])
+    const watch = new Watch([world.url, stack.url, provider])
     await use(watch)
     if (info.status === info.expectedStatus) await watch.check()
     else await info.attach('hub.log', { body: world.hub.log.split('\n').slice(-200).join('\n') })

@@ -24,7 +24,12 @@ export class SealedVault {
     const config = join(folder, 'config.hcl')
     writeFileSync(
       config,
-      `storage "file" { path = "${join(folder, 'data')}" }
+      `storage "raft" {
+  path = "${folder}"
+  node_id = "sealed"
+}
+api_addr = "http://127.0.0.1:${port}"
+cluster_addr = "http://127.0.0.1:${clusterPort}"
 listener "tcp" {
   address = "127.0.0.1:${port}"
   cluster_address = "127.0.0.1:${clusterPort}"

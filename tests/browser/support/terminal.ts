@@ -5,6 +5,7 @@ import type { Target } from './world.ts'
 /** The pieces of xterm.js that are read; the page offers its terminals for this. */
 interface Lines {
   length: number
+  viewportY: number
   getLine(index: number): { translateToString(trim: boolean): string; isWrapped: boolean } | undefined
 }
 declare global {
@@ -62,7 +63,7 @@ export class Terminal {
   /** Waits for a prompt that has the keyboard. */
   async ready(): Promise<void> {
     await expect(this.status).toContainText('Connected')
-    await this.sees(/[$#] ?$/)
+    await this.sees(/[$#]$/)
     await expect(this.page.locator('.xterm-helper-textarea:focus')).toHaveCount(1)
   }
 
@@ -85,6 +86,26 @@ export class Terminal {
     await this.page.keyboard.type(command)
     await this.page.keyboard.press('Enter')
     if (expected !== undefined) await this.sees(expected, timeout)
+  }
+
+  /** Double-clicks where `word` begins a line: selects it. Whatever draws the terminal, its cells are where they are. */
+  async doubleClick(word: string): Promise<void> {
+    const screen = this.page.locator('[data-pane] .xterm-screen').first()
+    const place = await screen.evaluate((element, text) => {
+      const pane = element.closest('[data-pane]')?.getAttribute('data-pane') ?? ''
+      const terminal = window.__openpamTerminals?.get(pane)
+      const { active } = terminal?.buffer ?? {}
+      if (!terminal || !active) return null
+      for (let row = 0; row < terminal.rows; row += 1) {
+        if (active.getLine(active.viewportY + row)?.translateToString(true).startsWith(text)) {
+          const { width, height } = element.getBoundingClientRect()
+          return { x: (width / terminal.cols) * 2.5, y: (height / terminal.rows) * (row + 0.5) }
+        }
+      }
+      return null
+    }, word)
+    if (!place) throw new Error(`no line on the screen begins with ${word}`)
+    await screen.dblclick({ position: place })
   }
 
   /** The first group of `pattern` in what the command prints. */
