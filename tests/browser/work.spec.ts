@@ -34,11 +34,13 @@ test('the size of the window is the size of the terminal', async ({ browserFor, 
   const terminal = await Terminal.open(page, target)
   for (const viewport of [{ width: 1440, height: 900 }, { width: 900, height: 600 }, { width: 390, height: 844 }]) {
     await page.setViewportSize(viewport)
-    const size = await eventually('the terminal shows its size', async () => /(\d+)×(\d+)/.exec(await terminal.status.innerText()))
     await terminal.run('clear')
-    await eventually('stty knows the size', async () => {
-      await terminal.run('stty size')
-      return (await terminal.text()).includes(`${size[2]} ${size[1]}\n`) || undefined
+    await eventually(`stty knows the size at ${viewport.width}×${viewport.height}`, async () => {
+      await terminal.run('stty size', /^\d+ \d+$/m)
+      const [, cols, rows] = /(\d+)×(\d+)/.exec(await terminal.status.innerText()) ?? []
+      const said = [...(await terminal.text()).matchAll(/^(\d+) (\d+)$/gm)].at(-1)
+      const fits = Number(cols) < viewport.width / 7 && Number(cols) > viewport.width / 12
+      return fits && said?.[1] === rows && said?.[2] === cols
     })
   }
 })

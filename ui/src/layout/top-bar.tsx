@@ -67,7 +67,7 @@ function PersonMenu() {
       label="You"
       trigger={
         <button type="button" aria-label={`You: ${name}`} className="grid size-8 place-items-center rounded-full bg-accent-soft text-xs font-semibold text-accent-text">
-          {initials(name)}
+          <span aria-hidden>{initials(name)}</span>
         </button>
       }
     >

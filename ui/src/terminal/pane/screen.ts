@@ -36,8 +36,10 @@ const terminals = new Map<string, Terminal>()
 Object.assign(window, { __openpamTerminals: terminals })
 
 const RESET = '\x1bc'
-/** Leaves what a program that was cut off may have switched on: its screen, mouse reports, bracketed paste. */
-const AFRESH = '\x1b[?1049l\x1b[?1000;1002;1003;1004;1006;2004l\x1b[!p\x1b[0m\r\n'
+/** Leaves what a program that was cut off may have switched on: mouse reports, bracketed paste, colours. */
+const AFRESH = '\x1b[?1000;1002;1003;1004;1006;2004l\x1b[!p\x1b[0m\r\n'
+/** Leaves the screen of a full-screen program; elsewhere it would move the cursor. */
+const LEAVE_ALTERNATE = '\x1b[?1049l'
 const HIDE_CURSOR = '\x1b[?25l'
 const encoder = new TextEncoder()
 const URLS = /https?:\/\/[^\s"'<>`{}|\\^]+[^\s"'<>`{}|\\^.,:;!?)\]]/
@@ -171,7 +173,8 @@ export class Screen {
     if (!this.#resting) return
     this.#resting = false
     this.terminal.options.disableStdin = false
-    this.terminal.write(AFRESH)
+    const alternate = this.terminal.buffer.active.type === 'alternate'
+    this.terminal.write(alternate ? LEAVE_ALTERNATE + AFRESH : AFRESH)
   }
 
   get size(): TerminalSize {

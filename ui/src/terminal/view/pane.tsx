@@ -56,7 +56,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
         <span className="hidden min-w-0 truncate font-mono text-muted sm:inline">
           {target && credential ? `${credential.username}@${target.host}${target.port === 22 ? '' : `:${target.port}`}` : target?.host}
         </span>
-        {state.title && <span className="hidden min-w-0 truncate text-faint md:inline">{state.title}</span>}
+        {state.title && <span className="hidden min-w-0 truncate text-muted md:inline">{state.title}</span>}
         <span className="ml-auto flex shrink-0 items-center">
           <Tool icon={Search} label="Find" keys="Ctrl Shift F" onClick={() => workspace.show({ finding: pane.id })} />
           <Tool icon={Copy} label="Duplicate session" keys="Ctrl Shift D" onClick={() => workspace.duplicate(pane, 'tab')} />
