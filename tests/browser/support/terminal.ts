@@ -71,7 +71,7 @@ export class Terminal {
     return readScreen(this.page)
   }
 
-  async sees(expected: RegExp | string, timeout = 10_000): Promise<void> {
+  async sees(expected: RegExp | string, timeout = 20_000): Promise<void> {
     const poll = expect.poll(() => this.text(), { timeout })
     if (typeof expected === 'string') await poll.toContain(expected)
     else await poll.toMatch(expected)

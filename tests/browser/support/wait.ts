@@ -4,7 +4,7 @@
 export async function eventually<T>(
   what: string,
   ask: () => Promise<T | undefined | null | false> | T | undefined | null | false,
-  limit = 10_000,
+  limit = 20_000,
 ): Promise<T> {
   const end = Date.now() + limit
   let last: unknown

@@ -66,8 +66,9 @@ function PersonMenu() {
     <Menu
       label="You"
       trigger={
-        <button type="button" aria-label={`You: ${name}`} className="grid size-8 place-items-center rounded-full bg-accent-soft text-xs font-semibold text-accent-text">
+        <button type="button" className="relative grid size-8 place-items-center rounded-full bg-accent-soft text-xs font-semibold text-accent-text">
           <span aria-hidden>{initials(name)}</span>
+          <span className="sr-only">You: {name}</span>
         </button>
       }
     >

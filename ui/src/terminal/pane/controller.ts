@@ -164,6 +164,7 @@ export class PaneController {
     // The hub sends the session's output from its beginning; what is here would stand there twice.
     this.screen.wake()
     this.screen.reset()
+    this.focus()
     void this.#connect(sessionId, true)
   }
 

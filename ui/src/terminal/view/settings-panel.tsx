@@ -45,7 +45,7 @@ export function SettingsPanel({ open }: { open: boolean }) {
                     preferences.theme === id ? 'border-accent ring-1 ring-accent' : 'border-line hover:border-line-strong',
                   )}
                 >
-                  <span aria-hidden className="block px-2.5 py-2 font-mono text-2xs" style={{ background: colours.background, color: colours.foreground }}>
+                  <span aria-hidden data-sample className="block px-2.5 py-2 font-mono text-2xs" style={{ background: colours.background, color: colours.foreground }}>
                     <span style={{ color: colours.green }}>~</span> <span style={{ color: colours.blue }}>src</span>{' '}
                     <span style={{ color: colours.red }}>err</span> <span style={{ color: colours.yellow }}>42</span>
                   </span>
