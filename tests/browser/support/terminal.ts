@@ -14,25 +14,25 @@ declare global {
   }
 }
 
-/** Everything a terminal remembers, with wrapped lines put together again; of the pane that has the keyboard, or of `pane`. */
-export function readScreen(page: Page, pane?: string): Promise<string> {
-  return page.evaluate((id) => {
+/** The last lines a terminal remembers, wrapped ones put together again; of the pane that has the keyboard, or of the first. */
+export function readScreen(page: Page, last = Number.POSITIVE_INFINITY): Promise<string> {
+  return page.evaluate((limit) => {
     const focused = document.activeElement?.closest('[data-pane]')?.getAttribute('data-pane')
     const first = document.querySelector('[data-pane]')?.getAttribute('data-pane')
-    const terminal = window.__openpamTerminals?.get(id ?? focused ?? first ?? '')
+    const terminal = window.__openpamTerminals?.get(focused ?? first ?? '')
     if (!terminal) return ''
     const { active } = terminal.buffer
     const lines: string[] = []
-    for (let index = 0; index < active.length; index += 1) {
+    for (let index = Math.max(0, active.length - limit); index < active.length; index += 1) {
       const line = active.getLine(index)
       if (!line) continue
       const next = active.getLine(index + 1)
       const text = line.translateToString(!next?.isWrapped)
-      if (line.isWrapped) lines[lines.length - 1] += text
+      if (line.isWrapped && lines.length > 0) lines[lines.length - 1] += text
       else lines.push(text)
     }
     return lines.join('\n').trimEnd()
-  }, pane)
+  }, last)
 }
 
 export class Terminal {
@@ -68,7 +68,7 @@ export class Terminal {
   }
 
   text(): Promise<string> {
-    return readScreen(this.page)
+    return readScreen(this.page, 300)
   }
 
   async sees(expected: RegExp | string, timeout = 20_000): Promise<void> {
