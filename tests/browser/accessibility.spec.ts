@@ -69,6 +69,8 @@ test('axe finds nothing serious on any page, dark or light', async ({ browserFor
   await expect(page.getByRole('dialog')).toBeVisible()
   await look('terminal settings')
   await page.keyboard.press('Escape')
+  await expect(page.getByRole('dialog')).toHaveCount(0)
+  await terminal.ready()
   await terminal.run('exit')
   await expect(terminal.ending).toBeVisible()
   await look('terminal ended')

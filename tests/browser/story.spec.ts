@@ -93,7 +93,7 @@ test('the whole story by keyboard', async ({ browserFor, world }) => {
   await page.keyboard.type('my sessions')
   await page.keyboard.press('Enter')
   await expect(page.getByRole('heading', { level: 1, name: 'My sessions' })).toBeVisible()
-  await tabTo(page, /^You:/)
+  await tabTo(page, /You:/)
   await page.keyboard.press('Enter')
   await expect(page.getByRole('menuitem', { name: 'Your profile' })).toBeVisible()
   await page.keyboard.press('End')
