@@ -4,7 +4,7 @@ import { Terminal } from './support/terminal.ts'
 import { eventually } from './support/wait.ts'
 
 // Short, so that its end is seen; other tests press keys oftener than that.
-test.use({ hubOptions: { terminal: { idle_timeout_seconds: 8 } } })
+test.use({ hubOptions: { terminal: { idle_timeout_seconds: 15 } } })
 
 test.beforeEach(({ watch }) => watch.expect('Failed to load resource', 'WebSocket connection to'))
 
@@ -67,7 +67,7 @@ test('a session without a key ends when its time is over', async ({ browserFor, 
   const { person, target } = await world.personWithTarget()
   const page = await browserFor(person.api)
   const terminal = await Terminal.open(page, target)
-  await expect(terminal.ending).toContainText('Ended because nothing happened', { timeout: 15_000 })
+  await expect(terminal.ending).toContainText('Ended because nothing happened', { timeout: 30_000 })
   await expect(terminal.ending).toContainText('idle_timeout')
   await page.getByRole('button', { name: 'Connect again' }).click()
   await terminal.ready()

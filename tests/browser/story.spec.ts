@@ -31,7 +31,7 @@ async function tabTo(page: Page, name: RegExp): Promise<void> {
   throw new Error(`Tab never reached ${name}; it was on: ${seen.join(' | ')}`)
 }
 
-test('the whole story by keyboard', async ({ browserFor, world }) => {
+test('the whole story by keyboard', async ({ browserFor, world, watch }) => {
   const group = await world.group()
   const [web, db] = await Promise.all([
     world.target(group, { name: unique('web') }),
@@ -93,11 +93,13 @@ test('the whole story by keyboard', async ({ browserFor, world }) => {
   await page.keyboard.type('my sessions')
   await page.keyboard.press('Enter')
   await expect(page.getByRole('heading', { level: 1, name: 'My sessions' })).toBeVisible()
+  // A list that renews itself may ask once more in the moment in which one signs out.
+  watch.expect('/api/v1/sessions?')
   await tabTo(page, /You:/)
   await page.keyboard.press('Enter')
   await expect(page.getByRole('menuitem', { name: 'Your profile' })).toBeVisible()
   await page.keyboard.press('End')
   await expect(page.getByRole('menuitem', { name: 'Sign out' })).toBeFocused()
   await page.keyboard.press('Enter')
-  await expect(page.getByRole('link', { name: /Continue with/ })).toBeVisible()
+  await expect(page.getByText('You are signed out')).toBeVisible()
 })

@@ -56,9 +56,9 @@ function PersonMenu() {
   const leave = useMutation({
     mutationFn: signOut,
     onSuccess: ({ provider_logout_url }) => {
-      queryClient.clear()
       if (provider_logout_url) window.location.assign(provider_logout_url)
-      else void navigate({ to: '/login', search: {} })
+      // The page goes first: what it still shows would ask again, and be told that nobody is signed in.
+      else void navigate({ to: '/login', search: { error: 'signed_out' } }).then(() => queryClient.clear())
     },
     onError: (error) => toast.error(asProblem(error).message),
   })
