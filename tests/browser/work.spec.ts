@@ -23,6 +23,10 @@ test('commands run, and their output is on the screen', async ({ browserFor, wor
   await terminal.run('exit 3')
   await expect(terminal.ending).toContainText('The shell exited with status 3')
   await picture(page, 'terminal-exit')
+  // A reload opens no session by itself.
+  await page.reload()
+  await expect(terminal.ending).toContainText('Not connected')
+  expect((await person.api.get<{ items: unknown[] }>('/sessions?status=active')).items).toEqual([])
   await page.getByRole('button', { name: 'Connect again' }).click()
   await terminal.ready()
   await terminal.run('echo aga""in', /^again$/m)

@@ -196,7 +196,7 @@ export class Workspace {
     this.#restored = true
     const stored = loadWorkspace()
     if (!stored) return
-    for (const [id, pane] of Object.entries(stored.panes)) this.#create(id, pane, null)
+    for (const [id, pane] of Object.entries(stored.panes)) this.#create(id, pane, null).restored()
     this.#set({ layout: stored.layout })
   }
 
@@ -206,7 +206,7 @@ export class Workspace {
     return false
   }
 
-  #create(id: string, stored: StoredPane, reason: string | null): void {
+  #create(id: string, stored: StoredPane, reason: string | null): PaneController {
     const host: PaneHost = {
       preferences: () => this.#state.preferences,
       appearance: () => this.#appearance,
@@ -225,7 +225,9 @@ export class Workspace {
       warn: (title, description) => toast.warning(title, { description, id: title }),
       tell: (title, description) => toast(title, { description, id: title }),
     }
-    this.#panes.set(id, new PaneController(id, stored, reason, host))
+    const pane = new PaneController(id, stored, reason, host)
+    this.#panes.set(id, pane)
+    return pane
   }
 
   async #findElsewhere(userId: string): Promise<void> {

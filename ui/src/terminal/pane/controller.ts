@@ -2,7 +2,7 @@ import type { LaunchTarget } from '@/api/types'
 import type { StoredPane } from '../model/storage'
 import type { TerminalPreferences } from '../model/preferences'
 import { TerminalConnection, type ConnectionState, type ConnectionStats } from '../protocol/connection'
-import { describeRefusal, type Ending, UNREACHABLE } from '../protocol/endings'
+import { describeRefusal, type Ending, LEFT, UNREACHABLE } from '../protocol/endings'
 import type { Progress } from '../protocol/input-queue'
 import type { NoticeMessage } from '../protocol/messages'
 import { connectionServices, fetchTarget, forgetLaunchTargets } from '../services'
@@ -67,6 +67,8 @@ export class PaneController {
   #shown: Promise<void> | null = null
   #releaseLock: (() => void) | null = null
   #disposed = false
+  /** Was here before the page was loaded again. */
+  #restored = false
 
   constructor(id: string, stored: StoredPane, reason: string | null, host: PaneHost) {
     this.id = id
@@ -127,6 +129,11 @@ export class PaneController {
     this.#shown = this.screen.show(parent)
     this.#set({ unseen: false })
     if (first) void this.#prepare()
+  }
+
+  /** Says that this pane comes back from before a reload: it continues a session and opens none. */
+  restored(): void {
+    this.#restored = true
   }
 
   /** Starts without being on the page: a tab in the background that was open before a reload. */
@@ -210,6 +217,9 @@ export class PaneController {
     if (answer.ok) this.#set({ target: answer.value })
     if (this.#state.sessionId) {
       void this.#connect(this.#state.sessionId)
+    } else if (this.#restored) {
+      this.#restored = false
+      this.#ended(LEFT)
     } else if (answer.ok) {
       this.#askOrConnect(answer.value)
     } else {

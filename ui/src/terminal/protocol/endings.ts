@@ -201,6 +201,15 @@ export const CUT: Ending = {
   exitStatus: null,
 }
 
+/** A terminal from before a reload whose session had ended: a new one is opened only when it is asked for. */
+export const LEFT: Ending = {
+  kind: 'lost',
+  title: 'Not connected',
+  detail: 'The session here had ended before the page was loaded again.',
+  code: null,
+  exitStatus: null,
+}
+
 export const MOVED: Ending = {
   kind: 'moved',
   title: 'Continued in another window',

@@ -111,7 +111,7 @@ export function EndedOverlay({ pane, ending, blank }: { pane: PaneController; en
   const bad = ending.kind === 'failed' || ending.kind === 'access' || ending.kind === 'terminated'
   return (
     <div className={cn('z-10', blank ? CENTRE : 'absolute inset-x-0 bottom-0 flex max-h-full justify-center overflow-auto p-4')}>
-      <div role="alert" className={cn(CARD, 'max-w-lg')}>
+      <div role="alert" className={cn(CARD, FINGERPRINT.test(ending.detail) ? 'max-w-xl' : 'max-w-lg')}>
         <div className="flex gap-3">
           <Icon className={cn('mt-0.5 size-5 shrink-0', bad ? 'text-danger-text' : 'text-muted')} aria-hidden />
           <div className="min-w-0 flex-1">
