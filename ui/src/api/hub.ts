@@ -6,14 +6,16 @@ import { listQuery, resource, type Filters } from './resource'
 import type {
   ApiToken,
   AuthSession,
+  Body,
   ConnectionTest,
   Credential,
-  CredentialKind,
+  FreshToken,
   Group,
   GroupMember,
   HostKey,
   LaunchTarget,
   LedgerEntry,
+  LoggedOut,
   Me,
   Page,
   Scan,
@@ -32,10 +34,10 @@ const TEST_TIMEOUT_MS = 90_000
 
 // --- signing in and out ---------------------------------------------------
 
-export const signInLocally = (body: { tenant: string; username: string; password: string }) =>
+export const signInLocally = (body: Body<'LocalLogin'>) =>
   post<Me>(apiPath('/auth/local', {}), body)
-export const signOut = () => post<{ provider_logout_url: string | null }>(apiPath('/auth/logout', {}))
-export const changeOwnPassword = (body: { current_password: string; new_password: string }) =>
+export const signOut = () => post<LoggedOut>(apiPath('/auth/logout', {}))
+export const changeOwnPassword = (body: Body<'PasswordChange'>) =>
   post(apiPath('/auth/password', {}), body)
 export const ownSignIns = queryOptions({
   queryKey: ['auth', 'sessions'],
@@ -79,16 +81,15 @@ export const ledger = {
 
 // --- infrastructure -------------------------------------------------------
 
-export const zones = resource<Zone, Pick<Zone, 'name' | 'description' | 'type' | 'site_id'>>('zones', '/admin/zones')
-export const sites = resource<Site, Pick<Site, 'name' | 'code' | 'description'>>('sites', '/admin/sites')
+export const zones = resource<Zone, Body<'NewZone'>, Body<'ZoneChange'>>('zones', '/admin/zones')
+export const sites = resource<Site, Body<'NewSite'>, Body<'SiteChange'>>('sites', '/admin/sites')
 
-export type TargetBody = Omit<Target, 'id' | 'host_keys' | 'created_at' | 'updated_at'>
-const targetCollection = resource<Target, TargetBody>('targets', '/admin/targets')
+const targetCollection = resource<Target, Body<'NewTarget'>, Body<'TargetChange'>>('targets', '/admin/targets')
 export const targets = {
   ...targetCollection,
   scan: (id: string) =>
     post<Scan>(apiPath('/admin/targets/{id}/scan', { id }), undefined, { timeout: TEST_TIMEOUT_MS }),
-  trustKey: async (id: string, body: { public_key: string; kind: 'host' | 'ca' }) => {
+  trustKey: async (id: string, body: Body<'NewHostKey'>) => {
     const key = await post<HostKey>(apiPath('/admin/targets/{id}/host-keys', { id }), body)
     await targetCollection.renew()
     return key
@@ -102,18 +103,9 @@ export const targets = {
 }
 
 /** What is written into the vault; it never comes back. */
-export type SecretBody = { password: string } | { private_key: string; passphrase?: string }
-export interface CredentialBody {
-  name: string
-  description: string | null
-  kind: CredentialKind
-  username: string
-  vault_path?: string | null
-  vault_version?: number | null
-  ssh_role?: string | null
-  secret?: SecretBody
-}
-const credentialCollection = resource<Credential, CredentialBody>('credentials', '/admin/credentials')
+export type SecretBody = Body<'Secret'>
+export type CredentialBody = Body<'NewCredentialBody'>
+const credentialCollection = resource<Credential, Body<'NewCredentialBody'>, Body<'CredentialChangeBody'>>('credentials', '/admin/credentials')
 export const credentials = {
   ...credentialCollection,
   setSecret: async (id: string, secret: SecretBody) => {
@@ -126,16 +118,7 @@ export const credentials = {
 
 // --- people and machines --------------------------------------------------
 
-export interface UserBody {
-  username: string
-  display_name: string | null
-  email: string | null
-  password: string
-  roles: string[]
-  group_ids: string[]
-  enabled: boolean
-}
-const userCollection = resource<User, Partial<UserBody>>('users', '/admin/users')
+const userCollection = resource<User, Body<'CreateUser'>, Body<'UpdateUser'>>('users', '/admin/users')
 export const users = {
   ...userCollection,
   setPassword: (id: string, password: string) => post(apiPath('/admin/users/{id}/password', { id }), { password }),
@@ -150,7 +133,7 @@ export const users = {
   endAllSignIns: (id: string) => remove(apiPath('/admin/users/{id}/sessions', { id })).then(userCollection.renew),
 }
 
-const groupCollection = resource<Group, Pick<Group, 'name' | 'description' | 'roles'>>('groups', '/admin/groups')
+const groupCollection = resource<Group, Body<'CreateGroup'>, Body<'UpdateGroup'>>('groups', '/admin/groups')
 export const groups = {
   ...groupCollection,
   members: (id: string) => listQuery<GroupMember>('groups', `/admin/groups/${encodeURIComponent(id)}/members`),
@@ -161,7 +144,7 @@ export const groups = {
   },
 }
 
-const accountCollection = resource<ServiceAccount, Pick<ServiceAccount, 'name' | 'description' | 'enabled' | 'roles'>>(
+const accountCollection = resource<ServiceAccount, Body<'CreateAccount'>, Body<'UpdateAccount'>>(
   'service-accounts',
   '/admin/service-accounts',
 )
@@ -172,8 +155,8 @@ export const serviceAccounts = {
       queryKey: ['service-accounts', 'tokens', id],
       queryFn: ({ signal }) => get<Page<ApiToken>>(apiPath('/admin/service-accounts/{id}/tokens', { id }), { signal }),
     }),
-  createToken: async (id: string, body: { name: string; scopes: string[]; expires_at: string | null }) => {
-    const token = await post<ApiToken & { token: string }>(apiPath('/admin/service-accounts/{id}/tokens', { id }), body)
+  createToken: async (id: string, body: Body<'CreateToken'>) => {
+    const token = await post<FreshToken>(apiPath('/admin/service-accounts/{id}/tokens', { id }), body)
     await accountCollection.renew()
     return token
   },
@@ -187,7 +170,7 @@ export const settingsQuery = queryOptions({
   queryKey: ['settings'],
   queryFn: ({ signal }) => get<Settings>(apiPath('/admin/settings', {}), { signal }),
 })
-export type SettingsBody = Partial<Omit<Settings, 'terminal'>> & { terminal?: Partial<Settings['terminal']> }
+export type SettingsBody = Body<'SettingsChange'>
 export const changeSettings = async (body: SettingsBody) => {
   const settings = await patch<Settings>(apiPath('/admin/settings', {}), body)
   queryClient.setQueryData(settingsQuery.queryKey, settings)

@@ -34,8 +34,8 @@ export function listQuery<Item>(key: string, path: string, filters: Filters = {}
   })
 }
 
-/** Queries and operations of one collection. `Body` is what is sent when creating or changing. */
-export function resource<Item, Body>(key: string, path: string) {
+/** Queries and operations of one collection. `New` is what is sent to create one, `Change` to change it. */
+export function resource<Item, New, Change>(key: string, path: string) {
   const onePath = `${path}/{id}` as `${string}/{id}`
   const renew = () => queryClient.invalidateQueries({ queryKey: [key] })
   return {
@@ -53,12 +53,12 @@ export function resource<Item, Body>(key: string, path: string) {
         queryKey: [key, 'one', id],
         queryFn: ({ signal }) => get<Item>(apiPath(onePath, { id }), { signal }),
       }),
-    create: async (body: Body) => {
+    create: async (body: New) => {
       const item = await post<Item>(apiPath(path, {}), body)
       await renew()
       return item
     },
-    update: async (id: string, body: Partial<Body>) => {
+    update: async (id: string, body: Change) => {
       const item = await patch<Item>(apiPath(onePath, { id }), body)
       await renew()
       return item

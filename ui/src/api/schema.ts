@@ -1003,7 +1003,9 @@ export interface components {
             action: string;
             actor: components["schemas"]["Party"];
             client_ip?: string | null;
-            detail: Record<string, never>;
+            detail: {
+                [key: string]: unknown;
+            };
             id: components["schemas"]["AuditEventId"];
             object?: components["schemas"]["Party"] | null;
             /** Format: date-time */
@@ -1405,7 +1407,9 @@ export interface components {
                 action: string;
                 actor: components["schemas"]["Party"];
                 client_ip?: string | null;
-                detail: Record<string, never>;
+                detail: {
+                    [key: string]: unknown;
+                };
                 id: components["schemas"]["AuditEventId"];
                 object?: components["schemas"]["Party"] | null;
                 /** Format: date-time */

@@ -15,6 +15,8 @@ interface DialogProps {
   /** A panel at the side for forms, a box in the middle for questions. */
   as?: 'box' | 'panel'
   width?: string
+  /** Takes the focus when the dialog goes, where it would not go back by itself. */
+  onCloseAutoFocus?: (event: Event) => void
 }
 
 const SCRIM = 'fixed inset-0 z-50 animate-fade bg-scrim'
@@ -24,13 +26,14 @@ const PANEL =
   'fixed inset-y-0 right-0 z-50 flex w-full max-w-lg flex-col bg-raised shadow-pop outline-none animate-slide sm:inset-y-2 sm:right-2 sm:w-[calc(100vw-1rem)] sm:rounded-xl'
 
 /** A dialog that traps focus and gives it back. */
-export function Dialog({ open, onClose, title, description, children, footer, as = 'box', width }: DialogProps) {
+export function Dialog({ open, onClose, title, description, children, footer, as = 'box', width, onCloseAutoFocus }: DialogProps) {
   return (
     <Radix.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Radix.Portal>
         <Radix.Overlay className={SCRIM} />
         <Radix.Content
           className={cn(as === 'box' ? BOX : PANEL, width)}
+          onCloseAutoFocus={onCloseAutoFocus}
           {...(description ? {} : { 'aria-describedby': undefined })}
         >
           <header className={cn('flex items-start gap-3 px-5 pt-4', as === 'panel' ? 'border-b pb-3.5' : 'pb-1')}>

@@ -56,9 +56,9 @@ function PersonMenu() {
   const leave = useMutation({
     mutationFn: signOut,
     onSuccess: ({ provider_logout_url }) => {
-      queryClient.clear()
       if (provider_logout_url) window.location.assign(provider_logout_url)
-      else void navigate({ to: '/login', search: {} })
+      // The page goes first: what it still shows would ask again, and be told that nobody is signed in.
+      else void navigate({ to: '/login', search: { error: 'signed_out' } }).then(() => queryClient.clear())
     },
     onError: (error) => toast.error(asProblem(error).message),
   })
@@ -66,8 +66,9 @@ function PersonMenu() {
     <Menu
       label="You"
       trigger={
-        <button type="button" aria-label={`You: ${name}`} className="grid size-8 place-items-center rounded-full bg-accent-soft text-xs font-semibold text-accent-text">
-          {initials(name)}
+        <button type="button" className="relative grid size-8 place-items-center rounded-full bg-accent-soft text-xs font-semibold text-accent-text">
+          <span aria-hidden>{initials(name)}</span>
+          <span className="sr-only">You: {name}</span>
         </button>
       }
     >

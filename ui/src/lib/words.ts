@@ -2,22 +2,22 @@
 import type { ApiProblem } from '@/api/problem'
 import { formatDuration } from './format'
 
+/** By the codes of the hub's `domains/identity/error.rs`; the callback hands over nothing but the code. */
 const SIGN_IN: Record<string, string> = {
   invalid_credentials: 'The user name or the password is wrong.',
   locked_out: 'Too many failed attempts: this account is locked for a while.',
   rate_limited: 'Too many attempts from here. Wait a moment and try again.',
-  user_disabled: 'This account is switched off. Ask your administrator.',
+  busy: 'Too many people are signing in right now. Try again in a moment.',
   account_disabled: 'This account is switched off. Ask your administrator.',
-  oidc_unavailable: 'The sign-in provider cannot be reached. Try again in a moment, or use a local account.',
-  provider_unavailable: 'The sign-in provider cannot be reached. Try again in a moment, or use a local account.',
-  oidc_state_invalid: 'This sign-in was already used or has grown too old. Start again.',
-  state_invalid: 'This sign-in was already used or has grown too old. Start again.',
-  oidc_code_expired: 'The provider’s answer had expired. Start again.',
-  oidc_code_invalid: 'The provider did not accept the sign-in. Start again.',
-  oidc_tenant_not_allowed: 'Your organisation may not sign in here. Use an account of the right directory.',
-  tid_not_allowed: 'Your organisation may not sign in here. Use an account of the right directory.',
-  access_denied: 'The sign-in was cancelled at the provider.',
-  oidc_token_invalid: 'The provider’s answer could not be trusted. If it happens again, tell your administrator.',
+  identity_provider_not_configured: 'Single sign-on is not set up here. Use a local account.',
+  identity_provider_unavailable: 'The sign-in provider cannot be reached. Try again in a moment, or use a local account.',
+  login_state_invalid: 'This sign-in was used already, or it was begun in another browser. Start again.',
+  login_expired: 'The sign-in took too long. Start again.',
+  login_code_rejected: 'The provider did not accept the sign-in; it may have grown too old. Start again.',
+  login_refused: 'The provider refused the sign-in, or it was cancelled there. Try again or ask your administrator.',
+  id_token_invalid: 'The provider’s answer could not be trusted. If it happens again, tell your administrator.',
+  tenant_not_allowed: 'Your organisation may not sign in here. Use an account of the right directory.',
+  database_unavailable: 'The hub cannot reach its database. Try again in a moment; if it stays, tell your administrator.',
 }
 
 /** What went wrong with signing in; `calm` when nothing did. */

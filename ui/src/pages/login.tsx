@@ -33,7 +33,7 @@ export function LoginPage() {
         <header className="mb-6 flex flex-col items-center text-center">
           <Mark className="mb-4 size-10" />
           <h1 className="text-xl font-semibold tracking-tight">Sign in to OpenPAM</h1>
-          {providers.data && (
+          {providers.data?.tenant && (
             <p className="mt-0.5 text-sm text-muted">
               Tenant <span className="font-medium text-fg">{providers.data.tenant}</span>
             </p>
@@ -70,7 +70,7 @@ export function LoginPage() {
           )}
         </div>
         <p className="mt-5 text-center text-xs text-balance text-faint">
-          For authorised use. What you do in a session is recorded.
+          For authorised use. Who connects where, when and why is kept.
         </p>
       </div>
     </main>
@@ -100,11 +100,11 @@ function Notice({ code, requestId }: { code: string; requestId?: string }) {
   )
 }
 
-function LocalForm({ tenant, returnTo }: { tenant: string; returnTo?: string }) {
-  const [space, setSpace] = useState(tenant)
+function LocalForm({ tenant, returnTo }: { tenant: string | null; returnTo?: string }) {
+  const [space, setSpace] = useState(tenant ?? '')
   const [username, setUsername] = useState('')
   const [password, setPassword] = useState('')
-  const [otherTenant, setOtherTenant] = useState(false)
+  const [otherTenant, setOtherTenant] = useState(tenant === null)
   const signIn = useMutation({
     mutationFn: () => signInLocally({ tenant: space.trim(), username: username.trim(), password }),
     onSuccess: (me) => {

@@ -21,7 +21,7 @@ export function SystemPage() {
   if (!query.data) return <DetailSkeleton />
   const { version, hubs, database, vault } = query.data
   const parts = [
-    { name: 'Database', icon: Database, ok: database.ok, state: database.ok ? 'Ready' : 'Unreachable', detail: database.detail },
+    { name: 'Database', icon: Database, ok: database.ok, state: database.ok ? 'Ready' : 'Unreachable', detail: null },
     { name: 'Vault', icon: Vault, ok: vault.ok, state: sentence(vault.state), detail: vault.detail },
   ]
   return (

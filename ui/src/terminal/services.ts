@@ -2,7 +2,7 @@
 import { apiPath, get, post, put } from '@/api/client'
 import { ApiProblem } from '@/api/problem'
 import { meQuery } from '@/api/hooks'
-import type { LaunchTarget, Page, Preferences, Session } from '@/api/types'
+import type { LaunchTarget, Page, Preferences, ResumeToken, Session } from '@/api/types'
 import { queryClient } from '@/lib/query-client'
 import type { Answer, ConnectionServices } from './protocol/connection'
 
@@ -49,9 +49,7 @@ export const connectionServices: ConnectionServices = {
     return { ok: true, value: { status: 502, code: error_code, title: 'Could not connect', detail: error_message ?? '' } }
   },
   resume: async (sessionId) => {
-    const result = await answer(
-      post<{ resume_token: string }>(apiPath('/sessions/{id}/resume', { id: sessionId })),
-    )
+    const result = await answer(post<ResumeToken>(apiPath('/sessions/{id}/resume', { id: sessionId })))
     return result.ok ? { ok: true, value: { resumeToken: result.value.resume_token } } : result
   },
   terminate: (sessionId) =>
@@ -65,6 +63,9 @@ export const connectionServices: ConnectionServices = {
 /** One target as the launcher sees it. */
 export const fetchTarget = (id: string) =>
   answer(get<LaunchTarget>(apiPath('/targets/{id}', { id })))
+
+/** A session began: which targets were used last has changed. */
+export const forgetLaunchTargets = () => void queryClient.invalidateQueries({ queryKey: ['launcher'] })
 
 /** The targets this person may open, those used last first. */
 export const searchTargets = (query: string, signal?: AbortSignal) =>

@@ -122,14 +122,14 @@ function OpenSessions() {
       <div className="flex min-w-0 flex-1 items-center gap-2 overflow-x-auto px-3 whitespace-nowrap [scrollbar-width:none]">
         {elsewhere.length === 1 ? 'A session is still open:' : `${elsewhere.length} sessions are still open:`}
         {elsewhere.map((session) => (
-        <Button
-          key={session.id}
-          className="h-6 shrink-0 px-2 text-xs"
-          title={`Since ${new Date(session.start_time).toLocaleString()}`}
-          onClick={() => workspace.open(session.target_id, session.credential_id, session.reason, session.id)}
-        >
-          Resume {session.target_name}
-        </Button>
+          <Button
+            key={session.id}
+            className="h-6 shrink-0 px-2 text-xs"
+            title={`Since ${new Date(session.start_time).toLocaleString()}`}
+            onClick={() => session.target_id && workspace.open(session.target_id, session.credential_id, session.reason, session.id)}
+          >
+            Resume {session.target_name}
+          </Button>
         ))}
       </div>
       <Tool icon={X} label="Dismiss" className="ml-auto" onClick={() => workspace.show({ elsewhere: [] })} />

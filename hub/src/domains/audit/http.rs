@@ -40,7 +40,7 @@ struct AuditEntry {
     object: Option<Party>,
     request_id: Option<String>,
     client_ip: Option<String>,
-    #[schema(value_type = Object)]
+    #[schema(value_type = std::collections::HashMap<String, serde_json::Value>)]
     detail: serde_json::Value,
 }
 

@@ -6,7 +6,7 @@ import type { Group } from '@/api/types'
 import { Field, Input, Textarea } from '@/components/field'
 import { FormPanel } from '@/components/form'
 import { RolesField } from '@/components/roles-field'
-import { descriptionRule, nameRule, orNull, rolesRule } from '@/lib/schema'
+import { descriptionRule, nameRule, rolesRule } from '@/lib/schema'
 
 const schema = z.object({ name: nameRule, description: descriptionRule, roles: rolesRule })
 
@@ -15,8 +15,7 @@ export const GroupForm = ({ group, onClose }: { group: Group | null; onClose: ()
   <FormPanel title={group ? `Edit ${group.name}` : 'New group'} action={group ? 'Save' : 'Create group'} onClose={onClose} schema={schema}
     values={{ name: group?.name ?? '', description: group?.description ?? '', roles: group?.roles ?? [] }}
     onSubmit={async (values) => {
-      const body = { ...values, description: orNull(values.description) }
-      const saved = group ? await groups.update(group.id, body) : await groups.create(body)
+      const saved = group ? await groups.update(group.id, values) : await groups.create(values)
       toast.success(group ? `Group ${saved.name} saved` : `Group ${saved.name} created`)
     }}>
     {({ register, control, formState: { errors } }) => (

@@ -54,7 +54,7 @@ export function TargetRow({ target, onConnect }: TargetRowProps) {
           {!target.enabled && <Badge>Switched off</Badge>}
         </div>
         <p className="truncate text-xs text-muted">
-          <span className="font-mono text-2xs">{formatAddress(target.host, target.port)}</span>
+          <span className="tabular-nums">{formatAddress(target.host, target.port)}</span>
           <span className="text-faint"> · {target.zone.name}</span>
           {target.description && <span className="hidden text-faint md:inline"> · {target.description}</span>}
         </p>

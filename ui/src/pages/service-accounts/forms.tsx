@@ -12,7 +12,7 @@ import { Field, Input, Select, SwitchField, Textarea } from '@/components/field'
 import { FormPanel } from '@/components/form'
 import { MultiPick } from '@/components/pickers'
 import { RolesField } from '@/components/roles-field'
-import { descriptionRule, nameRule, orNull, rolesRule } from '@/lib/schema'
+import { descriptionRule, nameRule, rolesRule } from '@/lib/schema'
 import { sentence } from '@/lib/words'
 
 const schema = z.object({ name: nameRule, description: descriptionRule, enabled: z.boolean(), roles: rolesRule })
@@ -22,8 +22,7 @@ export const ServiceAccountForm = ({ account, onClose }: { account: ServiceAccou
   <FormPanel title={account ? `Edit ${account.name}` : 'New service account'} action={account ? 'Save' : 'Create service account'} onClose={onClose} schema={schema}
     values={{ name: account?.name ?? '', description: account?.description ?? '', enabled: account?.enabled ?? true, roles: account?.roles ?? [] }}
     onSubmit={async (values) => {
-      const body = { ...values, description: orNull(values.description) }
-      const saved = account ? await serviceAccounts.update(account.id, body) : await serviceAccounts.create(body)
+      const saved = account ? await serviceAccounts.update(account.id, values) : await serviceAccounts.create(values)
       toast.success(account ? `${saved.name} saved` : `Service account ${saved.name} created`)
     }}>
     {({ register, control, formState: { errors } }) => (

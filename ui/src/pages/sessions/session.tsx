@@ -64,7 +64,7 @@ export function SessionPage() {
             <Card title="Connection">
               <Facts>
                 <Fact label="Target">
-                  {seesAdmin ? (
+                  {seesAdmin && session.target_id ? (
                     <Link to="/targets/$id" params={{ id: session.target_id }} className="text-accent-text hover:underline">
                       {session.target_name}
                     </Link>

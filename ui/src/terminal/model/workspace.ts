@@ -47,6 +47,7 @@ export class Workspace {
   #appearance: 'light' | 'dark' = 'dark'
   #saveTimer: ReturnType<typeof setTimeout> | null = null
   #started = false
+  #restored = false
   #state: WorkspaceState = {
     layout: EMPTY_LAYOUT,
     preferences: DEFAULT_PREFERENCES,
@@ -93,11 +94,7 @@ export class Workspace {
       }
       offline = false
     })
-    const stored = loadWorkspace()
-    if (stored) {
-      for (const [id, pane] of Object.entries(stored.panes)) this.#create(id, pane, null)
-      this.#set({ layout: stored.layout })
-    }
+    this.#restore()
     try {
       const preferences = await queryClient.ensureQueryData({ queryKey: PREFERENCES_KEY, queryFn: fetchPreferences })
       this.#applyPreferences(readPreferences(preferences.terminal))
@@ -113,6 +110,8 @@ export class Workspace {
 
   /** Opens a target in a tab of its own. */
   open(targetId: string, credentialId: string | null, reason: string | null, sessionId: string | null = null): void {
+    // Before something is added and kept: what was kept would be gone.
+    this.#restore()
     if (!this.#hasRoom()) return
     const id = identifier()
     this.#create(id, { targetId, credentialId, sessionId }, reason)
@@ -191,13 +190,23 @@ export class Workspace {
     this.#applyPreferences(this.#state.preferences)
   }
 
+  /** Brings back the arrangement of before a reload; the first time only. */
+  #restore(): void {
+    if (this.#restored) return
+    this.#restored = true
+    const stored = loadWorkspace()
+    if (!stored) return
+    for (const [id, pane] of Object.entries(stored.panes)) this.#create(id, pane, null).restored()
+    this.#set({ layout: stored.layout })
+  }
+
   #hasRoom(): boolean {
     if (allPanes(this.#state.layout).length < MAX_PANES) return true
     toast.warning(`${MAX_PANES} terminals are open`, { description: 'Close one before you open another.' })
     return false
   }
 
-  #create(id: string, stored: StoredPane, reason: string | null): void {
+  #create(id: string, stored: StoredPane, reason: string | null): PaneController {
     const host: PaneHost = {
       preferences: () => this.#state.preferences,
       appearance: () => this.#appearance,
@@ -216,7 +225,9 @@ export class Workspace {
       warn: (title, description) => toast.warning(title, { description, id: title }),
       tell: (title, description) => toast(title, { description, id: title }),
     }
-    this.#panes.set(id, new PaneController(id, stored, reason, host))
+    const pane = new PaneController(id, stored, reason, host)
+    this.#panes.set(id, pane)
+    return pane
   }
 
   async #findElsewhere(userId: string): Promise<void> {

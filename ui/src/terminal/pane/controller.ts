@@ -2,10 +2,10 @@ import type { LaunchTarget } from '@/api/types'
 import type { StoredPane } from '../model/storage'
 import type { TerminalPreferences } from '../model/preferences'
 import { TerminalConnection, type ConnectionState, type ConnectionStats } from '../protocol/connection'
-import { describeRefusal, type Ending, UNREACHABLE } from '../protocol/endings'
+import { describeRefusal, type Ending, LEFT, UNREACHABLE } from '../protocol/endings'
 import type { Progress } from '../protocol/input-queue'
 import type { NoticeMessage } from '../protocol/messages'
-import { connectionServices, fetchTarget } from '../services'
+import { connectionServices, fetchTarget, forgetLaunchTargets } from '../services'
 import { Screen } from './screen'
 
 /** What a pane shows around its terminal. */
@@ -67,6 +67,8 @@ export class PaneController {
   #shown: Promise<void> | null = null
   #releaseLock: (() => void) | null = null
   #disposed = false
+  /** Was here before the page was loaded again. */
+  #restored = false
 
   constructor(id: string, stored: StoredPane, reason: string | null, host: PaneHost) {
     this.id = id
@@ -129,6 +131,11 @@ export class PaneController {
     if (first) void this.#prepare()
   }
 
+  /** Says that this pane comes back from before a reload: it continues a session and opens none. */
+  restored(): void {
+    this.#restored = true
+  }
+
   /** Starts without being on the page: a tab in the background that was open before a reload. */
   startHidden(): void {
     if (this.#shown) return
@@ -149,7 +156,8 @@ export class PaneController {
 
   /** Opens a new session in the place of one that ended. */
   again(): void {
-    this.#set({ sessionId: null, notice: null, endsAt: null })
+    this.#set({ sessionId: null, notice: null, endsAt: null, connection: { phase: 'checking' } })
+    this.screen.wake()
     this.#dropConnection()
     this.focus()
     if (this.#state.target) this.#askOrConnect(this.#state.target)
@@ -160,6 +168,10 @@ export class PaneController {
   takeBack(): void {
     const { sessionId } = this.#state
     this.#dropConnection()
+    // The hub sends the session's output from its beginning; what is here would stand there twice.
+    this.screen.wake()
+    this.screen.reset()
+    this.focus()
     void this.#connect(sessionId, true)
   }
 
@@ -205,6 +217,9 @@ export class PaneController {
     if (answer.ok) this.#set({ target: answer.value })
     if (this.#state.sessionId) {
       void this.#connect(this.#state.sessionId)
+    } else if (this.#restored) {
+      this.#restored = false
+      this.#ended(LEFT)
     } else if (answer.ok) {
       this.#askOrConnect(answer.value)
     } else {
@@ -252,6 +267,7 @@ export class PaneController {
         onSession: (id) => {
           if (id !== this.#state.sessionId) {
             this.#set({ sessionId: id })
+            forgetLaunchTargets()
             void this.#lock(id, true)
           }
         },
@@ -330,6 +346,7 @@ export class PaneController {
     if (this.#disposed) return
     const before = this.#state
     this.#state = { ...before, ...change }
+    if (this.#state.connection.phase === 'ended') this.screen.rest()
     for (const listener of this.#listeners) listener()
     const layoutRelevant =
       before.sessionId !== this.#state.sessionId ||

@@ -36,6 +36,11 @@ const terminals = new Map<string, Terminal>()
 Object.assign(window, { __openpamTerminals: terminals })
 
 const RESET = '\x1bc'
+/** Leaves what a program that was cut off may have switched on: mouse reports, bracketed paste, colours. */
+const AFRESH = '\x1b[?1000;1002;1003;1004;1006;2004l\x1b[!p\x1b[0m\r\n'
+/** Leaves the screen of a full-screen program; elsewhere it would move the cursor. */
+const LEAVE_ALTERNATE = '\x1b[?1049l'
+const HIDE_CURSOR = '\x1b[?25l'
 const encoder = new TextEncoder()
 const URLS = /https?:\/\/[^\s"'<>`{}|\\^]+[^\s"'<>`{}|\\^.,:;!?)\]]/
 
@@ -54,6 +59,7 @@ export class Screen {
   #frame = 0
   #opened = false
   #disposed = false
+  #resting = false
 
   constructor(id: string, preferences: TerminalPreferences, appearance: 'light' | 'dark', events: ScreenEvents) {
     this.#id = id
@@ -82,7 +88,10 @@ export class Screen {
     terminal.onBell(() => events.onBell())
     terminal.onSelectionChange(() => events.onSelection(terminal.getSelection()))
     this.#search.onDidChangeResults(({ resultIndex, resultCount }) => events.onSearch(resultIndex, resultCount))
-    terminal.attachCustomKeyEventHandler((press) => commandOf(press) === null && !isBrowserPaste(press))
+    terminal.attachCustomKeyEventHandler(
+      // With nobody to type to, Tab leads on to the buttons.
+      (press) => commandOf(press) === null && !isBrowserPaste(press) && !(this.#resting && press.key === 'Tab'),
+    )
     this.element.addEventListener(
       'paste',
       (event) => {
@@ -149,6 +158,23 @@ export class Screen {
   /** Clears everything, in order with what was written before. */
   reset(): void {
     this.terminal.write(RESET)
+  }
+
+  /** Nobody is listening any more: what was shown stays, without a cursor. */
+  rest(): void {
+    if (this.#resting) return
+    this.#resting = true
+    this.terminal.options.disableStdin = true
+    this.terminal.write(HIDE_CURSOR)
+  }
+
+  /** Another session begins below what was shown. */
+  wake(): void {
+    if (!this.#resting) return
+    this.#resting = false
+    this.terminal.options.disableStdin = false
+    const alternate = this.terminal.buffer.active.type === 'alternate'
+    this.terminal.write(alternate ? LEAVE_ALTERNATE + AFRESH : AFRESH)
   }
 
   get size(): TerminalSize {

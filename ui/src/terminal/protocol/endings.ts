@@ -33,6 +33,8 @@ export function isResumable(code: number): boolean {
   return code !== CLOSE_ENDED && code < 4000
 }
 
+const RESTARTED = 'The gateway is restarting'
+
 function exitTitle(exit: ExitMessage): string {
   if (exit.signal) return `The shell was ended by signal ${exit.signal}`
   if (exit.status === undefined || exit.status === 0) return 'The session ended'
@@ -86,10 +88,19 @@ export function describeClose(
     default:
       break
   }
+  if (error?.code === 'hub_shutdown') {
+    return {
+      kind: 'lost',
+      title: RESTARTED,
+      detail: 'Your session ended with it. Connect again in a moment.',
+      code: error.code,
+      exitStatus,
+    }
+  }
   if (error) {
     return {
       kind: 'failed',
-      title: 'The session failed',
+      title: error.code === 'connection_lost' ? 'The target is gone' : 'The session failed',
       detail: error.message,
       code: error.code,
       exitStatus,
@@ -104,12 +115,37 @@ export function describeClose(
   }
 }
 
+/** What it comes to, by the code of the refusal; the hub's sentence says the rest. */
+const REFUSALS: Record<string, string> = {
+  access_denied: 'You have no access to this target',
+  target_disabled: 'This target is switched off',
+  not_found: 'There is no such target for you',
+  target_refused: 'The target refused the connection',
+  target_timed_out: 'The target did not answer',
+  target_unreachable: 'The target cannot be reached',
+  target_name_not_found: 'The target’s name has no address',
+  ssh_handshake_failed: 'The target did not answer as an SSH server does',
+  host_key_unknown: 'Nobody has trusted this target yet',
+  host_key_mismatch: 'The target’s host key changed',
+  host_certificate_refused: 'The target’s host certificate was refused',
+  ssh_auth_failed: 'The target refused the login',
+  ssh_auth_timeout: 'The target did not answer the login',
+  credential_unusable: 'The credential cannot be used',
+  vault_unavailable: 'The vault does not answer',
+  vault_sealed: 'The vault is sealed',
+  vault_path_missing: 'The vault has no secret for this credential',
+  vault_permission_denied: 'The vault does not give this credential',
+  too_many_sessions: 'You have too many sessions open',
+  hub_full: 'The gateway is full',
+  hub_stopping: RESTARTED,
+}
+
 /** What to tell when the hub refused to open a session. */
 export function describeRefusal(problem: Problem): Ending {
   if (problem.status === 401) return signedOut(problem.code)
   return {
     kind: problem.status === 403 ? 'access' : 'failed',
-    title: problem.status === 403 ? 'You may not connect now' : 'Could not connect',
+    title: REFUSALS[problem.code] ?? (problem.status === 403 ? 'You may not connect now' : 'Could not connect'),
     detail: problem.detail || problem.title,
     code: problem.code,
     exitStatus: null,
@@ -162,6 +198,15 @@ export const CUT: Ending = {
   title: 'Could not connect',
   detail: 'The connection to the gateway was cut before the session began. Try again.',
   code: 'connection_cut',
+  exitStatus: null,
+}
+
+/** A terminal from before a reload whose session had ended: a new one is opened only when it is asked for. */
+export const LEFT: Ending = {
+  kind: 'lost',
+  title: 'Not connected',
+  detail: 'The session here had ended before the page was loaded again.',
+  code: null,
   exitStatus: null,
 }
 

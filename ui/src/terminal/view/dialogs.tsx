@@ -2,6 +2,7 @@ import { Button } from '@/components/button'
 import { Dialog, DialogBody, DialogFooter } from '@/components/dialog'
 import { bytesInWords } from '../model/words'
 import { workspace } from '../model/workspace'
+import { focusTerminal } from './parts'
 import { useWorkspace } from './use-workspace'
 
 const PREVIEW_CHARACTERS = 1500
@@ -19,6 +20,7 @@ export function PasteDialog() {
     <Dialog
       open={paste !== null}
       onClose={cancelPaste}
+      onCloseAutoFocus={focusTerminal}
       width="max-w-2xl"
       title={review && review.lines > 1 ? `Paste ${review.lines.toLocaleString('en')} lines?` : 'Paste this?'}
       description={
@@ -39,10 +41,10 @@ export function PasteDialog() {
       }
     >
       <DialogBody>
-      <pre data-scrollable className="max-h-64 overflow-auto rounded-lg border border-line bg-sunken p-3 font-mono text-xs">
-        {review?.text.slice(0, PREVIEW_CHARACTERS)}
-        {review && review.text.length > PREVIEW_CHARACTERS && '\n…'}
-      </pre>
+        <pre data-scrollable className="max-h-64 overflow-auto rounded-lg border border-line bg-sunken p-3 font-mono text-xs">
+          {review?.text.slice(0, PREVIEW_CHARACTERS)}
+          {review && review.text.length > PREVIEW_CHARACTERS && '\n…'}
+        </pre>
       </DialogBody>
     </Dialog>
   )
@@ -57,6 +59,7 @@ export function CloseDialog() {
     <Dialog
       open={closing !== null}
       onClose={() => workspace.show({ closing: null })}
+      onCloseAutoFocus={focusTerminal}
       title={panes.length > 1 ? `End ${panes.length} sessions?` : 'End this session?'}
       description={`What runs in the foreground on ${names.join(', ')} is stopped.`}
       footer={

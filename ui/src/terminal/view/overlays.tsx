@@ -83,19 +83,41 @@ const ICONS: Record<Ending['kind'], typeof Info> = {
   'signed-out': Info,
 }
 
-/** Why the terminal is over, and the way on. */
-export function EndedOverlay({ pane, ending }: { pane: PaneController; ending: Ending }) {
+const FINGERPRINT = /((?:[\w@.-]+ )?SHA256:[\w+/=]+)/
+
+/** A sentence of the hub; fingerprints in it stand on lines of their own, to be compared. */
+function Detail({ text }: { text: string }) {
+  const parts = text.split(FINGERPRINT)
+  if (parts.length === 1) return <p className="mt-0.5 text-sm break-words text-muted">{text}</p>
+  return (
+    <div className="mt-0.5 text-sm break-words text-muted">
+      {parts.map((part, index) =>
+        index % 2 === 1 ? (
+          <code key={part} className="my-1 block rounded-md border border-line bg-sunken px-2 py-1 font-mono text-xs break-all text-fg">
+            {part}
+          </code>
+        ) : (
+          // oxlint-disable-next-line react/no-array-index-key -- the words between two fingerprints have no name
+          <span key={index}>{part.replace(/^[,.] */, '')}</span>
+        ),
+      )}
+    </div>
+  )
+}
+
+/** Why the terminal is over, and the way on. Below what was shown; in the middle where nothing was. */
+export function EndedOverlay({ pane, ending, blank }: { pane: PaneController; ending: Ending; blank: boolean }) {
   const Icon = ICONS[ending.kind]
   const bad = ending.kind === 'failed' || ending.kind === 'access' || ending.kind === 'terminated'
   return (
-    <div className="absolute inset-x-0 bottom-0 z-10 flex max-h-full justify-center overflow-auto p-4">
-      <div role="alert" className={cn(CARD, 'max-w-lg')}>
+    <div className={cn('z-10', blank ? CENTRE : 'absolute inset-x-0 bottom-0 flex max-h-full justify-center overflow-auto p-4')}>
+      <div role="alert" className={cn(CARD, FINGERPRINT.test(ending.detail) ? 'max-w-xl' : 'max-w-lg')}>
         <div className="flex gap-3">
           <Icon className={cn('mt-0.5 size-5 shrink-0', bad ? 'text-danger-text' : 'text-muted')} aria-hidden />
           <div className="min-w-0 flex-1">
             <h2 className="font-semibold">{ending.title}</h2>
-            {ending.detail && <p className="mt-0.5 text-sm break-words text-muted">{ending.detail}</p>}
-            {ending.code && <p className="mt-1 font-mono text-2xs text-faint">{ending.code}</p>}
+            {ending.detail && <Detail text={ending.detail} />}
+            {ending.code && <p className="mt-1.5 font-mono text-2xs text-faint">{ending.code}</p>}
           </div>
         </div>
         <div className="mt-4 flex flex-wrap justify-end gap-2">

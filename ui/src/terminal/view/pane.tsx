@@ -56,7 +56,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
         <span className="hidden min-w-0 truncate font-mono text-muted sm:inline">
           {target && credential ? `${credential.username}@${target.host}${target.port === 22 ? '' : `:${target.port}`}` : target?.host}
         </span>
-        {state.title && <span className="hidden min-w-0 truncate text-faint md:inline">{state.title}</span>}
+        {state.title && <span className="hidden min-w-0 truncate text-muted md:inline">{state.title}</span>}
         <span className="ml-auto flex shrink-0 items-center">
           <Tool icon={Search} label="Find" keys="Ctrl Shift F" onClick={() => workspace.show({ finding: pane.id })} />
           <Tool icon={Copy} label="Duplicate session" keys="Ctrl Shift D" onClick={() => workspace.duplicate(pane, 'tab')} />
@@ -66,7 +66,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
         </span>
       </div>
       {connection.phase === 'waiting' && <ReconnectBanner connection={connection} onNow={() => pane.retryNow()} />}
-      {state.notice && <NoticeBanner notice={state.notice} onClose={() => pane.dismissNotice()} />}
+      {state.notice && connection.phase !== 'ended' && <NoticeBanner notice={state.notice} onClose={() => pane.dismissNotice()} />}
       {state.transfer && <TransferBanner progress={state.transfer} />}
       <div className="relative min-h-0 flex-1" style={{ background }}>
         <div ref={place} className="absolute inset-0 overflow-hidden py-1 pl-2" />
@@ -75,7 +75,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
           <WaitOverlay name={target?.name} resuming={connection.phase === 'connecting' && connection.resuming} />
         )}
         {state.asks && target && <SetupOverlay pane={pane} target={target} asks={state.asks} />}
-        {connection.phase === 'ended' && <EndedOverlay pane={pane} ending={connection.ending} />}
+        {connection.phase === 'ended' && <EndedOverlay pane={pane} ending={connection.ending} blank={state.stats.bytesReceived === 0} />}
       </div>
     </section>
   )

@@ -7,6 +7,7 @@ import { useTheme } from '@/lib/theme'
 import { FONTS, type FontChoice, LARGEST_FONT, SMALLEST_FONT, type TerminalPreferences } from '../model/preferences'
 import { THEMES, themeOf } from '../model/themes'
 import { workspace } from '../model/workspace'
+import { focusTerminal } from './parts'
 import { useWorkspace } from './use-workspace'
 
 type Flag = 'copyOnSelect' | 'confirmPaste' | 'cursorBlink' | 'clipboardWrite' | 'screenReader'
@@ -26,7 +27,7 @@ export function SettingsPanel({ open }: { open: boolean }) {
   const { preferences } = useWorkspace()
   const { resolved } = useTheme()
   return (
-    <Dialog open={open} onClose={() => workspace.show({ settings: false })} title="Terminal settings" as="panel">
+    <Dialog open={open} onClose={() => workspace.show({ settings: false })} onCloseAutoFocus={focusTerminal} title="Terminal settings" as="panel">
       <DialogBody className="grid content-start gap-5">
         <fieldset>
           <legend className="mb-1.5 text-xs font-medium text-muted">Colours</legend>
@@ -44,7 +45,7 @@ export function SettingsPanel({ open }: { open: boolean }) {
                     preferences.theme === id ? 'border-accent ring-1 ring-accent' : 'border-line hover:border-line-strong',
                   )}
                 >
-                  <span className="block px-2.5 py-2 font-mono text-2xs" style={{ background: colours.background, color: colours.foreground }}>
+                  <span aria-hidden data-sample className="block px-2.5 py-2 font-mono text-2xs" style={{ background: colours.background, color: colours.foreground }}>
                     <span style={{ color: colours.green }}>~</span> <span style={{ color: colours.blue }}>src</span>{' '}
                     <span style={{ color: colours.red }}>err</span> <span style={{ color: colours.yellow }}>42</span>
                   </span>

@@ -26,9 +26,11 @@ export function StatusBar({ pane }: { pane: PaneController }) {
         <span aria-hidden className={cn('size-1.5 rounded-full', dot)} />
         {phase}
       </span>
-      <span title="From a key to its echo; measured while you type">
-        {stats.echoMilliseconds === null ? '– ms' : `${Math.max(1, Math.round(stats.echoMilliseconds))} ms`}
-      </span>
+      {open && (
+        <span title="From a key to its echo; measured while you type">
+          {stats.echoMilliseconds === null ? '– ms' : `${Math.max(1, Math.round(stats.echoMilliseconds))} ms`}
+        </span>
+      )}
       <span className="flex items-center gap-1.5" title="This session is not recorded">
         <span aria-hidden className="size-1.5 rounded-full border border-faint" />
         <span className="max-sm:sr-only">Not recorded</span>

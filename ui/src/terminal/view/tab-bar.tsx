@@ -54,7 +54,9 @@ export function TabBar() {
       >
         <LayoutGrid className="size-4" aria-hidden />
       </Link>
-      <div role="tablist" aria-label="Terminals" className="flex min-w-0 flex-1 items-stretch scroll-pr-10 overflow-x-auto [scrollbar-width:none]">
+      {/* A list of tabs may hold nothing but tabs: it owns them, wherever they are. */}
+      <div role="tablist" aria-label="Terminals" aria-owns={layout.tabs.map((tab) => `tab-${tab.id}`).join(' ')} />
+      <div className="flex min-w-0 flex-1 items-stretch scroll-pr-10 overflow-x-auto [scrollbar-width:none]">
         {layout.tabs.map((tab, index) => (
           <TabHandle
             key={tab.id}
@@ -153,6 +155,7 @@ function TabHandle({ tab, selected, renaming, onRename, onDragStart, onDropHere 
             <button
               type="button"
               role="tab"
+              id={`tab-${tab.id}`}
               aria-selected={selected}
               onClick={select}
               onDoubleClick={() => onRename(true)}
@@ -169,7 +172,7 @@ function TabHandle({ tab, selected, renaming, onRename, onDragStart, onDropHere 
           <Tool
             icon={X}
             label={`Close ${facts.label}`}
-            className={cn('mr-1.5 size-5', !selected && 'opacity-0 group-hover:opacity-100 focus-visible:opacity-100')}
+            className={cn('mr-1 size-6', !selected && 'opacity-0 group-hover:opacity-100 focus-visible:opacity-100')}
             onClick={() => workspace.requestClose(panesOf(tab.root))}
           />
         </div>

@@ -1,0 +1,143 @@
+/** The launcher: what one may open, found and opened quickly. */
+import { expect, type Page, test, unique } from './support/fixtures.ts'
+import { stack, stackUser } from './support/stack.ts'
+import { Terminal } from './support/terminal.ts'
+
+const rows = (page: Page) => page.getByRole('button', { name: /^Connect to / })
+const names = async (page: Page) =>
+  (await rows(page).allInnerTexts()).map((text) => text.trim()).toSorted()
+
+test('shows the targets of one’s own groups and no others', async ({ browserFor, world, watch, picture }) => {
+  const engineers = await world.group(stack.servers.oidc.groups.engineers)
+  const others = await world.group()
+  const own = await world.target(engineers, { name: unique('web'), trust: false })
+  const foreign = await world.target(others, { name: unique('ledger'), trust: false })
+  for (const [username, expected] of [['bob', [own.name]], ['dave', []]] as const) {
+    const user = stackUser(username, 'oidc')
+    const page = await browserFor(null)
+    await page.goto('/')
+    await page.getByRole('link', { name: 'Continue with Entra ID' }).click()
+    await page.getByLabel('User name').fill(user.username)
+    await page.getByLabel('Password').fill(user.password)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await expect(page.getByRole('heading', { level: 1, name: 'Launcher' })).toBeVisible()
+    if (expected.length === 0) await expect(page.getByText('No targets are open to you yet')).toBeVisible()
+    else await expect(rows(page)).toHaveCount(expected.length)
+    expect(await names(page)).toEqual(expected)
+    await picture(page, `launcher-${username}`)
+    // The palette searches the same list.
+    await page.keyboard.press('Control+k')
+    await page.getByRole('combobox').fill(foreign.name)
+    await expect(page.getByText('Nothing is called')).toBeVisible()
+    watch.expect(`/api/v1/targets/${foreign.id}`)
+    // A foreign target does not open by its address either; it might as well not exist.
+    await page.goto(`/terminal?target=${foreign.id}`)
+    await expect(page.getByRole('alert')).toContainText('not_found')
+  }
+})
+
+test.describe('with many targets', () => {
+  test('search, zones, tags, favourites and recent ones narrow the list and live in the address', async ({ browserFor, world, watch, picture }) => {
+    const group = await world.group()
+    const [alpha, beta] = await Promise.all([world.zone(unique('alpha')), world.zone(unique('beta'))])
+    const web = await world.target(group, { name: unique('web'), zoneId: alpha, tags: ['linux', 'web'], environment: 'staging' })
+    const db = await world.target(group, { name: unique('db'), zoneId: beta, tags: ['linux', 'database'], environment: 'production', trust: false })
+    const job = await world.target(group, { name: unique('job'), zoneId: beta, tags: ['batch'], trust: false })
+    const person = await world.person([group])
+    const page = await browserFor(person.api)
+    await page.goto('/')
+    await expect(rows(page)).toHaveCount(3)
+
+    const search = page.getByRole('searchbox', { name: 'Find a target…' })
+    await search.fill(db.name)
+    await expect(rows(page)).toHaveCount(1)
+    await expect(page).toHaveURL(new RegExp(`\\?q=${db.name}$`))
+    await page.reload()
+    await expect(search).toHaveValue(db.name)
+    await expect(rows(page)).toHaveCount(1)
+    await search.fill('nothing-like-it')
+    await expect(page.getByText('No target matches')).toBeVisible()
+    await page.getByRole('button', { name: 'Clear all filters' }).click()
+    await expect(rows(page)).toHaveCount(3)
+
+    await page.getByRole('button', { name: 'Tag', exact: true }).click()
+    await page.getByRole('menuitemcheckbox', { name: 'linux' }).click()
+    await expect(rows(page)).toHaveCount(2)
+    await page.keyboard.press('Escape')
+    await page.getByRole('button', { name: 'Remove filter Tag' }).click()
+    await page.getByRole('button', { name: 'Zone', exact: true }).click()
+    await page.getByRole('menuitemcheckbox', { name: /^beta/ }).click()
+    await expect(rows(page)).toHaveCount(2)
+    expect(await names(page)).toEqual([db.name, job.name].toSorted())
+    await page.keyboard.press('Escape')
+    await page.getByRole('button', { name: 'Remove filter Zone' }).click()
+
+    await page.getByRole('button', { name: `Add ${job.name} to favourites` }).focus()
+    await page.keyboard.press('Enter')
+    await expect(page.getByRole('region', { name: 'Favourites' }).getByRole('button', { name: /^Connect to/ })).toHaveText([job.name])
+    await page.reload()
+    await expect(page.getByRole('region', { name: 'Favourites' }).getByRole('button', { name: /^Connect to/ })).toHaveText([job.name])
+    await page.getByRole('button', { name: 'Favourites', exact: true }).click()
+    await expect(rows(page)).toHaveCount(1)
+    await page.getByRole('button', { name: 'Favourites', exact: true }).click()
+
+    // One that was used stands under Recent from then on.
+    watch.expect('beforeunload')
+    page.on('dialog', (dialog) => void dialog.accept())
+    await page.getByRole('button', { name: `Connect to ${web.name}` }).click()
+    await new Terminal(page).ready()
+    await page.getByRole('link', { name: 'Back to the launcher' }).click()
+    await expect(page.getByRole('region', { name: 'Recent' }).getByRole('button', { name: /^Connect to/ })).toHaveText([web.name])
+    await picture(page, 'launcher')
+  })
+
+  test('Control-K finds a target and opens it', async ({ browserFor, world }) => {
+    const { person, target } = await world.personWithTarget({ name: unique('palette') })
+    const page = await browserFor(person.api)
+    await page.goto('/my-sessions')
+    await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
+    for (const keys of ['Control+k', 'Meta+k']) {
+      await page.keyboard.press(keys)
+      const box = page.getByRole('combobox')
+      if (!(await box.waitFor({ timeout: 2000 }).then(() => true, () => false))) continue
+      await box.fill(target.name)
+      await expect(page.getByRole('option')).toHaveCount(1)
+      await page.keyboard.press('Enter')
+      break
+    }
+    const terminal = new Terminal(page)
+    await terminal.ready()
+    // From now on Control-K is the shell's: it deletes to the end of the line.
+    await terminal.type('echo gone')
+    await page.keyboard.press('Control+a')
+    await page.keyboard.press('Control+k')
+    await expect(page.getByRole('combobox')).toHaveCount(0)
+    await terminal.run('echo ki""ll', /^kill$/m)
+    expect(await terminal.text()).not.toMatch(/^gone/m)
+    await page.keyboard.press('Control+Shift+k')
+    await expect(page.getByRole('combobox')).toBeVisible()
+  })
+})
+
+test('a target with several credentials asks which, one with a reason asks why', async ({ browserFor, world, picture }) => {
+  const second = await world.passwordCredential()
+  const { person, target } = await world.personWithTarget({
+    credentialIds: [await world.goodCredential(), second],
+    reason_required: true,
+  })
+  const page = await browserFor(person.api)
+  await page.goto('/')
+  await rows(page).first().click()
+  const dialog = page.getByRole('dialog', { name: `Connect to ${target.name}` })
+  await expect(dialog).toBeVisible()
+  await expect(dialog.getByRole('radio')).toHaveCount(2)
+  await expect(dialog.getByRole('button', { name: 'Connect' })).toBeDisabled()
+  await dialog.getByLabel('Reason').fill('Ticket 4711')
+  await picture(page, 'launcher-reason')
+  await dialog.getByRole('button', { name: 'Connect' }).click()
+  const terminal = new Terminal(page)
+  await terminal.ready()
+  expect(page.url(), 'the reason is not in the address').not.toContain('4711')
+  const { items } = await person.api.get<{ items: { reason: string }[] }>('/sessions?status=active')
+  expect(items.map(({ reason }) => reason)).toEqual(['Ticket 4711'])
+})

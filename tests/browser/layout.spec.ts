@@ -1,0 +1,46 @@
+/** Every page, wide and narrow: nothing sticks out. */
+import { expect, type Page, test } from './support/fixtures.ts'
+import { PAGES, settled } from './support/pages.ts'
+import { Terminal } from './support/terminal.ts'
+
+/** How many pixels a page is wider than its window, and what sticks out. */
+const overflow = (page: Page) =>
+  page.evaluate(() => {
+    const width = document.documentElement.clientWidth
+    const scrolls = (element: Element) => element.closest('[data-scrollable], .overflow-x-auto, .overflow-auto') !== null
+    const out = [...document.querySelectorAll('body *')].filter((element) => {
+      const box = element.getBoundingClientRect()
+      return box.width > 0 && box.right > width + 1 && getComputedStyle(element).position !== 'fixed' && !scrolls(element)
+    })
+    return {
+      pixels: Math.max(0, document.documentElement.scrollWidth - width),
+      out: out.slice(0, 5).map((element) => `${element.tagName} ${element.className}`),
+    }
+  })
+
+for (const [width, height] of [[390, 844], [1440, 900]] as const) {
+  test(`nothing sticks out at ${width}×${height}`, async ({ browserFor, world, watch, picture }) => {
+    watch.expect('Failed to load resource')
+    const { target } = await world.personWithTarget({
+      name: `a-machine-with-a-very-long-name-in-${'the-cellar-'.repeat(5)}${Date.now()}`,
+      environment: 'production',
+      tags: ['linux', 'a-rather-long-tag-for-a-machine'],
+    })
+    const administrator = await world.person([], ['admin'])
+    const page = await browserFor(administrator.api, { viewport: { width, height } })
+    const wide: Record<string, unknown> = {}
+    for (const [path] of [...PAGES, [`/targets/${target.id}`], ['/login']] as const) {
+      await page.goto(path)
+      await settled(page)
+      const found = await overflow(page)
+      if (found.pixels > 0 || found.out.length > 0) wide[path] = found
+      await picture(page, `page-${path.split('/')[1] || 'launcher'}${path.split('/').length > 2 ? '-one' : ''}-${width}`)
+    }
+    page.on('dialog', (dialog) => void dialog.accept())
+    await Terminal.open(page, target)
+    const found = await overflow(page)
+    if (found.pixels > 0) wide.terminal = found
+    await picture(page, `terminal-${width}`)
+    expect(wide).toEqual({})
+  })
+}

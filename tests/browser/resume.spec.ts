@@ -1,0 +1,185 @@
+/** A session outlives its page, its socket and its window's arrangement. */
+import { expect, type Page, test } from './support/fixtures.ts'
+import { readScreen, Terminal } from './support/terminal.ts'
+import { eventually } from './support/wait.ts'
+
+/** Prints numbered lines without end, fast enough that something is always under way. */
+const COUNT = 'i=0; while :; do i=$((i+1)); echo "n$i."; [ $((i%10)) = 0 ] && sleep 0.05; done'
+
+/** The numbers on the screen, which must follow one another without a gap or a repetition. */
+async function numbers(page: Page): Promise<number[]> {
+  return [...(await readScreen(page)).matchAll(/^n(\d+)\.$/gm)].map((match) => Number(match[1]))
+}
+function expectUnbroken(found: number[]): void {
+  const breaks = found.flatMap((number, index) => {
+    const before = found[index - 1]
+    return index > 0 && number !== (before ?? 0) + 1 ? [`${before} → ${number}`] : []
+  })
+  expect(breaks, 'no line is lost or repeated').toEqual([])
+}
+
+/** A page that is left while sessions run asks; a person who reloads says yes. */
+const leaveFreely = (page: Page) => page.on('dialog', (dialog) => void dialog.accept())
+
+test('a reload resumes without losing or repeating a byte', async ({ browserFor, world, picture }) => {
+  const { person, target } = await world.personWithTarget()
+  const page = await browserFor(person.api)
+  leaveFreely(page)
+  const terminal = await Terminal.open(page, target)
+  await terminal.run(COUNT, /n\d{3,}\.$/m)
+  const sessions = () => person.api.get<{ items: { id: string }[] }>('/sessions?status=active')
+  const session = await terminal.sessionId(sessions)
+  const shown = (await numbers(page)).at(-1) ?? 0
+  await page.reload()
+  await expect(terminal.status).toContainText('Connected')
+  const [first] = await eventually('lines are there again', async () => {
+    const found = await numbers(page)
+    return (found.at(-1) ?? 0) > shown && found
+  })
+  expect(first, 'what was on the screen before is there again').toBeLessThan(shown)
+  const before = (await numbers(page)).at(-1) ?? 0
+  await eventually('it goes on', async () => ((await numbers(page)).at(-1) ?? 0) > before + 100)
+  await page.keyboard.press('Control+c')
+  await terminal.sees(/\^C[\s\S]*[$#]$/)
+  expectUnbroken(await numbers(page))
+  expect(await terminal.sessionId(sessions), 'it is the same session').toBe(session)
+  await picture(page, 'terminal-resumed')
+  await terminal.run('clear; echo sti""ll', /^still$/m)
+})
+
+test('tabs, splits and their sessions survive a reload', async ({ browserFor, world, picture }) => {
+  test.slow()
+  const group = await world.group()
+  const [one, two] = await Promise.all([
+    world.target(group, { environment: 'production' }),
+    world.target(group, { environment: 'staging' }),
+  ])
+  const person = await world.person([group])
+  const page = await browserFor(person.api)
+  leaveFreely(page)
+  const terminal = await Terminal.open(page, one)
+  await terminal.run('PS1="left> "; clear; cd /usr', /left>$/)
+  await page.keyboard.press('Control+Shift+e')
+  await expect(page.locator('[data-pane]')).toHaveCount(2)
+  await terminal.ready()
+  await terminal.run('PS1="right> "; clear; cd /etc', /right>$/)
+  await page.keyboard.press('Control+Shift+s')
+  await expect(page.locator('[data-pane]')).toHaveCount(3)
+  await terminal.ready()
+  await terminal.run('PS1="below> "; clear', /below>$/)
+  await page.keyboard.press('Control+Shift+Enter')
+  await page.getByRole('combobox').fill(two.name)
+  await expect(page.getByRole('option')).toHaveCount(1)
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('tab')).toHaveCount(2)
+  await terminal.ready()
+  await page.getByRole('tab').nth(1).dblclick()
+  await page.getByRole('textbox', { name: 'Name of the tab' }).fill('The second')
+  await page.keyboard.press('Enter')
+  await page.keyboard.press('Control+Shift+1')
+  await expect(page.locator('[data-pane]')).toHaveCount(3)
+  await page.keyboard.press('Alt+Shift+ArrowLeft')
+  await terminal.sees(/left>$/)
+  await picture(page, 'terminal-splits')
+
+  await page.reload()
+  await expect(page.getByRole('tab')).toHaveCount(2)
+  await expect(page.getByRole('tab', { name: 'The second' })).toBeVisible()
+  await expect(page.locator('[data-pane]')).toHaveCount(3)
+  await terminal.sees(/left>$/)
+  await terminal.run('pwd', /^\/usr$/m)
+  await page.keyboard.press('Alt+Shift+ArrowRight')
+  await terminal.sees(/right>$/)
+  await terminal.run('pwd', /^\/etc$/m)
+  await page.keyboard.press('Alt+Shift+ArrowDown')
+  await terminal.sees(/below>$/)
+  await page.getByRole('tab', { name: 'The second' }).click()
+  await terminal.ready()
+  const { items } = await person.api.get<{ items: unknown[] }>('/sessions?status=active')
+  expect(items, 'no session was opened anew').toHaveLength(4)
+  // Another target, opened by its address, comes beside what is there.
+  await page.goto(`/terminal?target=${two.id}`)
+  await expect(page.getByRole('tab')).toHaveCount(3)
+  await terminal.ready()
+  // Closing asks, ends the session on the hub, and takes the tab with the last pane.
+  await page.keyboard.press('Control+Shift+x')
+  await page.getByRole('dialog', { name: 'End this session?' }).getByRole('button', { name: 'End' }).click()
+  await expect(page.getByRole('tab')).toHaveCount(2)
+  await eventually('the hub ended it', async () => (await person.api.get<{ items: unknown[] }>('/sessions?status=active')).items.length === 4)
+})
+
+test('a cut connection is announced, counts down and resumes by itself', async ({ browserFor, world, watch, picture }) => {
+  watch.expect('ERR_CONNECTION', 'ERR_EMPTY_RESPONSE', 'ERR_SOCKET', 'WebSocket')
+  const { person, target } = await world.personWithTarget({ environment: 'production' })
+  const page = await browserFor(person.api)
+  leaveFreely(page)
+  const terminal = await Terminal.open(page, target)
+  await terminal.run(COUNT, /n\d{3,}\.$/m)
+  world.hub.front.set('refuse')
+  const banner = page.getByRole('status').filter({ hasText: 'Connection lost' })
+  await expect(banner).toBeVisible()
+  await expect(terminal.status).toContainText('Reconnecting')
+  await expect(banner).toContainText(/trying again in \d+ s/, { timeout: 20_000 })
+  await expect(banner).toContainText(/attempt \d/)
+  await picture(page, 'terminal-reconnect')
+  world.hub.front.set('none')
+  await page.getByRole('button', { name: 'Reconnect now' }).click()
+  await expect(banner).toHaveCount(0)
+  await expect(terminal.status).toContainText('Connected')
+  const before = (await numbers(page)).at(-1) ?? 0
+  await eventually('it goes on', async () => ((await numbers(page)).at(-1) ?? 0) > before + 100)
+  await page.locator('.xterm-helper-textarea').focus()
+  await page.keyboard.press('Control+c')
+  await terminal.sees(/\^C[\s\S]*[$#]$/)
+  expectUnbroken(await numbers(page))
+  // Once more without a hand on it, and what is typed meanwhile is not lost.
+  world.hub.front.cut()
+  await expect(terminal.status).toContainText('Reconnecting')
+  await terminal.run('clear; echo meanwh""ile', /^meanwhile$/m)
+})
+
+test('one session in two windows: the newer one has it, the older one can take it back', async ({ browserFor, world }) => {
+  const { person, target } = await world.personWithTarget()
+  const page = await browserFor(person.api)
+  leaveFreely(page)
+  const terminal = await Terminal.open(page, target)
+  await terminal.run('echo he""re', /^here$/m)
+  const other = await page.context().newPage()
+  leaveFreely(other)
+  const stored = await page.evaluate(() => Object.entries(sessionStorage))
+  await other.addInitScript((entries) => {
+    for (const [key, value] of entries) sessionStorage.setItem(key, value)
+  }, stored)
+  await other.goto('/terminal')
+  await expect(other.getByRole('alert')).toContainText('Open in another window')
+  await other.getByRole('button', { name: 'Continue here' }).click()
+  await new Terminal(other).sees(/^here$/m)
+  await expect(page.getByRole('alert')).toContainText('another window')
+  await page.getByRole('button', { name: 'Continue here' }).click()
+  await expect(page.getByRole('alert')).toHaveCount(0)
+  await terminal.ready()
+  await terminal.sees(/^here$/m)
+  expect((await terminal.text()).match(/^here$/gm), 'nothing stands there twice').toHaveLength(1)
+  await terminal.run('echo and the""re', /^and there$/m)
+})
+
+test('a session left open elsewhere is offered', async ({ browserFor, world }) => {
+  const { person, target } = await world.personWithTarget()
+  const page = await browserFor(person.api)
+  const terminal = await Terminal.open(page, target)
+  await terminal.run('FOO=ba""r')
+  await page.context().close()
+  const fresh = await browserFor(person.api)
+  leaveFreely(fresh)
+  await eventually('the hub saw the browser go', async () => {
+    const { items } = await person.api.get<{ items: { attached: boolean }[] }>('/sessions?status=active')
+    return items.length === 1 && items[0]?.attached === false
+  })
+  await fresh.goto('/terminal')
+  await expect(fresh.getByRole('status').filter({ hasText: 'A session is still open' })).toBeVisible()
+  await fresh.getByRole('button', { name: `Resume ${target.name}` }).click()
+  const resumed = new Terminal(fresh)
+  await expect(resumed.status).toContainText('Connected')
+  await resumed.sees(/[$#]$/)
+  await resumed.run('echo it is $FOO', /^it is bar$/m)
+})

@@ -1,0 +1,28 @@
+/** The console's pages. */
+import { expect, type Page } from '@playwright/test'
+
+/** Address and heading of every page that needs no id. */
+export const PAGES = [
+  ['/', 'Launcher'],
+  ['/my-sessions', 'My sessions'],
+  ['/sessions', 'Sessions'],
+  ['/ledger', 'Ledger'],
+  ['/zones', 'Zones'],
+  ['/sites', 'Sites'],
+  ['/targets', 'Targets'],
+  ['/credentials', 'Credentials'],
+  ['/users', 'Users'],
+  ['/groups', 'Groups'],
+  ['/service-accounts', 'Service accounts'],
+  ['/settings', 'Settings'],
+  ['/system', 'System'],
+  ['/profile', 'Your profile'],
+  ['/setup', 'Set up'],
+] as const
+
+/** Waits until a page shows what it loads. */
+export async function settled(page: Page): Promise<void> {
+  await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
+  await expect(page.getByRole('status', { name: 'Loading' })).toHaveCount(0)
+}
+
