@@ -65,6 +65,20 @@ async fn a_conflict_names_the_field_it_is_about() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn everybody_learns_whether_programs_may_write_the_clipboard() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let group = world.group().await?;
+    let path = format!("/targets/{}", world.target("192.0.2.1", 22, &group, &[]).await?);
+    let person = world.person(&[], &[&group]).await?;
+    for allowed in [false, true] {
+        world.admin.patch("/admin/settings", &json!({ "clipboard_write": allowed })).await?;
+        let target = person.client.get(&path).await?;
+        ensure!(target["clipboard_write"] == allowed, "expected {allowed}: {target}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn unknown_addresses_methods_and_ids_are_problems_and_not_pages() -> anyhow::Result<()> {
     let world = World::default().await?;
     let unknown = uuid::Uuid::now_v7();
