@@ -156,6 +156,8 @@ test('one session in two windows: the newer one has it, the older one can take i
   await new Terminal(other).sees(/^here$/m)
   await expect(page.getByRole('alert')).toContainText('another window')
   await page.getByRole('button', { name: 'Continue here' }).click()
+  await expect(page.getByRole('alert')).toHaveCount(0)
+  await terminal.ready()
   await terminal.sees(/^here$/m)
   expect((await terminal.text()).match(/^here$/gm), 'nothing stands there twice').toHaveLength(1)
   await terminal.run('echo and the""re', /^and there$/m)
