@@ -41,7 +41,40 @@ async fn each_kind_of_bad_body_has_its_status_and_code() -> anyhow::Result<()> {
     let name = unique("twice");
     let body = json!({ "name": name, "type": "hub" });
     world.admin.post("/admin/zones", &body).await?;
-    world.admin.call(Method::POST, "/admin/zones", Some(&body)).await?.problem(StatusCode::CONFLICT, "conflict")?;
+    let answer = world.admin.call(Method::POST, "/admin/zones", Some(&body)).await?;
+    let problem = answer.problem(StatusCode::CONFLICT, "conflict")?;
+    ensure!(problem["errors"][0]["field"] == "name", "a conflict names its field: {problem}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_conflict_names_the_field_it_is_about() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let code = unique("site");
+    world.admin.post("/admin/sites", &json!({ "name": unique("s"), "code": code })).await?;
+    let user = json!({ "username": unique("u"), "password": "correct horse battery" });
+    world.admin.post("/admin/users", &user).await?;
+    for (path, body, field) in
+        [("/admin/sites", json!({ "name": unique("s"), "code": code }), "code"), ("/admin/users", user, "username")]
+    {
+        let answer = world.admin.call(Method::POST, path, Some(&body)).await?;
+        let problem = answer.problem(StatusCode::CONFLICT, "conflict")?;
+        ensure!(problem["errors"][0]["field"] == field, "{path}: expected {field}: {problem}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn everybody_learns_whether_programs_may_write_the_clipboard() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let group = world.group().await?;
+    let path = format!("/targets/{}", world.target("192.0.2.1", 22, &group, &[]).await?);
+    let person = world.person(&[], &[&group]).await?;
+    for allowed in [false, true] {
+        world.admin.patch("/admin/settings", &json!({ "clipboard_write": allowed })).await?;
+        let target = person.client.get(&path).await?;
+        ensure!(target["clipboard_write"] == allowed, "expected {allowed}: {target}");
+    }
     Ok(())
 }
 

@@ -47,7 +47,7 @@ export interface TargetsSearch extends NamedSearch {
   tag?: string
 }
 
-export interface SessionsSearch {
+export interface SessionsSearch extends NamedSearch {
   status?: SessionStatus
   user_id?: string
   target_id?: string
@@ -69,6 +69,7 @@ export interface SetupSearch {
 }
 
 const sessionsSearch = (raw: Raw): SessionsSearch => ({
+  q: textParam(raw, 'q'),
   status: choiceParam(raw, 'status', ['active', 'completed', 'failed', 'terminated'] as const),
   user_id: textParam(raw, 'user_id', 64),
   target_id: textParam(raw, 'target_id', 64),

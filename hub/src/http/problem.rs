@@ -77,6 +77,14 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", detail)
     }
 
+    /// 409: another `kind` has the same `field`. Called as people call it in `detail`, and as the
+    /// request calls it in `errors`, so that a form shows it where it was entered.
+    pub fn duplicate(kind: &str, field: &'static str, called: &str) -> Self {
+        let message = format!("Another {kind} has this {called}. Choose a different one.");
+        let error = FieldError { field: field.into(), code: "duplicate".into(), message: message.clone() };
+        Self { errors: vec![error], ..Self::conflict(message) }
+    }
+
     /// 422 with the fields that are wrong.
     pub fn invalid_input(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {

@@ -25,7 +25,8 @@ async function everything<Item>(path: string, filters: Filters, signal?: AbortSi
 /** A list that is read page by page while one scrolls. */
 export function listQuery<Item>(key: string, path: string, filters: Filters = {}) {
   return infiniteQueryOptions({
-    queryKey: [key, 'list', filters],
+    // The path belongs to the key: the members of a group are renewed with the groups, but are another list.
+    queryKey: [key, 'list', path, filters],
     queryFn: ({ pageParam, signal }) =>
       get<Page<Item>>(apiPath(path, {}, { ...filters, limit: PAGE_SIZE, cursor: pageParam }), { signal }),
     initialPageParam: null as string | null,
@@ -37,7 +38,11 @@ export function listQuery<Item>(key: string, path: string, filters: Filters = {}
 /** Queries and operations of one collection. `New` is what is sent to create one, `Change` to change it. */
 export function resource<Item, New, Change>(key: string, path: string) {
   const onePath = `${path}/{id}` as `${string}/{id}`
-  const renew = () => queryClient.invalidateQueries({ queryKey: [key] })
+  const renew = async () => {
+    // Things name each other (a zone counts its targets, the ledger tells of all): what else is shown follows by itself.
+    void queryClient.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== key && queryKey[0] !== 'preferences' })
+    await queryClient.invalidateQueries({ queryKey: [key] })
+  }
   return {
     key,
     list: (filters: Filters = {}) => listQuery<Item>(key, path, filters),

@@ -1224,6 +1224,8 @@ export interface components {
         };
         /** @description A target one may connect to. */
         LaunchTarget: {
+            /** @description Whether programs on it may write the browser's clipboard. */
+            clipboard_write: boolean;
             credentials: components["schemas"]["LaunchCredential"][];
             description: string;
             enabled: boolean;
@@ -1500,6 +1502,8 @@ export interface components {
         Page_LaunchTarget: {
             /** @description The items, in the list's order. */
             items: {
+                /** @description Whether programs on it may write the browser's clipboard. */
+                clipboard_write: boolean;
                 credentials: components["schemas"]["LaunchCredential"][];
                 description: string;
                 enabled: boolean;

@@ -5,7 +5,7 @@ import { ledger } from '@/api/hub'
 import type { LedgerEntry, Outcome } from '@/api/types'
 import { may } from '@/lib/access'
 import { cn } from '@/lib/cn'
-import { sentence } from '@/lib/words'
+import { actionName } from '@/lib/words'
 import { Card } from './page'
 import { InlineProblem, Skeleton } from './states'
 import { RelativeTime } from './time'
@@ -51,7 +51,7 @@ function ActivityLine({ entry }: { entry: LedgerEntry }) {
       <span aria-hidden className={cn('mt-1.5 size-2 shrink-0 rounded-full', DOT[entry.outcome] ?? 'bg-faint')} />
       <div className="min-w-0 flex-1">
         <p className="truncate text-fg">
-          {sentence(entry.action)}
+          {actionName(entry.action, entry.outcome)}
           {entry.outcome !== 'success' && <span className="text-danger-text"> ({entry.outcome})</span>}
         </p>
         <p className="truncate text-xs text-faint">

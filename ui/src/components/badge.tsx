@@ -1,6 +1,7 @@
 import type { LucideIcon } from 'lucide-react'
 import type { ReactNode } from 'react'
 import type { Environment, SessionStatus } from '@/api/types'
+import { roleName } from '@/lib/access'
 import { cn } from '@/lib/cn'
 
 const TONES = {
@@ -50,6 +51,28 @@ export function Badge({ tone = 'neutral', icon: Icon, dot, live, className, chil
     </span>
   )
 }
+
+/** Roles, the one that may do everything set apart; `byGroup` are those that only a group gives. */
+export const RoleBadges = ({ roles, byGroup }: { roles: string[]; byGroup?: string[] }) => (
+  <span className="flex min-w-0 flex-wrap gap-1">
+    {roles.map((role) => (
+      <Badge key={role} tone={role === 'admin' ? 'accent' : 'neutral'}>
+        {roleName(role)}
+        {byGroup?.includes(role) && ' (by group)'}
+      </Badge>
+    ))}
+  </span>
+)
+
+/** Whether someone or something is switched on. */
+export const EnabledBadge = ({ enabled }: { enabled: boolean }) =>
+  enabled ? (
+    <Badge tone="success" dot>
+      Enabled
+    </Badge>
+  ) : (
+    <Badge dot>Disabled</Badge>
+  )
 
 const SESSION: Record<SessionStatus, { tone: Tone; label: string }> = {
   active: { tone: 'success', label: 'Active' },

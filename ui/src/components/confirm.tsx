@@ -1,12 +1,13 @@
 import { useMutation } from '@tanstack/react-query'
 import { useId, useState, type ReactNode } from 'react'
+import { hasCode } from '@/api/problem'
+import { queryClient } from '@/lib/query-client'
 import { Button } from './button'
 import { Dialog, DialogBody, DialogFooter } from './dialog'
 import { Input, Textarea } from './field'
 import { InlineProblem } from './states'
 
 interface ConfirmProps {
-  open: boolean
   onClose: () => void
   title: string
   /** What will happen, in words. */
@@ -24,7 +25,7 @@ interface ConfirmProps {
 /** Asks before an act; stays open with the problem when the act fails. */
 export function ConfirmDialog(props: ConfirmProps) {
   return (
-    <Dialog open={props.open} onClose={props.onClose} title={props.title}>
+    <Dialog open onClose={props.onClose} title={props.title}>
       <ConfirmForm {...props} />
     </Dialog>
   )
@@ -35,6 +36,11 @@ function ConfirmForm({ onClose, children, action, nameToType, askReason, tone = 
   const [reason, setReason] = useState('')
   const id = useId()
   const act = useMutation({ mutationFn: () => onConfirm(reason.trim()), onSuccess: onClose })
+  const close = () => {
+    // Somebody else was quicker: the page behind is to say so.
+    if (hasCode(act.error, 'not_found')) void queryClient.invalidateQueries({ type: 'active' })
+    onClose()
+  }
   const ready = (!nameToType || typed === nameToType) && (!askReason || reason.trim() !== '')
   return (
     <form
@@ -82,7 +88,9 @@ function ConfirmForm({ onClose, children, action, nameToType, askReason, tone = 
         {act.error && <InlineProblem error={act.error} />}
       </DialogBody>
       <DialogFooter>
-        <Button onClick={onClose}>Cancel</Button>
+        <Button onClick={close} autoFocus={!nameToType && !askReason}>
+          Cancel
+        </Button>
         <Button type="submit" variant={tone} busy={act.isPending} disabled={!ready}>
           {action}
         </Button>

@@ -17,7 +17,7 @@ export function CopyButton({ text, label = 'Copy', className }: { text: string; 
       icon={copied ? Check : Copy}
       label={copied ? 'Copied' : label}
       size="sm"
-      className={cn('relative z-10', copied && 'text-success-text', className)}
+      className={cn('relative z-10 -my-1', copied && 'text-success-text', className)}
       onClick={(event) => {
         event.stopPropagation()
         navigator.clipboard.writeText(text).then(

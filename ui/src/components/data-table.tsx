@@ -1,6 +1,7 @@
 import type { InfiniteData, UseInfiniteQueryResult } from '@tanstack/react-query'
 import {
   flexRender,
+  functionalUpdate,
   getCoreRowModel,
   getSortedRowModel,
   useReactTable,
@@ -44,8 +45,8 @@ interface DataTableProps<Item> {
   /** What stands there when nothing was found. */
   empty: ReactNode
   toolbar?: ReactNode
-  /** The order before anything is clicked. */
-  sort?: SortingState
+  /** The order the hub lists in, shown until another is chosen. */
+  order?: SortingState
   dim?: (item: Item) => boolean
 }
 
@@ -53,29 +54,39 @@ const isStringList = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((entry) => typeof entry === 'string')
 const NOTHING: string[] = []
 const UNSORTED: SortingState = []
+/** A longer list is not read to its end for the sake of an order. */
+const SORT_LIMIT = 5_000
+
+/** The name in a row, spread over all of it, so that the whole row leads there. */
+export const ROW_LINK =
+  'text-data block max-w-full truncate font-medium text-fg outline-none after:absolute after:inset-0 focus-visible:after:rounded-md focus-visible:after:outline-2 focus-visible:after:-outline-offset-2 focus-visible:after:outline-ring'
 
 /**
  * A list of any length: pages are read while one scrolls, only what is visible
- * is drawn. Sorting is offered once everything is loaded: the order of a part
- * would be a wrong answer.
+ * is drawn. Who asks for another order waits until everything is read: the order
+ * of a part would be a wrong answer.
  */
-export function DataTable<Item>({ name, label, query, columns, rowId, empty, toolbar, sort = UNSORTED, dim }: DataTableProps<Item>) {
-  const items = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data])
-  const [sorting, setSorting] = useState<SortingState>(sort)
+export function DataTable<Item>({ name, label, query, columns, rowId, empty, toolbar, order = UNSORTED, dim }: DataTableProps<Item>) {
+  // Rows keep what their columns once said: with other columns (a name that became known) they are made anew.
+  // oxlint-disable-next-line react-hooks/exhaustive-deps -- see above
+  const items = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data, columns])
+  const [chosen, setChosen] = useState<SortingState | null>(null)
   const [hidden, setHidden] = usePreference(`columns.${name}`, NOTHING, isStringList)
   const complete = !query.hasNextPage
+  const tooMany = chosen !== null && !complete && items.length >= SORT_LIMIT
   const columnVisibility = useMemo(() => Object.fromEntries(hidden.map((id) => [id, false])), [hidden])
   const table = useReactTable({
     data: items,
     columns,
-    state: { sorting: complete ? sorting : UNSORTED, columnVisibility },
+    state: { sorting: chosen ?? order, columnVisibility },
     // A new object in the state makes the table compute, and reset pages that it does not have, for ever.
     autoResetAll: false,
-    onSortingChange: setSorting,
+    onSortingChange: (next) => setChosen((before) => functionalUpdate(next, before ?? order)),
     getRowId: rowId,
     getCoreRowModel: getCoreRowModel(),
     getSortedRowModel: getSortedRowModel(),
-    enableSorting: complete,
+    // The hub's own order is left as it came.
+    manualSorting: chosen === null || !complete,
     enableSortingRemoval: false,
   })
   const rows = table.getRowModel().rows
@@ -97,8 +108,9 @@ export function DataTable<Item>({ name, label, query, columns, rowId, empty, too
   const last = visible.at(-1)?.index ?? 0
   const { hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage } = query
   useEffect(() => {
-    if (hasNextPage && !isFetchingNextPage && !isFetchNextPageError && last >= rows.length - 20) void fetchNextPage()
-  }, [hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage, last, rows.length])
+    const wanted = last >= rows.length - 20 || (chosen !== null && !tooMany)
+    if (hasNextPage && !isFetchingNextPage && !isFetchNextPageError && wanted) void fetchNextPage()
+  }, [hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage, last, rows.length, chosen, tooMany])
 
   const choosable = table.getAllLeafColumns().filter((column) => column.getCanHide() && column.columnDef.header)
   const bar = (
@@ -106,6 +118,8 @@ export function DataTable<Item>({ name, label, query, columns, rowId, empty, too
       {toolbar}
       <span className="flex-1" />
       <span aria-live="polite" className="hidden text-xs text-faint tabular-nums sm:inline">
+        {tooMany && 'Too many to sort: narrow the list down. '}
+        {chosen && !complete && !tooMany && 'Reading all of them to sort… '}
         {query.data && `${items.length.toLocaleString('en')}${hasNextPage ? '+' : ''}`}
       </span>
       {choosable.length > 1 && (

@@ -1,6 +1,6 @@
 import { X } from 'lucide-react'
 import { Dialog as Radix } from 'radix-ui'
-import type { ReactNode } from 'react'
+import { useState, type ReactNode } from 'react'
 import { cn } from '@/lib/cn'
 import { IconButton } from './button'
 
@@ -25,15 +25,31 @@ const BOX =
 const PANEL =
   'fixed inset-y-0 right-0 z-50 flex w-full max-w-lg flex-col bg-raised shadow-pop outline-none animate-slide sm:inset-y-2 sm:right-2 sm:w-[calc(100vw-1rem)] sm:rounded-xl'
 
+/** What had the focus before; of a menu that closes, the button that opened it. */
+function focusedBefore(): HTMLElement | null {
+  const active = document.activeElement
+  const trigger = active?.closest('[role="menu"]')?.getAttribute('aria-labelledby')
+  return (trigger ? document.getElementById(trigger) : active) as HTMLElement | null
+}
+
 /** A dialog that traps focus and gives it back. */
-export function Dialog({ open, onClose, title, description, children, footer, as = 'box', width, onCloseAutoFocus }: DialogProps) {
+export const Dialog = ({ open, ...rest }: DialogProps) => (open ? <OpenDialog {...rest} /> : null)
+
+function OpenDialog({ onClose, title, description, children, footer, as = 'box', width, onCloseAutoFocus }: Omit<DialogProps, 'open'>) {
+  // Asked while rendering: afterwards a field inside has it already.
+  const [before] = useState(focusedBefore)
+  const giveBack = (event: Event) => {
+    // Radix gives it to a trigger, and there is none here.
+    event.preventDefault()
+    before?.focus()
+  }
   return (
-    <Radix.Root open={open} onOpenChange={(next) => !next && onClose()}>
+    <Radix.Root open onOpenChange={(next) => !next && onClose()}>
       <Radix.Portal>
         <Radix.Overlay className={SCRIM} />
         <Radix.Content
           className={cn(as === 'box' ? BOX : PANEL, width)}
-          onCloseAutoFocus={onCloseAutoFocus}
+          onCloseAutoFocus={onCloseAutoFocus ?? giveBack}
           {...(description ? {} : { 'aria-describedby': undefined })}
         >
           <header className={cn('flex items-start gap-3 px-5 pt-4', as === 'panel' ? 'border-b pb-3.5' : 'pb-1')}>

@@ -64,14 +64,23 @@ export function useFieldProps() {
 const CONTROL =
   'w-full rounded-md border border-line-strong/80 bg-sunken px-2.5 text-sm text-fg transition-colors duration-100 hover:border-line-strong focus-visible:border-ring focus-visible:outline-1 focus-visible:outline-offset-0 disabled:opacity-50 aria-invalid:border-danger dark:border-line-strong/60'
 
-/** One line of text. */
-export const Input = ({ className, ...rest }: ComponentProps<'input'>) => (
-  <input {...useFieldProps()} {...rest} className={cn(CONTROL, 'h-8', className)} />
-)
+/** One line of text; `suffix` names its unit. Text in any direction is shown in its own. */
+export function Input({ className, suffix, ...rest }: ComponentProps<'input'> & { suffix?: string }) {
+  const input = <input dir="auto" {...useFieldProps()} {...rest} className={cn(CONTROL, 'h-8', suffix && 'pr-11', className)} />
+  if (!suffix) return input
+  return (
+    <span className={cn('relative block', className)}>
+      {input}
+      <span aria-hidden className="pointer-events-none absolute inset-y-0 right-3 grid place-items-center text-xs text-faint">
+        {suffix}
+      </span>
+    </span>
+  )
+}
 
 /** Several lines of text. */
 export const Textarea = ({ className, ...rest }: ComponentProps<'textarea'>) => (
-  <textarea {...useFieldProps()} {...rest} className={cn(CONTROL, 'min-h-16 resize-y py-1.5', className)} />
+  <textarea dir="auto" {...useFieldProps()} {...rest} className={cn(CONTROL, 'min-h-16 resize-y py-1.5', className)} />
 )
 
 /** One of a few. The browser's own list: it is the one that works everywhere, phones included. */

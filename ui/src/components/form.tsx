@@ -3,7 +3,9 @@ import { useBlocker } from '@tanstack/react-router'
 import { useId, useState, type ReactNode } from 'react'
 import { useForm, type DefaultValues, type FieldValues, type Path, type UseFormReturn } from 'react-hook-form'
 import type { z } from 'zod'
-import { ApiProblem } from '@/api/problem'
+import { ApiProblem, hasCode } from '@/api/problem'
+import { queryClient } from '@/lib/query-client'
+import { fieldSentence } from '@/lib/words'
 import { Button } from './button'
 import { Dialog, DialogBody, DialogFooter } from './dialog'
 import { InlineProblem } from './states'
@@ -13,11 +15,13 @@ interface FormOptions<Values extends FieldValues> {
   values: DefaultValues<Values>
   /** Where a field of the hub's answer is shown, when it has another name here. */
   fieldNames?: Record<string, Path<Values>>
+  /** A problem that is about one field, by its code, and what to say there. */
+  fieldOfCode?: Record<string, { field: Path<Values>; message: string }>
   onSubmit: (values: Values) => Promise<unknown>
 }
 
 /** A form whose mistakes, its own and the hub's, end up next to the field they are about. */
-export function useHubForm<Values extends FieldValues>({ schema, values, fieldNames, onSubmit }: FormOptions<Values>) {
+export function useHubForm<Values extends FieldValues>({ schema, values, fieldNames, fieldOfCode, onSubmit }: FormOptions<Values>) {
   const form = useForm<Values>({ resolver: zodResolver(schema), defaultValues: values, mode: 'onTouched' })
   const [problem, setProblem] = useState<unknown>(null)
   const submit = form.handleSubmit(async (entered) => {
@@ -25,7 +29,9 @@ export function useHubForm<Values extends FieldValues>({ schema, values, fieldNa
     try {
       await onSubmit(entered)
     } catch (error) {
-      if (!placeOnFields(error, form, fieldNames)) setProblem(error)
+      const about = error instanceof ApiProblem ? fieldOfCode?.[error.code] : undefined
+      if (about) form.setError(about.field, { message: about.message }, { shouldFocus: true })
+      else if (!placeOnFields(error, form, fieldNames)) setProblem(error)
     }
   })
   return { form, submit, problem, busy: form.formState.isSubmitting }
@@ -38,20 +44,15 @@ function placeOnFields<Values extends FieldValues>(
   fieldNames: Record<string, Path<Values>> = {},
 ): boolean {
   if (!(error instanceof ApiProblem)) return false
-  if (error.code === 'conflict' && error.fields.length === 0 && 'name' in form.getValues()) {
-    form.setError((fieldNames.name ?? 'name') as Path<Values>, { message: error.message }, { shouldFocus: true })
-    return true
-  }
-  if (error.fields.length === 0) return false
-  let placed = true
+  let placed = error.fields.length > 0
   for (const { field, message } of error.fields) {
     const name = fieldNames[field] ?? (field.replace(/^secret\./, '') as Path<Values>)
-    if (name.split('.')[0] !== undefined && (name.split('.')[0] ?? '') in form.getValues()) {
-      form.setError(name, { message }, { shouldFocus: true })
-    } else placed = false
+    if ((name.split(/[.[]/)[0] ?? '') in form.getValues()) form.setError(name, { message: fieldSentence(message) }, { shouldFocus: true })
+    else placed = false
   }
   return placed
 }
+
 
 interface FormPanelProps<Values extends FieldValues> extends FormOptions<Values> {
   title: string
@@ -73,9 +74,15 @@ export function FormPanel<Values extends FieldValues>({ title, description, acti
       onClose()
     },
   })
-  const changed = form.formState.isDirty
+  // What was deleted meanwhile cannot be saved any more: the page behind is to say so.
+  const gone = hasCode(problem, 'not_found')
+  const changed = form.formState.isDirty && !gone
   useUnsavedChanges(changed && !form.formState.isSubmitSuccessful)
-  const close = () => (changed ? setLeaving(true) : onClose())
+  const close = () => {
+    if (changed) return setLeaving(true)
+    if (gone) void queryClient.invalidateQueries({ type: 'active' })
+    onClose()
+  }
   return (
     <Dialog
       open
@@ -101,7 +108,9 @@ export function FormPanel<Values extends FieldValues>({ title, description, acti
       <Dialog open={leaving} onClose={() => setLeaving(false)} title="Leave without saving?">
         <DialogBody className="pt-1 text-sm text-muted">What you entered will be lost.</DialogBody>
         <DialogFooter>
-          <Button onClick={() => setLeaving(false)}>Keep editing</Button>
+          <Button autoFocus onClick={() => setLeaving(false)}>
+            Keep editing
+          </Button>
           <Button variant="danger" onClick={onClose}>
             Discard changes
           </Button>

@@ -15,7 +15,17 @@ export function Menu({ trigger, children, align = 'end', label }: { trigger: Rea
     <DropdownMenu.Root modal={false}>
       <DropdownMenu.Trigger asChild>{trigger}</DropdownMenu.Trigger>
       <DropdownMenu.Portal>
-        <DropdownMenu.Content align={align} sideOffset={6} collisionPadding={8} aria-label={label} className={PANEL}>
+        <DropdownMenu.Content
+          align={align}
+          sideOffset={6}
+          collisionPadding={8}
+          aria-label={label}
+          className={PANEL}
+          onCloseAutoFocus={(event) => {
+            // An item that opened a dialog has passed the focus on to it.
+            if (document.activeElement?.closest('[role="dialog"]')) event.preventDefault()
+          }}
+        >
           {children}
         </DropdownMenu.Content>
       </DropdownMenu.Portal>

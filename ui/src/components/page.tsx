@@ -6,6 +6,9 @@ import { createPortal } from 'react-dom'
 import { useCrumbSlot } from '@/layout/crumb-slot'
 import { cn } from '@/lib/cn'
 
+/** A reference to another page, in running text. */
+export const LINK = 'min-w-0 rounded text-accent-text break-words hover:underline'
+
 export interface Crumb {
   label: string
   to?: LinkProps['to']
@@ -31,19 +34,19 @@ export function Page({ title, crumbs, badge, description, actions, narrow, child
     document.title = `${title} · OpenPAM`
   }, [title])
   return (
-    <div className={cn('mx-auto flex w-full flex-col px-4 pt-5 pb-16 sm:px-6 lg:px-8', narrow ? 'max-w-4xl' : 'max-w-[1400px]')}>
+    <div className="mx-auto flex w-full max-w-[1400px] flex-col px-4 pt-5 pb-16 sm:px-6 lg:px-8">
       {slot && createPortal(<Crumbs crumbs={[...(crumbs ?? []), { label: title }]} />, slot)}
-      <header className="mb-5 flex flex-wrap items-start gap-x-4 gap-y-3">
+      <header className={cn('mb-5 flex flex-wrap items-start gap-x-4 gap-y-3', narrow && 'max-w-4xl')}>
         <div className="min-w-0 flex-1 basis-64">
           <div className="flex min-w-0 flex-wrap items-center gap-x-3 gap-y-1">
-            <h1 className="min-w-0 text-xl font-semibold tracking-tight break-words text-fg">{title}</h1>
+            <h1 className="text-data min-w-0 text-xl font-semibold tracking-tight break-words text-fg">{title}</h1>
             {badge}
           </div>
-          {description && <div className="mt-0.5 max-w-2xl text-sm text-muted">{description}</div>}
+          {description && <div className="text-data mt-0.5 max-w-2xl text-sm break-words text-muted">{description}</div>}
         </div>
         {actions && <div className="flex flex-wrap items-center gap-2">{actions}</div>}
       </header>
-      {children}
+      {narrow ? <div className="max-w-4xl">{children}</div> : children}
     </div>
   )
 }
@@ -96,9 +99,9 @@ export function Facts({ children }: { children: ReactNode }) {
 export function Fact({ label, children }: { label: string; children: ReactNode }) {
   const missing = children === null || children === undefined || children === '' || children === false
   return (
-    <div className="grid grid-cols-1 gap-x-4 py-2 sm:grid-cols-[9.5rem_minmax(0,1fr)]">
+    <div className="grid grid-cols-1 gap-x-4 py-2 last:pb-0 sm:grid-cols-[9.5rem_minmax(0,1fr)]">
       <dt className="text-muted">{label}</dt>
-      <dd className="flex min-w-0 flex-wrap items-center gap-1.5 break-words text-fg">{missing ? <span className="text-faint">–</span> : children}</dd>
+      <dd className="text-data flex min-w-0 flex-wrap items-center gap-1.5 break-words text-fg">{missing ? <span className="text-faint">–</span> : children}</dd>
     </div>
   )
 }

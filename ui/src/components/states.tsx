@@ -48,7 +48,7 @@ export function ErrorState({ error, onRetry, className }: { error: unknown; onRe
       <span className="mb-3 grid size-11 place-items-center rounded-xl border bg-surface shadow-card">
         <Icon aria-hidden className={cn('size-5', forbidden ? 'text-muted' : 'text-danger-text')} strokeWidth={1.5} />
       </span>
-      <p className="text-base font-medium text-fg">{forbidden ? 'You may not see this' : problem.title}</p>
+      <p className="text-base font-medium text-fg">{forbidden ? 'You may not see this' : headline(problem)}</p>
       <p className="max-w-md text-sm text-balance text-muted">
         {forbidden ? 'Your roles do not include it. An administrator can give you access.' : problem.message}
       </p>
@@ -62,12 +62,21 @@ export function ErrorState({ error, onRetry, className }: { error: unknown; onRe
   )
 }
 
-/** An error inside a form or a dialog. */
+/** The hub's titles are those of HTTP: what people read is said here. */
+function headline(problem: ApiProblem): string {
+  if (problem.status >= 500) return 'The hub could not answer'
+  if (problem.status === 404) return 'There is nothing here'
+  return problem.status > 0 ? 'That did not work' : problem.title
+}
+
+/** An error inside a form or a dialog, where the person tries again, not the page. */
 export function InlineProblem({ error, className }: { error: unknown; className?: string }) {
   const problem = asProblem(error)
   return (
     <div role="alert" className={cn('rounded-lg border border-danger/30 bg-danger-soft px-3 py-2.5', className)}>
-      <p className="text-sm text-danger-text">{problem.message}</p>
+      <p className="text-sm break-words text-danger-text">
+        {problem.offline ? 'The hub cannot be reached. Check your connection, then try again.' : problem.message}
+      </p>
       <ProblemReference problem={problem} />
     </div>
   )

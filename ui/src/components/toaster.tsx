@@ -7,7 +7,8 @@ export function Toaster() {
   return (
     <Sonner
       theme={resolved}
-      position="bottom-right"
+      // Neither over the acts of a panel at the right nor over the navigation.
+      position="bottom-center"
       closeButton
       toastOptions={{
         classNames: {

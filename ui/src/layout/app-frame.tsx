@@ -1,9 +1,14 @@
-import { Outlet } from '@tanstack/react-router'
+import { Outlet, useLocation } from '@tanstack/react-router'
 import { Dialog } from 'radix-ui'
 import { lazy, Suspense, useEffect, useState } from 'react'
+import { useMe } from '@/api/hooks'
+import { ErrorState } from '@/components/states'
+import { may } from '@/lib/access'
+import { forbidden } from '@/lib/forbidden'
 import { isCommand } from '@/lib/platform'
 import { Banners } from './banners'
 import { CrumbSlot } from './crumb-slot'
+import { needOf } from './navigation'
 import { Sidebar } from './sidebar'
 import { TopBar } from './top-bar'
 
@@ -48,7 +53,7 @@ export function AppFrame() {
         <TopBar crumbSlot={setSlot} onMenu={() => setMenu(true)} onSearch={() => setSearch(true)} />
         <main id="content" tabIndex={-1} data-page-scroll data-scrollable className="relative min-h-0 flex-1 overflow-y-auto outline-none">
           <CrumbSlot value={slot}>
-            <Outlet />
+            <PermittedOutlet />
           </CrumbSlot>
         </main>
       </div>
@@ -58,5 +63,18 @@ export function AppFrame() {
         </Suspense>
       )}
     </div>
+  )
+}
+
+/** The page, or that it is not for this person; then nothing of it is asked from the hub. */
+function PermittedOutlet() {
+  const me = useMe()
+  const need = useLocation({ select: ({ pathname }) => needOf(pathname) })
+  if (may(me, need)) return <Outlet />
+  return (
+    <>
+      <h1 className="sr-only">No permission</h1>
+      <ErrorState error={forbidden} />
+    </>
   )
 }

@@ -70,6 +70,19 @@ const GROUPS: NavigationGroup[] = [
   },
 ]
 
+/** What pages ask for that are not in the navigation. A session is shown to whom it belongs: the hub decides. */
+const ELSEWHERE: [path: string, need: Need][] = [
+  ['/sessions/', 'anyone'],
+  ['/setup', 'administer'],
+]
+
+/** What an address asks for; the pages below a list ask for what the list asks for. */
+export function needOf(pathname: string): Need {
+  const within = (path: string) => pathname === path || pathname.startsWith(path.endsWith('/') ? path : `${path}/`)
+  const listed = GROUPS.flatMap(({ items }) => items.map(({ to, need }) => [to, need] as const)).filter(([path]) => path !== '/')
+  return [...ELSEWHERE, ...listed].find(([path]) => within(path))?.[1] ?? 'anyone'
+}
+
 /** The pages this person may use, in the groups they are shown in. */
 export const navigationFor = (me: Me): NavigationGroup[] =>
   GROUPS.map(({ label, items }) => ({ label, items: items.filter((item) => may(me, item.need)) })).filter(

@@ -1,11 +1,14 @@
 import { BookOpen, LogOut, Menu as MenuIcon, Monitor, Moon, Search, Sun, UserRound } from 'lucide-react'
 import { useNavigate } from '@tanstack/react-router'
 import { useMutation } from '@tanstack/react-query'
+import { useState } from 'react'
 import { toast } from 'sonner'
 import { useMe } from '@/api/hooks'
-import { signOut } from '@/api/hub'
+import { sessions, signOut } from '@/api/hub'
 import { IconButton } from '@/components/button'
+import { ConfirmDialog } from '@/components/confirm'
 import { Menu, MenuCheck, MenuItem, MenuLabel, MenuSeparator } from '@/components/menu'
+import { SessionsThatEnd } from '@/components/sessions-that-end'
 import { asProblem } from '@/components/states'
 import { Keys } from '@/components/tip'
 import { roleName } from '@/lib/access'
@@ -53,48 +56,66 @@ function PersonMenu() {
   const navigate = useNavigate()
   const { choice } = useTheme()
   const name = me.user.display_name || me.user.username
-  const leave = useMutation({
-    mutationFn: signOut,
-    onSuccess: ({ provider_logout_url }) => {
-      if (provider_logout_url) window.location.assign(provider_logout_url)
-      // The page goes first: what it still shows would ask again, and be told that nobody is signed in.
-      else void navigate({ to: '/login', search: { error: 'signed_out' } }).then(() => queryClient.clear())
+  const [asking, setAsking] = useState(false)
+  const leave = async () => {
+    const { provider_logout_url } = await signOut()
+    if (provider_logout_url) window.location.assign(provider_logout_url)
+    // The page goes first: what it still shows would ask again, and be told that nobody is signed in.
+    else void navigate({ to: '/login', search: { error: 'signed_out' } }).then(() => queryClient.clear())
+  }
+  // Terminals end with the sign-in that opened them: who has some is asked first.
+  const askOrLeave = useMutation({
+    mutationFn: async () => {
+      const open = await queryClient
+        .fetchInfiniteQuery({ ...sessions.list({ user_id: me.user.id, status: 'active' }), staleTime: 0 })
+        .then(({ pages }) => pages.some(({ items }) => items.length > 0))
+        .catch(() => false)
+      if (open) setAsking(true)
+      else await leave()
     },
     onError: (error) => toast.error(asProblem(error).message),
   })
   return (
-    <Menu
-      label="You"
-      trigger={
-        <button type="button" className="relative grid size-8 place-items-center rounded-full bg-accent-soft text-xs font-semibold text-accent-text">
-          <span aria-hidden>{initials(name)}</span>
-          <span className="sr-only">You: {name}</span>
-        </button>
-      }
-    >
-      <div className="max-w-64 px-2 pt-1.5 pb-2">
-        <p className="truncate text-sm font-medium">{name}</p>
-        <p className="truncate text-xs text-muted">{me.user.email ?? me.user.username}</p>
-        <p className="mt-1 truncate text-2xs text-faint">{me.roles.map(roleName).join(', ') || 'No special role'}</p>
-      </div>
-      <MenuSeparator />
-      <MenuItem icon={UserRound} onSelect={() => void navigate({ to: '/profile' })}>
-        Your profile
-      </MenuItem>
-      <MenuItem icon={BookOpen} onSelect={() => window.open('/api/docs', '_blank', 'noopener')}>
-        API reference
-      </MenuItem>
-      <MenuSeparator />
-      <MenuLabel>Appearance</MenuLabel>
-      {THEMES.map((theme) => (
-        <MenuCheck key={theme.value} keepOpen checked={choice === theme.value} onChange={() => setTheme(theme.value)}>
-          {theme.label}
-        </MenuCheck>
-      ))}
-      <MenuSeparator />
-      <MenuItem icon={LogOut} onSelect={() => leave.mutate()}>
-        Sign out
-      </MenuItem>
-    </Menu>
+    <>
+      <Menu
+        label="You"
+        trigger={
+          <button type="button" className="relative grid size-8 place-items-center rounded-full bg-accent-soft text-xs font-semibold text-accent-text">
+            <span aria-hidden>{initials(name)}</span>
+            <span className="sr-only">You: {name}</span>
+          </button>
+        }
+      >
+        <div className="max-w-64 px-2 pt-1.5 pb-2">
+          <p className="truncate text-sm font-medium">{name}</p>
+          <p className="truncate text-xs text-muted">{me.user.email ?? me.user.username}</p>
+          <p className="mt-1 truncate text-2xs text-faint">{me.roles.map(roleName).join(', ') || 'No special role'}</p>
+        </div>
+        <MenuSeparator />
+        <MenuItem icon={UserRound} onSelect={() => void navigate({ to: '/profile' })}>
+          Your profile
+        </MenuItem>
+        <MenuItem icon={BookOpen} onSelect={() => window.open('/api/docs', '_blank', 'noopener')}>
+          API reference
+        </MenuItem>
+        <MenuSeparator />
+        <MenuLabel>Appearance</MenuLabel>
+        {THEMES.map((theme) => (
+          <MenuCheck key={theme.value} keepOpen checked={choice === theme.value} onChange={() => setTheme(theme.value)}>
+            {theme.label}
+          </MenuCheck>
+        ))}
+        <MenuSeparator />
+        <MenuItem icon={LogOut} onSelect={() => askOrLeave.mutate()}>
+          Sign out
+        </MenuItem>
+      </Menu>
+      {asking && (
+        <ConfirmDialog onClose={() => setAsking(false)} title="Sign out?" action="Sign out" onConfirm={leave}>
+          Terminals that you opened in this browser end with your sign-in.
+          <SessionsThatEnd of={{ user_id: me.user.id }} maybe />
+        </ConfirmDialog>
+      )}
+    </>
   )
 }

@@ -28,7 +28,8 @@ export function formatRelative(time: string, now: number): string {
   const seconds = (Date.parse(time) - now) / 1000
   if (Number.isNaN(seconds)) return '–'
   const distance = Math.abs(seconds)
-  if (distance < 45) return seconds > 5 ? 'in a moment' : 'just now'
+  // The clock of the page moves every ten seconds, and the hub's own may be a little ahead.
+  if (distance < 45) return seconds > 15 ? 'in a moment' : 'just now'
   const [, divisor, unit] = STEPS.find(([limit]) => distance < limit) ?? ([0, 60, 'minute'] as const)
   return relative.format(Math.trunc(seconds / divisor), unit)
 }
@@ -79,6 +80,9 @@ export function formatBytes(bytes: number): string {
 /** A number with its noun: "1 target", "3 targets". */
 export const count = (amount: number, one: string, many = `${one}s`): string =>
   `${amount.toLocaleString('en')} ${amount === 1 ? one : many}`
+
+/** What a person is called: the name they have, or the one they sign in with. */
+export const personName = (person: { display_name?: string | null; username: string }): string => person.display_name || person.username
 
 /** The initials of a person, two at most. */
 export const initials = (name: string): string =>

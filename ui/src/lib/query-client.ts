@@ -10,10 +10,21 @@ export function onSignInEnded(listener: Listener): () => void {
   return () => expired.delete(listener)
 }
 
+/** A password that is wrong is a 401 too, and ends nothing. */
 function watch(error: unknown) {
-  if (error instanceof ApiProblem && error.status === 401) {
+  if (error instanceof ApiProblem && error.status === 401 && error.code !== 'invalid_credentials') {
     for (const listener of expired) listener(error)
   }
+}
+
+let answered = 0
+
+/** When the hub last answered something that counts as activity of the sign-in. */
+export const lastAnswerAt = (): number => answered
+
+function noteAnswer(key?: readonly unknown[]) {
+  // Readiness is public: it says nothing about who asks.
+  if (key?.[0] !== 'readyz') answered = Date.now()
 }
 
 /** Worth another try by itself: no answer, or a server that is briefly unable. */
@@ -23,8 +34,12 @@ function transient(error: unknown): boolean {
 
 /** The cache of everything that was read; what is older than 10 s is read again when a page shows it. */
 export const queryClient = new QueryClient({
-  queryCache: new QueryCache({ onError: watch }),
-  mutationCache: new MutationCache({ onError: watch }),
+  queryCache: new QueryCache({
+    // Who was never signed in is led to the login by the router; nothing has ended for them.
+    onError: (error, query) => (query.queryKey[0] === 'auth' && query.state.data === undefined ? undefined : watch(error)),
+    onSuccess: (_data, query) => noteAnswer(query.queryKey),
+  }),
+  mutationCache: new MutationCache({ onError: watch, onSuccess: () => noteAnswer() }),
   defaultOptions: {
     queries: {
       staleTime: 10_000,

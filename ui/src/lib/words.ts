@@ -1,5 +1,6 @@
 /** What codes and internal names are called in front of people. */
 import type { ApiProblem } from '@/api/problem'
+import type { Outcome } from '@/api/types'
 import { formatDuration } from './format'
 
 /** By the codes of the hub's `domains/identity/error.rs`; the callback hands over nothing but the code. */
@@ -41,6 +42,74 @@ const STAGES: Record<string, string> = {
 
 /** A stage of a connection test. */
 export const stageName = (stage: string): string => STAGES[stage] ?? sentence(stage)
+
+const ACTIONS: Record<string, string> = {
+  'api_token.create': 'Token created',
+  'api_token.revoke': 'Token revoked',
+  'audit.read': 'Ledger read',
+  'credential.create': 'Credential created',
+  'credential.delete': 'Credential deleted',
+  'credential.secret.set': 'Secret stored in the vault',
+  'credential.update': 'Credential changed',
+  'group.create': 'Group created',
+  'group.delete': 'Group deleted',
+  'group.member_add': 'Member added',
+  'group.member_remove': 'Member removed',
+  'group.update': 'Group changed',
+  'identity.login': 'Sign-in',
+  'identity.logout': 'Sign-out',
+  'identity.password_change': 'Own password changed',
+  'identity.refresh': 'Sign-in renewed',
+  'identity.session_revoke': 'Sign-in ended',
+  'service_account.create': 'Service account created',
+  'service_account.delete': 'Service account deleted',
+  'service_account.update': 'Service account changed',
+  'session.authorize': 'Connection allowed',
+  'session.end': 'Session ended',
+  'session.reauthorize': 'Open session allowed again',
+  'session.resume': 'Session resumed',
+  'session.start': 'Session started',
+  'session.terminate': 'Session terminated',
+  'settings.update': 'Settings changed',
+  'site.create': 'Site created',
+  'site.delete': 'Site deleted',
+  'site.update': 'Site changed',
+  'target.create': 'Target created',
+  'target.credentials.set': 'Credentials of a target set',
+  'target.delete': 'Target deleted',
+  'target.favorite.add': 'Favourite added',
+  'target.favorite.remove': 'Favourite removed',
+  'target.host_key.distrust': 'Host key no longer trusted',
+  'target.host_key.trust': 'Host key trusted',
+  'target.scan': 'Host keys scanned',
+  'target.test': 'Connection tested',
+  'target.update': 'Target changed',
+  'tenant.create': 'Tenant created',
+  'user.create': 'User created',
+  'user.delete': 'User deleted',
+  'user.password_set': 'Password set',
+  'user.unlock': 'User unlocked',
+  'user.update': 'User changed',
+  'zone.create': 'Zone created',
+  'zone.delete': 'Zone deleted',
+  'zone.update': 'Zone changed',
+}
+
+const DENIED: Record<string, string> = {
+  'session.authorize': 'Connection denied',
+  'session.reauthorize': 'Open session no longer allowed',
+}
+
+/** What an entry of the ledger tells of; an action that is new here is shown by its own name. */
+export const actionName = (action: string, outcome?: Outcome): string =>
+  (outcome === 'denied' ? DENIED[action] : undefined) ?? ACTIONS[action] ?? sentence(action)
+
+/** What the hub says about a field, as a sentence beside it: "must not be empty" → "It must not be empty." */
+export function fieldSentence(message: string): string {
+  const subject = /^(is|must|may|can|cannot|does|has|names|needs|contains)\b/.test(message) ? `It ${message}` : message
+  const text = subject.charAt(0).toUpperCase() + subject.slice(1)
+  return /[.!?]$/.test(text) ? text : `${text}.`
+}
 
 /** "target.host_key_trusted" → "Target host key trusted". */
 export const sentence = (identifier: string): string => {

@@ -3,22 +3,20 @@ import { getRouteApi, Link, type LinkProps } from '@tanstack/react-router'
 import type { ColumnDef } from '@tanstack/react-table'
 import { ScrollText } from 'lucide-react'
 import { useCallback, useMemo, useState } from 'react'
-import { useMe } from '@/api/hooks'
 import { ledger } from '@/api/hub'
 import type { LedgerEntry, Outcome } from '@/api/types'
 import { Badge, type Tone } from '@/components/badge'
 import { CopyValue } from '@/components/copy'
-import { DataTable } from '@/components/data-table'
+import { DataTable, ROW_LINK } from '@/components/data-table'
 import { Dialog, DialogBody } from '@/components/dialog'
 import { FilterChip, SearchInput } from '@/components/filters'
-import { Fact, Facts, Page } from '@/components/page'
-import { EmptyState, ErrorState } from '@/components/states'
+import { NamedCell } from '@/components/named-cell'
+import { Fact, Facts, LINK, Page } from '@/components/page'
+import { EmptyState } from '@/components/states'
 import { RelativeTime } from '@/components/time'
-import { may } from '@/lib/access'
-import { forbidden } from '@/lib/forbidden'
 import { formatExact } from '@/lib/format'
 import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
-import { sentence } from '@/lib/words'
+import { actionName, sentence } from '@/lib/words'
 import type { LedgerSearch } from '@/router'
 
 const route = getRouteApi('/signed-in/frame/ledger')
@@ -50,17 +48,15 @@ const PAGES: Record<string, LinkProps['to']> = {
 
 /** What was done, by whom, with what outcome; nothing here can be changed. */
 export function LedgerPage() {
-  const me = useMe()
   const search = route.useSearch()
   const change = useChangeSearch<LedgerSearch>()
   const setText = useCallback((q: string | undefined) => change({ q }), [change])
   const [shown, setShown] = useState<LedgerEntry | null>(null)
   const { since, ...filters } = search
   const from = useMemo(() => periodStart(since), [since])
-  const query = useInfiniteQuery({ ...ledger.list({ ...filters, from }), enabled: may(me, 'see-ledger') })
+  const query = useInfiniteQuery(ledger.list({ ...filters, from }))
   const columns = useMemo(() => columnsFor(setShown), [])
   const first = query.data?.pages[0]?.items[0]
-  if (!may(me, 'see-ledger')) return <ErrorState error={forbidden} />
   return (
     <Page title="Ledger" description="Everything that was done or refused, in order. Entries cannot be changed or removed.">
       <DataTable
@@ -75,7 +71,7 @@ export function LedgerPage() {
             <FilterChip label="Outcome" value={search.outcome} options={OUTCOMES} onChange={(outcome) => change({ outcome })} />
             <FilterChip label="Period" value={since} options={[...PERIOD_OPTIONS]} onChange={(next) => change({ since: next })} />
             {search.action && (
-              <FilterChip label="Action" value={search.action} options={[{ value: search.action, label: sentence(search.action) }]} onChange={(action) => change({ action })} />
+              <FilterChip label="Action" value={search.action} options={[{ value: search.action, label: actionName(search.action) }]} onChange={(action) => change({ action })} />
             )}
             {search.actor_id && (
               <FilterChip label="By" value={search.actor_id} options={[{ value: search.actor_id, label: first?.actor.name ?? 'one actor' }]} onChange={(actor_id) => change({ actor_id })} />
@@ -104,16 +100,15 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     enableHiding: false,
     enableSorting: false,
     cell: ({ row: { original: entry } }) => (
-      <div>
+      <NamedCell under={<span className="sm:hidden">{entry.actor.name ?? sentence(entry.actor.type)}</span>}>
         <button
           type="button"
           onClick={() => show(entry)}
-          className="block max-w-full truncate text-left font-medium text-fg after:absolute after:inset-0"
+          className={ROW_LINK}
         >
-          {sentence(entry.action)}
+          {actionName(entry.action, entry.outcome)}
         </button>
-        <span className="block truncate text-xs text-faint sm:hidden">{entry.actor.name ?? entry.actor.type}</span>
-      </div>
+      </NamedCell>
     ),
   },
   {
@@ -164,7 +159,7 @@ function EntryPanel({ entry, onClose, onFilter }: { entry: LedgerEntry; onClose:
   const { actor, object } = entry
   const page = object?.id ? PAGES[object.type] : undefined
   return (
-    <Dialog open as="panel" onClose={onClose} title={sentence(entry.action)} description={formatExact(entry.occurred_at)}>
+    <Dialog open as="panel" onClose={onClose} title={actionName(entry.action, entry.outcome)} description={formatExact(entry.occurred_at)}>
       <DialogBody>
         <Facts>
           <Fact label="Outcome">
@@ -178,7 +173,7 @@ function EntryPanel({ entry, onClose, onFilter }: { entry: LedgerEntry; onClose:
             {object && (
               <>
                 {page && object.id ? (
-                  <Link to={page} params={{ id: object.id } as never} className="text-accent-text hover:underline">
+                  <Link to={page} params={{ id: object.id } as never} className={LINK}>
                     {object.name ?? sentence(object.type)}
                   </Link>
                 ) : (

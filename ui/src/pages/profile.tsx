@@ -24,7 +24,10 @@ export function ProfilePage() {
   const [changing, setChanging] = useState(false)
   const end = useMutation({
     mutationFn: endOwnSignIn,
-    onSuccess: () => queryClient.invalidateQueries({ queryKey: ownSignIns.queryKey }),
+    onSuccess: () => {
+      toast.success('Signed out there')
+      return queryClient.invalidateQueries({ queryKey: ownSignIns.queryKey })
+    },
     onError: (error) => toast.error(asProblem(error).message),
   })
   return (
@@ -44,7 +47,7 @@ export function ProfilePage() {
             <Fact label="This sign-in">ends <RelativeTime time={me.auth_session.expires_at} /> at the latest</Fact>
           </Facts>
         </Card>
-        <Card flush title="Where you are signed in" description="End what you do not know.">
+        <Card flush title="Where you are signed in" description="End what you do not know. Terminals that were opened there end too.">
           {signIns.isError && <InlineProblem error={signIns.error} className="m-4" />}
           {signIns.data && <SignIns items={signIns.data.items} onEnd={(session) => end.mutate(session.id)} />}
         </Card>
@@ -60,6 +63,7 @@ const schema = z
 
 const PasswordPanel = ({ onClose }: { onClose: () => void }) => (
   <FormPanel title="Change password" description="You stay signed in here; everywhere else you are signed out." action="Change password" onClose={onClose} schema={schema} values={{ current_password: '', new_password: '', again: '' }}
+    fieldOfCode={{ invalid_credentials: { field: 'current_password', message: 'This is not your password of now.' } }}
     onSubmit={async ({ current_password, new_password }) => {
       await changeOwnPassword({ current_password, new_password })
       toast.success('Your password was changed')

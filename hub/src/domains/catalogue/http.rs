@@ -107,11 +107,13 @@ struct LaunchTarget {
     favorite: bool,
     last_used_at: Option<DateTime<Utc>>,
     reason_required: bool,
+    /// Whether programs on it may write the browser's clipboard.
+    clipboard_write: bool,
     credentials: Vec<LaunchCredential>,
 }
 
 impl LaunchTarget {
-    fn new(entry: Entry, credentials: &[EntryCredential], reason_always_required: bool) -> Self {
+    fn new(entry: Entry, credentials: &[EntryCredential], rules: &settings::Effective) -> Self {
         let credentials = credentials
             .iter()
             .filter(|credential| credential.target_id == entry.id)
@@ -135,7 +137,8 @@ impl LaunchTarget {
             enabled: entry.enabled,
             favorite: entry.favorite,
             last_used_at: entry.last_used_at,
-            reason_required: entry.reason_required || reason_always_required,
+            reason_required: entry.reason_required || rules.require_reason,
+            clipboard_write: rules.clipboard_write,
             credentials,
         }
     }
@@ -178,8 +181,8 @@ async fn list_targets(
         Page::of(entries, cursor.limit, |entry| -> Key { (entry.rank, entry.sort_name.clone(), entry.id.as_uuid()) });
     let ids: Vec<TargetId> = page.items.iter().map(|entry| entry.id).collect();
     let credentials = store::credentials(&mut tx, &ids).await.map_err(DbError::from)?;
-    let always = settings::effective(&mut tx, hub.config()).await?.require_reason;
-    let items = page.items.into_iter().map(|entry| LaunchTarget::new(entry, &credentials, always)).collect();
+    let rules = settings::effective(&mut tx, hub.config()).await?;
+    let items = page.items.into_iter().map(|entry| LaunchTarget::new(entry, &credentials, &rules)).collect();
     Ok(Json(Page { items, next_cursor: page.next_cursor }))
 }
 
@@ -194,8 +197,8 @@ async fn get_target(
     let mut tx = hub.db().begin(&context).await?;
     let entry = visible(&mut tx, &context, id).await?;
     let credentials = store::credentials(&mut tx, &[id]).await.map_err(DbError::from)?;
-    let always = settings::effective(&mut tx, hub.config()).await?.require_reason;
-    Ok(Json(LaunchTarget::new(entry, &credentials, always)))
+    let rules = settings::effective(&mut tx, hub.config()).await?;
+    Ok(Json(LaunchTarget::new(entry, &credentials, &rules)))
 }
 
 /// The target, if the principal may connect to it; for everybody else it does not exist.

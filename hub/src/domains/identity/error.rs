@@ -173,7 +173,7 @@ impl From<IdentityError> for Problem {
         match error {
             E::NotFound(what) => Self::not_found(what),
             E::Invalid(errors) => Self::invalid_input(errors),
-            E::Duplicate(kind) => Self::conflict(format!("Another {kind} has this name. Choose a different one.")),
+            E::Duplicate(kind) => Self::duplicate(kind, if kind == "user" { "username" } else { "name" }, "name"),
             E::InvalidCredentials => Self::new(unauthorized, code, "The user name or the password is not right."),
             E::LockedOut(seconds) => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,

@@ -79,9 +79,7 @@ impl From<TargetsError> for Problem {
         match error {
             TargetsError::NotFound(what) => Self::not_found(what),
             TargetsError::Invalid(errors) => Self::invalid_input(errors),
-            TargetsError::Duplicate { kind, field } => {
-                Self::conflict(format!("Another {kind} has this {field}. Choose a different one."))
-            }
+            TargetsError::Duplicate { kind, field } => Self::duplicate(kind, field, field),
             TargetsError::InUse { kind, by } => Self::new(
                 StatusCode::CONFLICT,
                 "in_use",

@@ -224,9 +224,7 @@ impl From<CredentialError> for Problem {
         match error {
             CredentialError::NotFound(what) => Self::not_found(what),
             CredentialError::Invalid(errors) => Self::invalid_input(errors),
-            CredentialError::DuplicateName => {
-                Self::conflict("Another credential has this name. Choose a different one.")
-            }
+            CredentialError::DuplicateName => Self::duplicate("credential", "name", "name"),
             // Only admins change credentials: they may read the path.
             CredentialError::Vault(error) => {
                 Self::new(error.status(), error.code(), error.admin_message()).caused_by(&error)

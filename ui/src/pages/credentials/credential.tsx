@@ -1,90 +1,116 @@
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
-import { KeyRound, Pencil, Trash2 } from 'lucide-react'
+import { getRouteApi, useNavigate } from '@tanstack/react-router'
+import { KeyRound } from 'lucide-react'
 import { useState } from 'react'
-import { toast } from 'sonner'
 import { useMe } from '@/api/hooks'
 import { credentials, targets } from '@/api/hub'
+import type { Credential } from '@/api/types'
 import { EntityActivity } from '@/components/activity'
 import { Badge } from '@/components/badge'
 import { Button } from '@/components/button'
-import { ConfirmDialog } from '@/components/confirm'
 import { ConnectionTestCard } from '@/components/connection-test'
 import { CopyValue, ShortId } from '@/components/copy'
-import { DetailSkeleton } from '@/components/detail-skeleton'
-import { MenuItem, MoreMenu } from '@/components/menu'
+import { Detail, EditAndDelete } from '@/components/detail'
 import { Card, Columns, Fact, Facts, Page } from '@/components/page'
-import { ErrorState } from '@/components/states'
+import { Skeleton } from '@/components/states'
+import { TargetLinks } from '@/components/target-links'
 import { RelativeTime } from '@/components/time'
 import { may } from '@/lib/access'
-import { count } from '@/lib/format'
 import { credentialKind } from '../launcher/use-connect'
+import { DeleteCredential } from './delete'
 import { CredentialForm, SecretForm } from './form'
 
 const route = getRouteApi('/signed-in/frame/credentials/$id')
+const LIST = { label: 'Credentials', to: '/credentials' } as const
 
 /** One credential: where its secret is, where it is used, whether it works. */
 export function CredentialPage() {
-  const me = useMe()
-  const navigate = useNavigate()
   const { id } = route.useParams()
   const query = useQuery(credentials.one(id))
+  return (
+    <Detail query={query} noun="credential" list={LIST}>
+      {(credential) => <CredentialDetail credential={credential} />}
+    </Detail>
+  )
+}
+
+/** Where the secret is, in words. */
+const secretPlace = (credential: Credential) =>
+  credential.kind === 'ssh_ca' ? 'None: a certificate is signed for each session' : credential.managed ? 'Stored in the vault through the hub' : 'Referenced in the vault'
+
+function CredentialDetail({ credential }: { credential: Credential }) {
+  const admin = may(useMe(), 'administer')
+  const navigate = useNavigate()
   const targetList = useQuery(targets.all())
   const [dialog, setDialog] = useState<'edit' | 'secret' | 'delete' | null>(null)
-  const credential = query.data
-  if (query.isError && !credential) return <ErrorState error={query.error} onRetry={() => void query.refetch()} />
-  if (!credential) return <DetailSkeleton />
-  const admin = may(me, 'administer')
   const users = targetList.data?.filter((target) => target.credential_ids.includes(credential.id)) ?? []
+  const close = () => setDialog(null)
   return (
-    <Page title={credential.name} crumbs={[{ label: 'Credentials', to: '/credentials' }]} badge={<Badge>{credentialKind[credential.kind]}</Badge>} description={credential.description}
-      actions={admin && (
-        <>
-          {credential.managed && <Button icon={KeyRound} onClick={() => setDialog('secret')}>Replace secret</Button>}
-          <Button icon={Pencil} onClick={() => setDialog('edit')}>Edit</Button>
-          <MoreMenu label="More"><MenuItem icon={Trash2} danger onSelect={() => setDialog('delete')}>Delete…</MenuItem></MoreMenu>
-        </>
-      )}>
+    <Page
+      title={credential.name}
+      crumbs={[LIST]}
+      badge={<Badge>{credentialKind[credential.kind]}</Badge>}
+      description={credential.description}
+      actions={
+        admin && (
+          <>
+            {credential.managed && (
+              <Button icon={KeyRound} onClick={() => setDialog('secret')}>
+                Replace secret
+              </Button>
+            )}
+            <EditAndDelete ask={setDialog} />
+          </>
+        )
+      }
+    >
       <Columns
         main={
           <>
             <Card title="Credential">
               <Facts>
-                <Fact label="Logs in as"><code className="font-mono text-xs">{credential.username}</code></Fact>
-                <Fact label="Secret">{credential.kind === 'ssh_ca' ? 'A certificate is signed for each session' : credential.managed ? 'Stored in the vault through the hub' : 'Referenced in the vault'}</Fact>
-                {credential.vault_path && <Fact label="Vault path"><CopyValue value={credential.vault_path} /></Fact>}
+                <Fact label="Logs in as">
+                  <code className="font-mono text-xs break-all">{credential.username}</code>
+                </Fact>
+                <Fact label="Secret">{secretPlace(credential)}</Fact>
+                {credential.vault_path && (
+                  <Fact label="Vault path">
+                    <CopyValue value={credential.vault_path} />
+                  </Fact>
+                )}
                 {credential.vault_version !== null && <Fact label="Version">{String(credential.vault_version)}</Fact>}
-                {credential.ssh_role && <Fact label="Signing role"><code className="font-mono text-xs">{credential.ssh_role}</code></Fact>}
-                <Fact label="Changed"><RelativeTime time={credential.updated_at} /></Fact>
-                <Fact label="Id"><ShortId id={credential.id} /></Fact>
+                {credential.ssh_role && (
+                  <Fact label="Signing role">
+                    <code className="font-mono text-xs break-all">{credential.ssh_role}</code>
+                  </Fact>
+                )}
+                <Fact label="Changed">
+                  <RelativeTime time={credential.updated_at} />
+                </Fact>
+                <Fact label="Id">
+                  <ShortId id={credential.id} />
+                </Fact>
               </Facts>
             </Card>
             <Card title="Used by">
-              {users.length === 0 && <p className="text-sm text-faint">No target uses it yet.</p>}
-              <ul className="flex flex-col gap-1 text-sm">
-                {users.map((target) => <li key={target.id}><Link to="/targets/$id" params={{ id: target.id }} className="text-accent-text hover:underline">{target.name}</Link></li>)}
-              </ul>
+              {targetList.isPending && <Skeleton className="my-1 w-40" />}
+              {targetList.data && users.length === 0 && <p className="text-sm text-faint">No target uses it yet. Add it to a target to log in with it.</p>}
+              <TargetLinks targets={users} />
             </Card>
           </>
         }
         side={
           <>
-            {admin && <ConnectionTestCard choice="Target" options={users.map(({ id: key, name }) => ({ id: key, label: name }))} run={(target) => credentials.test(credential.id, target ?? '')} />}
+            {admin && users.length > 0 && (
+              <ConnectionTestCard choice="Target" options={users.map(({ id, name }) => ({ id, label: name }))} run={(target) => credentials.test(credential.id, target ?? '')} />
+            )}
             <EntityActivity objectId={credential.id} />
           </>
-        } />
-      {dialog === 'edit' && <CredentialForm credential={credential} onClose={() => setDialog(null)} />}
-      {dialog === 'secret' && <SecretForm credential={credential} onClose={() => setDialog(null)} />}
-      {dialog === 'delete' && (
-        <ConfirmDialog open onClose={() => setDialog(null)} title={`Delete ${credential.name}?`} action="Delete credential" nameToType={credential.name}
-          onConfirm={async () => {
-            await credentials.remove(credential.id)
-            toast.success(`Credential ${credential.name} deleted`)
-            void navigate({ to: '/credentials' })
-          }}>
-          {credential.target_count > 0 ? <>It is used by <strong>{count(credential.target_count, 'target')}</strong>; nobody can log in there with it any more.</> : 'No target uses it.'}
-        </ConfirmDialog>
-      )}
+        }
+      />
+      {dialog === 'edit' && <CredentialForm credential={credential} onClose={close} />}
+      {dialog === 'secret' && <SecretForm credential={credential} onClose={close} />}
+      {dialog === 'delete' && <DeleteCredential credential={credential} onClose={close} onDeleted={() => void navigate({ to: '/credentials' })} />}
     </Page>
   )
 }

@@ -5,6 +5,7 @@ import { credentials, type CredentialBody, type SecretBody } from '@/api/hub'
 import type { Credential } from '@/api/types'
 import { Field, Input, RadioCards, Select, Textarea } from '@/components/field'
 import { FormPanel } from '@/components/form'
+import { changesOf } from '@/lib/changes'
 import { descriptionRule, nameRule, orNull } from '@/lib/schema'
 
 const schema = z
@@ -61,7 +62,7 @@ export function CredentialForm({ credential, onClose, onSaved }: CredentialFormP
         if (values.kind === 'ssh_ca') body.ssh_role = values.ssh_role
         else if (values.source === 'path') body.vault_path = values.vault_path
         else if (values.source === 'secret') body.secret = secretOf(values)
-        const saved = credential ? await credentials.update(credential.id, body) : await credentials.create({ ...body, kind: values.kind } as CredentialBody)
+        const saved = credential ? await credentials.update(credential.id, changesOf(credential, body)) : await credentials.create({ ...body, kind: values.kind } as CredentialBody)
         toast.success(credential ? `Credential ${saved.name} saved` : `Credential ${saved.name} created`)
         onSaved?.(saved)
       }}
@@ -94,8 +95,8 @@ export function CredentialForm({ credential, onClose, onSaved }: CredentialFormP
               )} />
             )}
             {kind !== 'ssh_ca' && source === 'path' && (
-              <Field label="Vault path" error={errors.vault_path?.message} help={`Below the key-value mount. Expected there: ${kind === 'password' ? 'password' : 'private_key, and passphrase if it has one'}.`}>
-                <Input {...register('vault_path')} spellCheck={false} autoCapitalize="off" placeholder="infra/web/root" className="font-mono" />
+              <Field label="Vault path" error={errors.vault_path?.message} help={`Without the key-value mount. Expected there: ${kind === 'password' ? 'password' : 'private_key, and passphrase if it has one'}.`}>
+                <Input {...register('vault_path')} spellCheck={false} autoCapitalize="off" placeholder="shared/web/root" className="font-mono" />
               </Field>
             )}
             {source === 'secret' && kind !== 'ssh_ca' && <SecretFields kind={kind} register={register} errors={errors} />}

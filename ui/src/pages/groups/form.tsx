@@ -6,6 +6,7 @@ import type { Group } from '@/api/types'
 import { Field, Input, Textarea } from '@/components/field'
 import { FormPanel } from '@/components/form'
 import { RolesField } from '@/components/roles-field'
+import { changesOf } from '@/lib/changes'
 import { descriptionRule, nameRule, rolesRule } from '@/lib/schema'
 
 const schema = z.object({ name: nameRule, description: descriptionRule, roles: rolesRule })
@@ -15,7 +16,7 @@ export const GroupForm = ({ group, onClose }: { group: Group | null; onClose: ()
   <FormPanel title={group ? `Edit ${group.name}` : 'New group'} action={group ? 'Save' : 'Create group'} onClose={onClose} schema={schema}
     values={{ name: group?.name ?? '', description: group?.description ?? '', roles: group?.roles ?? [] }}
     onSubmit={async (values) => {
-      const saved = group ? await groups.update(group.id, values) : await groups.create(values)
+      const saved = group ? await groups.update(group.id, changesOf(group, values)) : await groups.create(values)
       toast.success(group ? `Group ${saved.name} saved` : `Group ${saved.name} created`)
     }}>
     {({ register, control, formState: { errors } }) => (

@@ -12,6 +12,7 @@ import { Field, Input, Select, SwitchField, Textarea } from '@/components/field'
 import { FormPanel } from '@/components/form'
 import { MultiPick } from '@/components/pickers'
 import { RolesField } from '@/components/roles-field'
+import { changesOf } from '@/lib/changes'
 import { descriptionRule, nameRule, rolesRule } from '@/lib/schema'
 import { sentence } from '@/lib/words'
 
@@ -22,7 +23,7 @@ export const ServiceAccountForm = ({ account, onClose }: { account: ServiceAccou
   <FormPanel title={account ? `Edit ${account.name}` : 'New service account'} action={account ? 'Save' : 'Create service account'} onClose={onClose} schema={schema}
     values={{ name: account?.name ?? '', description: account?.description ?? '', enabled: account?.enabled ?? true, roles: account?.roles ?? [] }}
     onSubmit={async (values) => {
-      const saved = account ? await serviceAccounts.update(account.id, values) : await serviceAccounts.create(values)
+      const saved = account ? await serviceAccounts.update(account.id, changesOf(account, values)) : await serviceAccounts.create(values)
       toast.success(account ? `${saved.name} saved` : `Service account ${saved.name} created`)
     }}>
     {({ register, control, formState: { errors } }) => (

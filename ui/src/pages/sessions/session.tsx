@@ -4,13 +4,13 @@ import { CircleStop } from 'lucide-react'
 import { useState } from 'react'
 import { useMe } from '@/api/hooks'
 import { sessions } from '@/api/hub'
+import type { Session } from '@/api/types'
 import { SessionBadge } from '@/components/badge'
 import { Button } from '@/components/button'
 import { ShortId } from '@/components/copy'
+import { Detail } from '@/components/detail'
 import { EntityActivity } from '@/components/activity'
-import { Card, Columns, Fact, Facts, Page } from '@/components/page'
-import { ErrorState } from '@/components/states'
-import { DetailSkeleton } from '@/components/detail-skeleton'
+import { Card, Columns, Fact, Facts, LINK, Page } from '@/components/page'
 import { Elapsed, RelativeTime } from '@/components/time'
 import { may, mayTerminateAny } from '@/lib/access'
 import { formatBytes, formatExact } from '@/lib/format'
@@ -20,23 +20,32 @@ const route = getRouteApi('/signed-in/frame/sessions/$id')
 
 /** One session: who, where, when, how much, how it ended. */
 export function SessionPage() {
-  const me = useMe()
+  const everybody = may(useMe(), 'see-sessions')
   const { id } = route.useParams()
-  const [ending, setEnding] = useState(false)
   const query = useQuery({
     ...sessions.one(id),
     refetchInterval: ({ state }) => (state.data?.status === 'active' ? 3_000 : false),
   })
-  const session = query.data
-  if (query.isError && !session) return <ErrorState error={query.error} onRetry={() => void query.refetch()} />
-  if (!session) return <DetailSkeleton />
+  const list = everybody ? ALL : MINE
+  return (
+    <Detail query={query} noun="session" list={list}>
+      {(session) => <SessionDetail session={session} list={list} />}
+    </Detail>
+  )
+}
+
+const ALL = { label: 'Sessions', to: '/sessions' } as const
+const MINE = { label: 'My sessions', to: '/my-sessions' } as const
+
+function SessionDetail({ session, list }: { session: Session; list: typeof ALL | typeof MINE }) {
+  const me = useMe()
+  const [ending, setEnding] = useState(false)
   const own = session.user_id === me.user.id
-  const everybody = may(me, 'see-sessions')
   const seesAdmin = may(me, 'see-infrastructure')
   return (
     <Page
       title={session.target_name}
-      crumbs={[everybody ? { label: 'Sessions', to: '/sessions' } : { label: 'My sessions', to: '/my-sessions' }]}
+      crumbs={[list]}
       badge={<SessionBadge status={session.status} />}
       description={
         <>
@@ -58,14 +67,14 @@ export function SessionPage() {
             {(session.error_message || session.error_code) && (
               <div role="note" className="rounded-xl border border-danger/30 bg-danger-soft px-4 py-3 text-sm text-danger-text">
                 <p className="font-medium">{session.error_message ?? 'The session ended with an error.'}</p>
-                {session.error_code && <code className="font-mono text-2xs opacity-80">{session.error_code}</code>}
+                {session.error_code && <code className="font-mono text-2xs">{session.error_code}</code>}
               </div>
             )}
             <Card title="Connection">
               <Facts>
                 <Fact label="Target">
                   {seesAdmin && session.target_id ? (
-                    <Link to="/targets/$id" params={{ id: session.target_id }} className="text-accent-text hover:underline">
+                    <Link to="/targets/$id" params={{ id: session.target_id }} className={LINK}>
                       {session.target_name}
                     </Link>
                   ) : (
@@ -74,7 +83,7 @@ export function SessionPage() {
                 </Fact>
                 <Fact label="User">
                   {may(me, 'see-people') ? (
-                    <Link to="/users/$id" params={{ id: session.user_id }} className="text-accent-text hover:underline">
+                    <Link to="/users/$id" params={{ id: session.user_id }} className={LINK}>
                       {session.user_name}
                     </Link>
                   ) : (
@@ -83,8 +92,8 @@ export function SessionPage() {
                 </Fact>
                 <Fact label="Credential">
                   {seesAdmin && session.credential_id ? (
-                    <Link to="/credentials/$id" params={{ id: session.credential_id }} className="text-accent-text hover:underline">
-                      {session.credential_name ?? 'Credential'}
+                    <Link to="/credentials/$id" params={{ id: session.credential_id }} className={LINK}>
+                      {session.credential_name}
                     </Link>
                   ) : (
                     session.credential_name
@@ -92,13 +101,13 @@ export function SessionPage() {
                 </Fact>
                 <Fact label="Protocol">{session.protocol.toUpperCase()}</Fact>
                 <Fact label="From">{session.client_ip && <code className="font-mono text-xs">{session.client_ip}</code>}</Fact>
-                <Fact label="Reason">{session.reason && <span dir="auto" className="whitespace-pre-wrap">{session.reason}</span>}</Fact>
+                <Fact label="Reason">{session.reason && <span className="text-data whitespace-pre-wrap">{session.reason}</span>}</Fact>
                 <Fact label="Session">
                   <ShortId id={session.id} />
                 </Fact>
               </Facts>
             </Card>
-            <Card title="Course">
+            <Card title="Time and traffic">
               <Facts>
                 <Fact label="Started">{formatExact(session.start_time)}</Fact>
                 <Fact label="Ended">{session.end_time ? formatExact(session.end_time) : 'Still open'}</Fact>

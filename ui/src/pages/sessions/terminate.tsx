@@ -7,7 +7,6 @@ import { ConfirmDialog } from '@/components/confirm'
 export function TerminateDialog({ session, onClose }: { session: Session; onClose: () => void }) {
   return (
     <ConfirmDialog
-      open
       onClose={onClose}
       title={`Terminate the session on ${session.target_name}?`}
       action="Terminate session"

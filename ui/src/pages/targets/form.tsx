@@ -7,6 +7,7 @@ import type { Target } from '@/api/types'
 import { Field, Input, Select, SwitchField, Textarea } from '@/components/field'
 import { FormPanel } from '@/components/form'
 import { MultiPick, TagsInput } from '@/components/pickers'
+import { changesOf } from '@/lib/changes'
 import { descriptionRule, nameRule, orNull } from '@/lib/schema'
 
 const schema = z.object({
@@ -60,7 +61,7 @@ export function TargetForm({ target, zoneId, onClose, onSaved }: TargetFormProps
       }}
       onSubmit={async (values) => {
         const body = { ...values, protocol: target?.protocol ?? 'ssh', description: orNull(values.description), environment: values.environment || null }
-        const saved = target ? await targets.update(target.id, body) : await targets.create(body)
+        const saved = target ? await targets.update(target.id, changesOf(target, body)) : await targets.create(body)
         toast.success(target ? `Target ${saved.name} saved` : `Target ${saved.name} created`)
         onSaved?.(saved)
       }}

@@ -40,7 +40,7 @@ export function HostKeysCard({ target, editable, onTrusted }: { target: Target; 
       </ul>
       {scan.data && <ScanDialog target={target} scan={scan.data} onClose={() => scan.reset()} onTrusted={onTrusted} />}
       {removing && (
-        <ConfirmDialog open onClose={() => setRemoving(null)} title={`Stop trusting this key of ${target.name}?`} action="Stop trusting"
+        <ConfirmDialog onClose={() => setRemoving(null)} title={`Stop trusting this key of ${target.name}?`} action="Stop trusting"
           onConfirm={() => targets.distrustKey(target.id, removing.id)}>
           <code className="font-mono text-xs break-all">{removing.fingerprint}</code>
           <p className="mt-2">If it is the key the machine shows, new connections are refused until a key is trusted again.</p>

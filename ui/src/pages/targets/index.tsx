@@ -1,97 +1,129 @@
-import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import type { ColumnDef } from '@tanstack/react-table'
-import { Boxes, Pencil, Plus, Trash2 } from 'lucide-react'
-import { useCallback, useMemo, useState } from 'react'
-import { useMe } from '@/api/hooks'
+import { Boxes } from 'lucide-react'
+import { useMemo } from 'react'
 import { targets, zones } from '@/api/hub'
 import type { Target } from '@/api/types'
 import { Badge, EnvironmentBadge } from '@/components/badge'
-import { Button, buttonClass } from '@/components/button'
-import { DataTable } from '@/components/data-table'
-import { FilterChip, SearchInput } from '@/components/filters'
-import { MenuItem, MoreMenu } from '@/components/menu'
-import { Page } from '@/components/page'
-import { EmptyState } from '@/components/states'
-import { may } from '@/lib/access'
+import { buttonClass } from '@/components/button'
+import { ROW_LINK } from '@/components/data-table'
+import { FilterChip } from '@/components/filters'
+import { ListPage } from '@/components/list-page'
+import { NamedCell } from '@/components/named-cell'
 import { formatAddress } from '@/lib/format'
 import { useChangeSearch } from '@/lib/use-list-search'
 import type { TargetsSearch } from '@/router'
 import { DeleteTarget } from './delete'
 import { TargetForm } from './form'
+import { TargetState } from './state'
 
 const route = getRouteApi('/signed-in/frame/targets')
+const TAGS_SHOWN = 2
 
 /** The machines one can connect to. */
 export function TargetsPage() {
-  const me = useMe()
   const navigate = useNavigate()
-  const search = route.useSearch()
+  const { zone_id, tag } = route.useSearch()
   const change = useChangeSearch<TargetsSearch>()
-  const setText = useCallback((q: string | undefined) => change({ q }), [change])
-  const [editing, setEditing] = useState<Target | 'new' | null>(null)
-  const [deleting, setDeleting] = useState<Target | null>(null)
-  const query = useInfiniteQuery(targets.list({ ...search }))
   const zoneList = useQuery(zones.all())
-  const admin = may(me, 'administer')
-  const columns = useMemo<ColumnDef<Target>[]>(() => {
-    const zoneName = new Map(zoneList.data?.map(({ id, name }) => [id, name]))
-    return [
-      {
-        id: 'name', header: 'Name', accessorFn: (target) => target.name, enableHiding: false,
-        cell: ({ row: { original: target } }) => (
-          <div>
-            <Link to="/targets/$id" params={{ id: target.id }} className="block truncate font-medium text-fg after:absolute after:inset-0">{target.name}</Link>
-            <span className="block truncate font-mono text-2xs text-faint">{formatAddress(target.host, target.port)}</span>
-          </div>
-        ),
-      },
-      { id: 'environment', header: 'Environment', accessorFn: (target) => target.environment ?? '', meta: { className: 'w-32', from: 'sm' }, cell: ({ row }) => <EnvironmentBadge environment={row.original.environment} /> },
-      { id: 'zone', header: 'Zone', accessorFn: (target) => zoneName.get(target.zone_id) ?? '', meta: { from: 'md' }, cell: ({ getValue }) => <span className="truncate">{getValue<string>()}</span> },
-      {
-        id: 'tags', header: 'Tags', enableSorting: false, meta: { from: 'lg' },
-        cell: ({ row }) => <div className="flex gap-1 overflow-hidden">{row.original.tags.slice(0, 3).map((tag) => <Badge key={tag} tone="outline">{tag}</Badge>)}</div>,
-      },
-      {
-        id: 'state', header: 'State', enableSorting: false, meta: { className: 'w-36' },
-        cell: ({ row: { original: target } }) =>
-          !target.enabled ? <Badge dot>Switched off</Badge>
-            : target.host_keys.length === 0 ? <Badge tone="warning" dot>No host key</Badge>
-            : target.credential_ids.length === 0 ? <Badge tone="warning" dot>No credential</Badge>
-            : <Badge tone="success" dot>Ready</Badge>,
-      },
-      {
-        id: 'actions', header: '', enableHiding: false, enableSorting: false, meta: { className: 'w-12' },
-        cell: ({ row: { original: target } }) => admin && (
-          <MoreMenu label={`Acts for ${target.name}`}>
-            <MenuItem icon={Pencil} onSelect={() => setEditing(target)}>Edit…</MenuItem>
-            <MenuItem icon={Trash2} danger onSelect={() => setDeleting(target)}>Delete…</MenuItem>
-          </MoreMenu>
-        ),
-      },
-    ]
-  }, [admin, zoneList.data])
-  const filtered = search.q ?? search.zone_id ?? search.tag
+  const columns = useMemo(() => columnsFor(new Map(zoneList.data?.map(({ id, name }) => [id, name]))), [zoneList.data])
   return (
-    <Page title="Targets" description="Machines that people connect to through the hub."
-      actions={admin && <Button variant="primary" icon={Plus} onClick={() => setEditing('new')}>New target</Button>}>
-      <DataTable name="targets" label="Targets" query={query} columns={columns} rowId={(target) => target.id} sort={[{ id: 'name', desc: false }]} dim={(target) => !target.enabled}
-        toolbar={
-          <>
-            <SearchInput value={search.q} onChange={setText} placeholder="Find a target…" />
-            <FilterChip label="Zone" value={search.zone_id} options={(zoneList.data ?? []).map(({ id, name }) => ({ value: id, label: name }))} onChange={(zone_id) => change({ zone_id })} />
-            {search.tag && <FilterChip label="Tag" value={search.tag} options={[{ value: search.tag, label: search.tag }]} onChange={(tag) => change({ tag })} />}
-          </>
-        }
-        empty={
-          <EmptyState icon={Boxes} title={filtered ? 'No target matches' : 'No targets yet'}
-            action={admin && !filtered && <Link to="/setup" className={buttonClass({ variant: 'primary' })}>Set up the first one</Link>}>
-            {filtered ? 'Try another word, or take a filter away.' : 'A target needs a zone, a trusted host key, a credential and a group that may use it.'}
-          </EmptyState>
-        } />
-      {editing && <TargetForm target={editing === 'new' ? null : editing} zoneId={search.zone_id} onClose={() => setEditing(null)}
-        onSaved={(saved) => editing === 'new' && void navigate({ to: '/targets/$id', params: { id: saved.id }, ignoreBlocker: true })} />}
-      {deleting && <DeleteTarget target={deleting} onClose={() => setDeleting(null)} />}
-    </Page>
+    <ListPage
+      title="Targets"
+      noun="target"
+      icon={Boxes}
+      description="Machines that people connect to through the hub."
+      about="A target needs a zone, a trusted host key, a credential and a group that may use it. The guided set-up leads through all of it."
+      begin={
+        <Link to="/setup" className={buttonClass({ variant: 'primary' })}>
+          Set up the first one
+        </Link>
+      }
+      list={(q) => targets.list({ q, zone_id, tag })}
+      columns={columns}
+      nameOf={targetName}
+      dim={isOff}
+      filtered={Boolean(zone_id ?? tag)}
+      filters={
+        <>
+          <FilterChip label="Zone" value={zone_id} options={(zoneList.data ?? []).map(({ id, name }) => ({ value: id, label: name }))} onChange={(next) => change({ zone_id: next })} />
+          {tag && <FilterChip label="Tag" value={tag} options={[{ value: tag, label: tag }]} onChange={(next) => change({ tag: next })} />}
+        </>
+      }
+      form={(target, close) => (
+        <TargetForm
+          target={target}
+          zoneId={zone_id}
+          onClose={close}
+          // A new one is not usable yet: its page has what is still to do.
+          onSaved={(saved) => !target && void navigate({ to: '/targets/$id', params: { id: saved.id }, ignoreBlocker: true })}
+        />
+      )}
+      remove={(target, close) => <DeleteTarget target={target} onClose={close} />}
+    />
   )
 }
+
+const targetName = (target: Target) => target.name
+const isOff = (target: Target) => !target.enabled
+
+const columnsFor = (zoneNames: Map<string, string>): ColumnDef<Target>[] => [
+  {
+    id: 'name',
+    header: 'Name',
+    accessorFn: targetName,
+    enableHiding: false,
+    cell: ({ row: { original: target } }) => (
+      <NamedCell under={<span className="font-mono text-2xs">{formatAddress(target.host, target.port)}</span>}>
+        <Link to="/targets/$id" params={{ id: target.id }} className={ROW_LINK}>
+          {target.name}
+        </Link>
+      </NamedCell>
+    ),
+  },
+  {
+    id: 'environment',
+    header: 'Environment',
+    accessorFn: (target) => target.environment ?? undefined,
+    sortUndefined: 'last',
+    meta: { className: 'w-32', from: 'sm' },
+    cell: ({ row }) => <EnvironmentBadge environment={row.original.environment} />,
+  },
+  {
+    id: 'zone',
+    header: 'Zone',
+    accessorFn: (target) => zoneNames.get(target.zone_id) ?? '',
+    meta: { from: 'md' },
+    cell: ({ getValue }) => (
+      <span className="text-data truncate" title={getValue<string>()}>
+        {getValue<string>()}
+      </span>
+    ),
+  },
+  {
+    id: 'tags',
+    header: 'Tags',
+    enableSorting: false,
+    meta: { from: 'lg' },
+    cell: ({ row: { original: { tags } } }) => (
+      <div className="flex gap-1 overflow-hidden" title={tags.join(', ')}>
+        {tags.slice(0, TAGS_SHOWN).map((tag) => (
+          <Link key={tag} to="/targets" search={(before: object) => ({ ...before, tag })} className="relative z-10 min-w-0 rounded-md">
+            <Badge tone="outline" className="hover:border-line-strong hover:text-fg">
+              {tag}
+            </Badge>
+          </Link>
+        ))}
+        {tags.length > TAGS_SHOWN && <span className="text-xs text-faint">+{tags.length - TAGS_SHOWN}</span>}
+      </div>
+    ),
+  },
+  {
+    id: 'state',
+    header: 'State',
+    enableSorting: false,
+    meta: { className: 'w-32 sm:w-36' },
+    cell: ({ row }) => <TargetState target={row.original} />,
+  },
+]

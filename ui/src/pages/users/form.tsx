@@ -8,6 +8,7 @@ import { Field, Input } from '@/components/field'
 import { FormPanel } from '@/components/form'
 import { MultiPick } from '@/components/pickers'
 import { RolesField } from '@/components/roles-field'
+import { changesOf } from '@/lib/changes'
 import { orNull, passwordRule, rolesRule } from '@/lib/schema'
 
 const schema = z.object({
@@ -34,7 +35,7 @@ export function UserForm({ user, onClose }: { user: User | null; onClose: () => 
       onSubmit={async (values) => {
         const { roles, group_ids } = values
         const facts = { display_name: orNull(values.display_name), email: orNull(values.email) }
-        if (user) await users.update(user.id, local ? { ...facts, roles, group_ids } : { roles })
+        if (user) await users.update(user.id, changesOf(user, local ? { ...facts, roles, group_ids } : { roles }))
         else await users.create({ ...facts, username: values.username, password: values.password, roles, group_ids })
         toast.success(user ? `${user.username} saved` : `User ${values.username} created`)
       }}>

@@ -319,6 +319,10 @@ export class PaneController {
 
   async #programCopies(text: string): Promise<void> {
     const name = this.#state.target?.name ?? 'the target'
+    if (this.#state.target?.clipboard_write === false) {
+      this.#host.tell(`${name} wanted to copy ${text.length} characters`, 'Your organisation does not let programs write to the clipboard.')
+      return
+    }
     if (!this.#host.preferences().clipboardWrite) {
       this.#host.tell(`${name} wanted to copy ${text.length} characters`, 'Programs may write to the clipboard only when you allow it in the settings.')
       return
