@@ -85,7 +85,8 @@ impl Report {
 
     /// A table in Markdown: medians, and least to greatest of the ratio.
     pub fn table(&self) -> String {
-        let mut table = String::from("| | ssh | OpenPAM | ratio (least to greatest) | goal | met |\n|---|---|---|---|---|---|\n");
+        let mut table =
+            String::from("| | ssh | OpenPAM | ratio (least to greatest) | goal | met |\n|---|---|---|---|---|---|\n");
         for row in &self.rows {
             let _ = writeln!(table, "{}", row.line());
         }

@@ -50,12 +50,7 @@ pub async fn idle_memory(plan: &Plan, report: &mut Report) -> anyhow::Result<Joi
         resident.push(kib as f64);
     }
     let slope = (resident[2] - resident[1]) / (plan.sessions - FEW) as f64;
-    report.limit(
-        &format!("memory per idle session, {FEW} to {}", plan.sessions),
-        "KiB",
-        Spread::of([slope]),
-        100.0,
-    );
+    report.limit(&format!("memory per idle session, {FEW} to {}", plan.sessions), "KiB", Spread::of([slope]), 100.0);
     anyhow::ensure!(idle.try_join_next().is_none(), "an idle session ended");
     Ok(idle)
 }
