@@ -72,7 +72,7 @@ pub enum Line {
     /// OpenSSH's client with its pipes.
     Direct {
         /// The client.
-        child: Child,
+        child: Box<Child>,
         /// Where keys go.
         keys: ChildStdin,
         /// Where output comes from.
@@ -119,7 +119,7 @@ impl Line {
             .context("cannot run ssh")?;
         let keys = child.stdin.take().context("no pipe")?;
         let output = child.stdout.take().context("no pipe")?;
-        Ok(Self::Direct { child, keys, output, buffer: BytesMut::new() })
+        Ok(Self::Direct { child: Box::new(child), keys, output, buffer: BytesMut::new() })
     }
 
     async fn upgrade(through: &Through) -> anyhow::Result<Self> {
@@ -278,7 +278,6 @@ impl Pace {
     }
 
     /// Waits until `bytes` more are read.
-    #[expect(clippy::cast_precision_loss, reason = "some kilobytes")]
     async fn wait(&mut self, bytes: usize) {
         let took = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second);
         self.free_at = self.free_at.max(Instant::now()) + took;

@@ -4,12 +4,6 @@
 pub fn percentile(samples: &mut [f64], share: f64) -> f64 {
     assert!(!samples.is_empty(), "a percentile of nothing");
     samples.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a rank within the samples"
-    )]
     let rank = ((samples.len() as f64 * share).ceil() as usize).clamp(1, samples.len());
     samples[rank - 1]
 }

@@ -35,7 +35,6 @@ pub async fn bulk(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// Megabytes a second and CPU seconds of `pid` for 100 MB.
-#[expect(clippy::cast_precision_loss, reason = "a hundred million")]
 async fn flood(line: &mut Line, pid: u32) -> anyhow::Result<(f64, f64)> {
     let cpu = cpu_seconds(pid)?;
     let begun = std::time::Instant::now();

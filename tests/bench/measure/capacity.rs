@@ -33,7 +33,6 @@ const CALM_KIB: u64 = 64;
 ///
 /// # Errors
 /// When a session is refused.
-#[expect(clippy::cast_precision_loss, reason = "counts and kibibytes")]
 pub async fn idle_memory(plan: &Plan, report: &mut Report) -> anyhow::Result<JoinSet<()>> {
     let route = Route::Hub(plan.through.clone());
     let mut idle = JoinSet::new();
@@ -59,7 +58,6 @@ pub async fn idle_memory(plan: &Plan, report: &mut Report) -> anyhow::Result<Joi
 ///
 /// # Errors
 /// When a session is refused or ends.
-#[expect(clippy::cast_precision_loss, reason = "counts")]
 pub async fn capacity(plan: &Plan, idle: &mut JoinSet<()>, report: &mut Report) -> anyhow::Result<()> {
     let count = idle.len();
     for route in plan.routes() {

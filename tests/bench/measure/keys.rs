@@ -17,7 +17,6 @@ const KEYS: usize = 4_000;
 ///
 /// # Errors
 /// When a line ends.
-#[expect(clippy::cast_precision_loss, reason = "counts")]
 pub async fn keys(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let [direct, hub] = plan.routes();
     let mut direct = typing_line(&direct).await?;

@@ -54,7 +54,6 @@ async fn open(route: &Route) -> anyhow::Result<f64> {
 }
 
 /// Lines a second.
-#[expect(clippy::cast_precision_loss, reason = "a count")]
 async fn burst(route: &Route) -> anyhow::Result<f64> {
     let (count, at_a_time) = BURST;
     let begun = Instant::now();

@@ -7,20 +7,23 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures::task::AtomicWaker;
-use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes taken from the socket at once. The SSH client asks for each packet in two pieces; a terminal's
 /// packets are a few kilobytes, so that this saves most of the system calls of a flood.
 const READ_AHEAD: usize = 16 * 1024;
+/// Room for what was read ahead that an idle stream may keep.
+const KEPT: usize = 1024;
 
 /// Opens and closes the reading side. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -50,16 +53,50 @@ impl Gate {
     }
 
     /// Puts the gate before `stream`.
-    pub(crate) fn guard<S: AsyncRead>(&self, stream: S) -> Gated<S> {
-        Gated { stream: BufReader::with_capacity(READ_AHEAD, stream), state: self.state.clone() }
+    pub(crate) fn guard<S>(&self, stream: S) -> Gated<S> {
+        Gated { stream, ahead: Vec::new(), taken: 0, state: self.state.clone() }
     }
 }
 
 /// A stream behind a [`Gate`].
 #[derive(Debug)]
 pub(crate) struct Gated<S> {
-    stream: BufReader<S>,
+    stream: S,
+    /// What was read ahead; its first `taken` bytes were handed on.
+    ahead: Vec<u8>,
+    taken: usize,
     state: Arc<State>,
+}
+
+impl<S: AsyncRead + Unpin> Gated<S> {
+    /// Reads from what was read ahead, and from the stream when that is used up. Nothing of the
+    /// read-ahead stays allocated while the stream is idle: there are thousands of them.
+    fn poll_read_ahead(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.taken == self.ahead.len() {
+            if buffer.remaining() >= READ_AHEAD {
+                return Pin::new(&mut self.stream).poll_read(cx, buffer);
+            }
+            let mut space = [const { MaybeUninit::uninit() }; READ_AHEAD];
+            let mut space = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
+            let (now, later) = space.filled().split_at(space.filled().len().min(buffer.remaining()));
+            buffer.put_slice(now);
+            self.taken = 0;
+            self.ahead.clear();
+            self.ahead.extend_from_slice(later);
+            return Poll::Ready(Ok(()));
+        }
+        let rest = &self.ahead[self.taken..];
+        let now = &rest[..rest.len().min(buffer.remaining())];
+        buffer.put_slice(now);
+        self.taken += now.len();
+        if self.taken == self.ahead.len() {
+            self.taken = 0;
+            self.ahead.clear();
+            self.ahead.shrink_to(KEPT);
+        }
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gated<S> {
@@ -72,14 +109,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gated<S> {
             }
         }
         let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let result = self.poll_read_ahead(cx, buffer);
         let read = buffer.filled().len() - before;
         self.state.received.fetch_add(read as u64, Ordering::Relaxed);
         result
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gated<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Gated<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -131,5 +168,34 @@ mod tests {
         let (read, ()) = tokio::join!(guarded.read_exact(&mut buffer), async move { opener.set_open(true) });
         read.unwrap();
         assert_eq!((&buffer, gate.received()), (b"flood", 5));
+    }
+
+    #[tokio::test]
+    async fn what_was_read_ahead_arrives_whole_in_pieces_of_any_size() {
+        let (near, mut far) = tokio::io::duplex(64 * 1024);
+        let gate = Gate::default();
+        let mut guarded = gate.guard(near);
+        let sent: Vec<u8> = (0..100_000u32).map(|position| (position % 251) as u8).collect();
+        let copy = sent.clone();
+        let writing = async move {
+            far.write_all(&copy).await.unwrap();
+            drop(far);
+        };
+        let reading = async {
+            let mut read = Vec::new();
+            for size in [4, 4_000, 1, 20_000, 36, READ_AHEAD, READ_AHEAD - 1].into_iter().cycle() {
+                let mut piece = vec![0; size];
+                let length = guarded.read(&mut piece).await.unwrap();
+                if length == 0 {
+                    return read;
+                }
+                read.extend_from_slice(&piece[..length]);
+            }
+            read
+        };
+        let (read, ()) = tokio::join!(reading, writing);
+        assert!(read == sent, "{} of {} bytes arrived, or others", read.len(), sent.len());
+        assert_eq!(gate.received(), 100_000);
+        assert!(guarded.ahead.capacity() <= KEPT);
     }
 }

@@ -129,8 +129,9 @@ pub(super) async fn carry(hub: Hub, place: Place, mut shell: Shell, arrivals: mp
     tracing::info!(session_id = %live.id, status = end.status().name(), code = end.code(), "session ended");
     hub.terminals().close(live.id);
     // A target that does not answer must not keep the browser's socket open.
-    tokio::join!(carrier.say_goodbye(&end), shell.close());
-    finish(&hub, &live, &end).await;
+    // Boxed, because an idle session should not keep room for its end.
+    Box::pin(async { tokio::join!(carrier.say_goodbye(&end), shell.close()) }).await;
+    Box::pin(finish(&hub, &live, &end)).await;
 }
 
 /// Writes how a session ended; tries again while the database is down. What cannot be written in
