@@ -107,6 +107,8 @@ impl Lifecycle {
         F: Future<Output = ()> + Send + 'static,
     {
         let hard = self.inner.hard.clone();
+        // Boxed: a future that captures another one and waits for it has room for it twice.
+        let task = Box::pin(task);
         tokio::spawn(self.inner.tasks.track_future(async move {
             tokio::select! {
                 () = task => {}
