@@ -53,6 +53,7 @@ build_binary() {
   local log=$STATE/logs/build.log quiet=()
   # On a terminal cargo shows its own progress.
   [[ -t 2 ]] || quiet=(--quiet)
+  step "Building the hub (the first time takes some minutes)"
   (cd "$ROOT" && SQLX_OFFLINE=true cargo build --locked "${quiet[@]}" --package openpam "$@" \
     --message-format=json-render-diagnostics) >"$log" || die "the binary did not build"
   BINARY=$(python3 -c '

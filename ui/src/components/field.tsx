@@ -183,10 +183,12 @@ interface RadioCardsProps<Value extends string> {
   value: Value
   onChange: (value: Value) => void
   options: { value: Value; label: string; help?: string; disabled?: boolean }[]
+  /** Gives the chosen one the focus at first, so that arrows choose and Enter goes on. */
+  autoFocus?: boolean
 }
 
 /** One of two or three, each with a line about what it means. */
-export function RadioCards<Value extends string>({ legend, name, value, onChange, options }: RadioCardsProps<Value>) {
+export function RadioCards<Value extends string>({ legend, name, value, onChange, options, autoFocus }: RadioCardsProps<Value>) {
   return (
     <Choices legend={legend}>
       <div className="grid gap-2">
@@ -204,6 +206,7 @@ export function RadioCards<Value extends string>({ legend, name, value, onChange
               name={name}
               value={option.value}
               checked={value === option.value}
+              autoFocus={autoFocus && value === option.value}
               disabled={option.disabled}
               onChange={() => onChange(option.value)}
               className="mt-1 accent-(--accent) outline-none"

@@ -92,6 +92,7 @@ function ConnectForm({ target, credential, onCancel, onConnect }: ConnectFormPro
         {target.credentials.length > 1 && (
           <RadioCards
             legend="Log in as"
+            autoFocus={!target.reason_required}
             name={name}
             value={chosen}
             onChange={setChosen}

@@ -61,7 +61,9 @@ function ScanDialog({ target, scan, onClose, onTrusted }: { target: Target; scan
     },
     onError: (error) => toast.error(asProblem(error).message),
   })
-  const changed = target.host_keys.length > 0 && scan.keys.length > 0 && !scan.keys.some((key) => key.trusted)
+  // As it was when the scan was made: a key trusted in this dialog is no sign of a change.
+  const [known] = useState(() => target.host_keys)
+  const changed = known.length > 0 && scan.keys.length > 0 && !scan.keys.some((key) => key.trusted)
   return (
     <Dialog open onClose={onClose} title={`What ${target.name} shows`} description={scan.server_version ?? undefined} width="max-w-2xl">
       <DialogBody className="flex flex-col gap-3">
@@ -71,7 +73,7 @@ function ScanDialog({ target, scan, onClose, onTrusted }: { target: Target; scan
             <div className="min-w-0">
               <p className="font-medium">The target’s host key changed.</p>
               <p>It was reinstalled, or someone stands in between. Trusted until now:</p>
-              {target.host_keys.map((key) => <code key={key.id} className="block font-mono text-xs break-all">{key.fingerprint}</code>)}
+              {known.map((key) => <code key={key.id} className="block font-mono text-xs break-all">{key.fingerprint}</code>)}
             </div>
           </div>
         )}
