@@ -68,7 +68,7 @@ async fn look(hub: &Hub, tenant_id: TenantId, live: &[Arc<LiveSession>], scope: 
     }
     let cause = if *scope == ChangeScope::Everything { "time" } else { "change" };
     metrics::counter!(names::ACCESS_CHECKS, "cause" => cause).increment(1);
-    let sign_ins = live.iter().filter_map(|session| session.context.principal.auth_session).collect::<HashSet<_>>();
+    let sign_ins = live.iter().filter_map(|session| session.sign_in()).collect::<HashSet<_>>();
     let sign_ins = sign_ins.into_iter().collect::<Vec<_>>();
     let target_ids = live.iter().map(|session| session.target_id).collect::<HashSet<_>>();
     let target_ids = target_ids.into_iter().collect::<Vec<_>>();
@@ -84,7 +84,7 @@ async fn look(hub: &Hub, tenant_id: TenantId, live: &[Arc<LiveSession>], scope: 
 
     let mut losses = Vec::new();
     for session in live {
-        let person = session.context.principal.auth_session.and_then(|id| people.get(&id));
+        let person = session.sign_in().and_then(|id| people.get(&id));
         let Some(person) = person.filter(|person| person.user_id() == Some(session.user_id)) else {
             session.request_end(End::access_ended("signed_out", "You were signed out, or your account was disabled."));
             continue;

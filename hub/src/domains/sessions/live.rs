@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use openpam_ids::{CredentialId, SessionId, TargetId, TenantId, UserId};
+use openpam_ids::{AuthSessionId, CredentialId, SessionId, TargetId, TenantId, UserId};
 use openpam_telemetry::names;
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
@@ -40,6 +40,7 @@ pub struct LiveSession {
     received: AtomicU64,
     written: AtomicU64,
     attached: AtomicBool,
+    sign_in: Mutex<Option<AuthSessionId>>,
     begun: Instant,
     /// Milliseconds after `begun`.
     last_key: AtomicU64,
@@ -58,6 +59,7 @@ impl LiveSession {
     ) -> Self {
         Self {
             id,
+            sign_in: Mutex::new(context.principal.auth_session),
             context,
             user_id,
             target_id,
@@ -125,6 +127,16 @@ impl LiveSession {
     /// How long nobody has pressed a key.
     pub fn idle(&self) -> Duration {
         self.age().saturating_sub(Duration::from_millis(self.last_key.load(Ordering::Relaxed)))
+    }
+
+    /// The sign-in of the browser that has the session, or had it last: the session ends with it.
+    pub fn sign_in(&self) -> Option<AuthSessionId> {
+        *self.sign_in.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another browser took the session over.
+    pub fn set_sign_in(&self, sign_in: Option<AuthSessionId>) {
+        *self.sign_in.lock().unwrap_or_else(PoisonError::into_inner) = sign_in;
     }
 
     /// A browser came or went.

@@ -104,7 +104,7 @@ async fn note_activity(hub: Hub) -> Result<(), Error> {
     for (tenant_id, sessions) in hub.live().by_tenant() {
         let mut active = HashMap::new();
         for session in &sessions {
-            let (Some(sign_in), Some(ago)) = (session.context.principal.auth_session, session.take_key()) else {
+            let (Some(sign_in), Some(ago)) = (session.sign_in(), session.take_key()) else {
                 continue;
             };
             let at = now - TimeDelta::from_std(ago).unwrap_or_default();

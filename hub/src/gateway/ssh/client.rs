@@ -13,7 +13,7 @@ use russh::{
 };
 use tokio::net::TcpStream;
 
-use super::{Gate, SshError, Trust, algorithms, quick_ack::Hurry};
+use super::{Gate, SshError, Trust, algorithms, gate::CutOnDrop, quick_ack::Hurry};
 
 /// The target may send this much before it must wait for the hub. Small, so that little is under
 /// way when a flood is interrupted; 30 ms away it still allows 4 MB/s.
@@ -27,6 +27,7 @@ pub(crate) struct Connection {
     /// Stops reading from the target.
     pub(crate) gate: Gate,
     pub(super) hurry: Hurry,
+    pub(super) cut: CutOnDrop,
 }
 
 /// What a scan saw.
@@ -47,11 +48,12 @@ pub(crate) async fn handshake(
     timeout: Duration,
 ) -> Result<Connection, SshError> {
     let (gate, hurry) = (Gate::default(), Hurry::default());
+    let cut = gate.cut_on_drop();
     let checker = Checker { trust, seen: Arc::default() };
     let config = config(&checker.trust, legacy);
     let connecting = client::connect_stream(Arc::new(config), gate.guard(hurry.guard(stream)), checker);
     match tokio::time::timeout(timeout, Box::pin(connecting)).await {
-        Ok(Ok(handle)) => Ok(Connection { handle, gate, hurry }),
+        Ok(Ok(handle)) => Ok(Connection { handle, gate, hurry, cut }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(SshError::HandshakeTimedOut { seconds: timeout.as_secs() }),
     }
@@ -78,7 +80,9 @@ pub(crate) async fn scan(
             .filter(|other| algorithms::same_kind(&algorithm, other))
             .collect(),
     );
-    let connecting = client::connect_stream(Arc::new(config), stream, checker);
+    let gate = Gate::default();
+    let _cut = gate.cut_on_drop();
+    let connecting = client::connect_stream(Arc::new(config), gate.guard(stream), checker);
     let outcome = tokio::time::timeout(timeout, Box::pin(connecting)).await;
     if let Some(key) = seen.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Ok(SeenKey { key });

@@ -34,6 +34,8 @@ pub(crate) struct Gate {
 #[derive(Debug, Default)]
 struct State {
     closed: AtomicBool,
+    cut: AtomicBool,
+    writer: AtomicWaker,
     received: AtomicU64,
     reader: AtomicWaker,
 }
@@ -47,6 +49,12 @@ impl Gate {
         }
     }
 
+    /// Cuts the stream off when the guard is dropped: reading and writing fail from then on. The SSH
+    /// client's own task outlives its handle while it waits for a target that says nothing.
+    pub(super) fn cut_on_drop(&self) -> CutOnDrop {
+        CutOnDrop { state: self.state.clone() }
+    }
+
     /// Bytes that came in, of any kind: a sign of life.
     pub(crate) fn received(&self) -> u64 {
         self.state.received.load(Ordering::Relaxed)
@@ -55,6 +63,26 @@ impl Gate {
     /// Puts the gate before `stream`.
     pub(crate) fn guard<S>(&self, stream: S) -> Gated<S> {
         Gated { stream, ahead: Vec::new(), taken: 0, state: self.state.clone() }
+    }
+}
+
+/// Cuts a stream off when dropped.
+#[derive(Debug)]
+pub(crate) struct CutOnDrop {
+    state: Arc<State>,
+}
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        self.state.cut.store(true, Ordering::Release);
+        self.state.reader.wake();
+        self.state.writer.wake();
+    }
+}
+
+impl State {
+    fn check(&self) -> io::Result<()> {
+        if self.cut.load(Ordering::Acquire) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 }
 
@@ -101,12 +129,11 @@ impl<S: AsyncRead + Unpin> Gated<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gated<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Before the looks: who opens or cuts in between would wake nobody.
+        self.state.reader.register(cx.waker());
+        self.state.check()?;
         if self.state.closed.load(Ordering::Acquire) {
-            self.state.reader.register(cx.waker());
-            // Opened between the look and the registration: nobody would wake us.
-            if self.state.closed.load(Ordering::Acquire) {
-                return Poll::Pending;
-            }
+            return Poll::Pending;
         }
         let before = buffer.filled().len();
         let result = self.poll_read_ahead(cx, buffer);
@@ -118,6 +145,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gated<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Gated<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.state.writer.register(cx.waker());
+        self.state.check()?;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -134,6 +163,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gated<S> {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.state.writer.register(cx.waker());
+        self.state.check()?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
     }
 
@@ -197,5 +228,17 @@ mod tests {
         assert!(read == sent, "{} of {} bytes arrived, or others", read.len(), sent.len());
         assert_eq!(gate.received(), 100_000);
         assert!(guarded.ahead.capacity() <= KEPT);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_cut_off_fails_at_once() {
+        let (near, _far) = tokio::io::duplex(8);
+        let gate = Gate::default();
+        let mut guarded = gate.guard(near);
+        let cut = gate.cut_on_drop();
+        let (read, ()) = tokio::join!(guarded.read_u8(), async move { drop(cut) });
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        let written = guarded.write_all(b"more than fits").await;
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
     }
 }

@@ -8,9 +8,11 @@ use russh::{
     client::{Handle, Msg},
 };
 
-use super::{Connection, Gate, SshError, client::Checker};
+use super::{Connection, Gate, SshError, client::Checker, gate::CutOnDrop};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// What a target may say before it has confirmed the shell, in bytes and in packets.
+const MAX_EARLY: (usize, usize) = (256 * 1024, 1024);
 
 /// A shell on a terminal of the target.
 pub(crate) struct Shell {
@@ -24,6 +26,8 @@ pub(crate) struct Shell {
     pub(crate) gate: Gate,
     /// What it said before the shell was confirmed.
     pub(crate) early: Vec<Bytes>,
+    /// Whatever becomes of the SSH client's task, the connection ends with the shell.
+    _cut: CutOnDrop,
 }
 
 impl Shell {
@@ -40,7 +44,7 @@ impl Shell {
     }
 
     async fn request(connection: Connection, cols: u16, rows: u16) -> Result<Self, SshError> {
-        let Connection { handle, gate, hurry } = connection;
+        let Connection { handle, gate, hurry, cut } = connection;
         let channel = handle.channel_open_session().await.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(_) => SshError::TerminalRefused("to open a session"),
             other => SshError::Lost(other),
@@ -55,7 +59,7 @@ impl Shell {
         input.set_env(false, "LANG", "C.UTF-8").await.map_err(SshError::Lost)?;
         input.set_env(false, "COLORTERM", "truecolor").await.map_err(SshError::Lost)?;
         input.request_shell(true).await.map_err(SshError::Lost)?;
-        let mut early = Vec::new();
+        let (mut early, mut early_bytes) = (Vec::new(), 0);
         let mut waiting = ["a terminal", "a shell"].into_iter().peekable();
         while let Some(what) = waiting.peek() {
             match output.wait().await {
@@ -63,21 +67,28 @@ impl Shell {
                     waiting.next();
                 }
                 Some(ChannelMsg::Failure) => return Err(SshError::TerminalRefused(what)),
-                Some(ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. }) => early.push(data),
+                Some(ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. }) => {
+                    early_bytes += data.len();
+                    early.push(data);
+                    if early_bytes > MAX_EARLY.0 || early.len() > MAX_EARLY.1 {
+                        return Err(SshError::TerminalRefused("to open a shell before it talks"));
+                    }
+                }
                 Some(ChannelMsg::Close) | None => return Err(SshError::TerminalRefused(what)),
                 Some(_) => {}
             }
         }
         hurry.end();
-        Ok(Self { handle, output, input, gate, early })
+        Ok(Self { handle, output, input, gate, early, _cut: cut })
     }
 
     /// Says goodbye.
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(mut self) {
         self.gate.set_open(true);
         let goodbye = async {
             let _ = self.input.close().await;
             let _ = self.handle.disconnect(Disconnect::ByApplication, "", "en").await;
+            let _ = (&mut self.handle).await;
         };
         let _ = tokio::time::timeout(Duration::from_secs(2), goodbye).await;
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::extract::ws::WebSocket;
-use openpam_ids::SessionId;
+use openpam_ids::{AuthSessionId, SessionId};
 use openpam_secret::{ExposeSecret as _, SecretHash, SecretString, random_token};
 use tokio::sync::mpsc;
 
@@ -16,6 +16,8 @@ pub(super) struct Arrival {
     pub socket: WebSocket,
     /// What it has already; `None` for the first browser, which has nothing.
     pub offset: Option<u64>,
+    /// The sign-in it came with.
+    pub sign_in: Option<AuthSessionId>,
     /// Its terminal's size.
     pub size: (u16, u16),
 }

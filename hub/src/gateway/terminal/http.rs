@@ -84,6 +84,7 @@ async fn connect(
         return Err(Problem::invalid_field("cols", "out_of_range", "columns and rows must be between 1 and 1000"));
     }
     let size = (query.cols, query.rows);
+    let sign_in = context.principal.auth_session;
     let (session_id, arrivals, offset) = match query.session_id {
         Some(session_id) => {
             let token = query.resume_token.unwrap_or_default();
@@ -107,7 +108,7 @@ async fn connect(
         .on_failed_upgrade(move |error| tracing::info!(%session_id, %error, "the browser did not take the upgrade"))
         .on_upgrade(move |socket| async move {
             // Fails when the session ended meanwhile: the socket then closes by itself.
-            let _ = arrivals.send(Arrival { socket, offset, size }).await;
+            let _ = arrivals.send(Arrival { socket, offset, sign_in, size }).await;
         }))
 }
 

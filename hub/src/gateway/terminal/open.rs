@@ -54,8 +54,10 @@ struct Allowed {
 pub(super) async fn preflight(hub: &Hub, context: &Context, wish: &Wish) -> Result<(), Problem> {
     check_size(wish)?;
     let mut tx = hub.db().begin(context).await?;
-    decide(hub, &mut tx, context, wish).await??;
+    let decided = decide(hub, &mut tx, context, wish).await?;
+    // A denial is part of the trail: the console asks here first, and goes no further.
     tx.commit().await.map_err(DbError::from)?;
+    decided?;
     if hub.live().count() >= hub.config().terminal.max_sessions {
         return Err(sessions::Error::HubFull.into());
     }

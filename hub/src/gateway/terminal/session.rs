@@ -331,6 +331,7 @@ impl Carrier {
             self.dismiss(1000, "resumed_elsewhere");
         }
         let Some(token) = self.hub.terminals().new_token(self.live.id, self.hub.random()) else { return };
+        self.live.set_sign_in(arrival.sign_in);
         let continuation = self.output.attach(arrival.offset.unwrap_or(0));
         let mut socket = Socket::new(arrival.socket);
         socket.queue(&ServerMessage::Ready {
