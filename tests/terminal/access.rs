@@ -368,3 +368,20 @@ async fn a_session_is_ended_from_another_hub_at_once() -> anyhow::Result<()> {
     ensure!(row.get::<bool, _>("by"), "the row does not say who ended it");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_session_ends_with_the_sign_in_that_resumed_it_and_not_with_the_first() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let Work { reachable, person, terminal } = at_work(&world).await?;
+    let elsewhere = world.admin.stranger();
+    elsewhere.sign_in(&world.options.tenant, &person.username, &person.password).await?;
+    let mut connect = reachable.connect();
+    connect.resume = Some(terminal.resume());
+    terminal.cut();
+    let mut terminal = Terminal::open(&elsewhere, &connect).await?;
+    person.client.post("/auth/logout", &json!({})).await?;
+    terminal.run("true").await.context("the first sign-in ended a session that another one has")?;
+    let started = Instant::now();
+    elsewhere.post("/auth/logout", &json!({})).await?;
+    closes(terminal, started, "the sign-in that resumed it ends", "signed_out").await
+}

@@ -1,15 +1,19 @@
 //! Why a terminal does not open: each reason with its own code, a sentence and a log line.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use http::{Method, StatusCode};
 use openpam_tests::{
     HubOptions, Terminal, World,
+    hub::bind_free_port,
     proxy::{Fault, FaultProxy},
     terminal::{Connect, Refused, upgrade},
     unique,
     world::Reachable,
 };
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Opens a terminal that must be refused; the code, after checking sentence and log line.
 async fn refused(world: &World, connect: &Connect) -> anyhow::Result<(String, String)> {
@@ -88,6 +92,14 @@ async fn who_may_not_and_what_is_switched_off_is_refused_before_anything_is_dial
     let outsider = world.person(&[], &[]).await?;
     let answer = reachable.preflight(&outsider.client).await?;
     ensure!(matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND), "{answer:?}");
+    // The console asks no further: the denial must be in the trail already.
+    let entries = world.admin.get("/audit/entries?limit=50").await?;
+    let denials = entries["items"].as_array().context("no entries")?.iter().filter(|entry| {
+        entry["action"] == "session.authorize"
+            && entry["outcome"] == "denied"
+            && entry["actor"].to_string().contains(&outsider.id)
+    });
+    ensure!(denials.count() == 1, "a denial by preflight is not in the trail: {entries}");
     let refusal =
         Terminal::try_open(&outsider.client, &reachable.connect()).await?.err().context("an outsider connected")?;
     ensure!(matches!(refusal.status, 403 | 404), "{refusal:?}");
@@ -185,5 +197,29 @@ async fn a_vault_that_is_down_refuses_sessions_and_readiness_but_no_sign_in_and_
         })
         .await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_target_that_stops_in_the_handshake_is_let_go_of() -> anyhow::Result<()> {
+    let options = HubOptions { terminal: [("connect_timeout_seconds", 1)].into(), ..HubOptions::default() };
+    let world = World::start(options).await?;
+    let listener = bind_free_port().await?;
+    let port = listener.local_addr()?.port();
+    let group_id = world.group().await?;
+    let credential_id = world.credential("password", "root", &json!({ "password": unique("planted") })).await?;
+    let target_id = world.target("127.0.0.1", port, &group_id, &[&credential_id]).await?;
+    let mute = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        stream.write_all(b"SSH-2.0-mute\r\n").await?;
+        let mut said = Vec::new();
+        // Returns when the hub closes.
+        tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut said)).await?.ok();
+        anyhow::Ok(said)
+    });
+    let (code, _) = refused(&world, &Connect::new(&target_id, &credential_id)).await?;
+    assert_eq!(code, "ssh_handshake_failed");
+    let said = mute.await?.context("the hub kept a connection whose handshake had timed out")?;
+    ensure!(said.starts_with(b"SSH-2.0-OpenPAM"), "{said:?}");
     Ok(())
 }
