@@ -101,5 +101,9 @@ test('the whole story by keyboard', async ({ browserFor, world, watch }) => {
   await page.keyboard.press('End')
   await expect(page.getByRole('menuitem', { name: 'Sign out' })).toBeFocused()
   await page.keyboard.press('Enter')
+  // A session is still open: it would end, so the person is asked.
+  await expect(page.getByRole('dialog', { name: 'Sign out?' })).toContainText(web.name)
+  await tabTo(page, /^Sign out$/)
+  await page.keyboard.press('Enter')
   await expect(page.getByText('You are signed out')).toBeVisible()
 })
