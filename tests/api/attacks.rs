@@ -157,6 +157,8 @@ async fn nobody_can_write_a_line_into_the_log() -> anyhow::Result<()> {
     world.admin.call(Method::POST, &format!("/sessions/{target}/terminate"), Some(&terminate)).await?;
     let mut connect = openpam_tests::terminal::Connect::new(&target, &credential);
     connect.reason = Some(forged.to_owned());
+    ensure!(openpam_tests::Terminal::try_open(&world.admin, &connect).await?.is_err(), "it is no reason");
+    connect.reason = Some(forged.chars().filter(|letter| *letter == '\n' || !letter.is_control()).collect());
     ensure!(openpam_tests::Terminal::try_open(&world.admin, &connect).await?.is_err(), "port 1 has an SSH server");
     world.hub.wait_for_log(&["target_refused"]).await?;
     let log = world.hub.log();

@@ -229,6 +229,28 @@ async fn a_role_that_owns_the_schema_and_wrong_passwords_are_named() -> anyhow::
 }
 
 #[tokio::test]
+async fn a_hub_whose_role_has_rights_through_another_role_does_not_start() -> anyhow::Result<()> {
+    let mut setting = Setting::healthy().await?;
+    let (role, password) = (openpam_tests::unique("member").replace('-', "_"), openpam_tests::unique("member-password"));
+    std::fs::write(setting.file("member_password"), &password)?;
+    setting.close("member_password", 0o600)?;
+    let (url, file) = (setting.database.url(&role), setting.file("member_password").display().to_string());
+    setting.set("database.url", url).set("database.password_file", file);
+    for (other, what) in [("openpam_owner", "owns "), ("postgres", "BYPASSRLS")] {
+        let create = format!("create role {role} login noinherit password '{password}' in role openpam_app, {other}");
+        setting.database.by_hand(&create).await?;
+        let hub = tokio::time::timeout(std::time::Duration::from_secs(20), setting.run(&["hub"])).await;
+        let report = setting.doctor().await;
+        setting.database.by_hand(&format!("drop role {role}")).await?;
+        let hub = hub.context("the hub started")??;
+        ensure!(hub.code != 0 && (hub.output + &hub.errors).contains(&role), "in {other}: the hub does not say why");
+        let report = report?;
+        ensure!(report.find("database_role", "failed")?.message.contains(what), "in {other}: {report:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_provider_under_another_name_and_what_is_none_are_told_apart() -> anyhow::Result<()> {
     let mut setting = Setting::healthy().await?;
     setting.set("oidc.issuer", format!("{}/", setting.stack.servers.oidc.issuer));

@@ -2,12 +2,13 @@
 //! client of the API and one of the terminal's WebSocket, and faults to put between them.
 //!
 //! Nothing here replaces a server: PostgreSQL, OpenBao, the OpenID provider, the SSH targets and
-//! the hub are the real ones.
+//! the hub are the real ones. What no real one does, an attacker's does (`hostile`, `forger`).
 
 pub mod client;
 pub mod control;
 pub mod database;
 pub mod forger;
+pub mod hostile;
 pub mod hub;
 pub mod openbao;
 pub mod proxy;

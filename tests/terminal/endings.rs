@@ -23,8 +23,14 @@ async fn an_operator_ends_a_session_with_a_reason_at_once() -> anyhow::Result<()
     ensure!(started.elapsed() < AT_ONCE, "the socket was closed after {:?}", started.elapsed());
     assert_eq!(ended.code, 4003, "{ended:?}");
     let message = ended.message.context("nobody said why")?;
-    ensure!(message.to_string().contains("end of the exercise"), "the reason is missing: {message}");
+    assert_eq!(message["reason"], format!("{} ended this session: end of the exercise", operator.username));
     world.session_becomes(&terminal.session_id(), "terminated").await?;
+    // The trail says who it was, and does not say that it was the session's person.
+    let trail = world.admin.list("/audit/entries?action=session.end").await?;
+    let entry = trail.first().context("no end in the trail")?;
+    let session = world.session(&terminal.session_id()).await?;
+    assert_eq!((&entry["actor"]["type"], &entry["object"]["name"]), (&json!("system"), &session["target_name"]), "{entry}");
+    assert_eq!(entry["detail"]["message"], message["reason"], "{entry}");
     let again = operator.client.call(http::Method::POST, &path, Some(&json!({ "reason": "again" }))).await?;
     again.problem(http::StatusCode::CONFLICT, &again.code())?;
     Ok(())

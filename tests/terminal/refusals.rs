@@ -6,6 +6,8 @@ use anyhow::{Context as _, ensure};
 use http::{Method, StatusCode};
 use openpam_tests::{
     HubOptions, Terminal, World,
+    eventually,
+    hostile::HostileSsh,
     hub::bind_free_port,
     proxy::{Fault, FaultProxy},
     terminal::{Connect, Refused, upgrade},
@@ -99,7 +101,13 @@ async fn who_may_not_and_what_is_switched_off_is_refused_before_anything_is_dial
             && entry["outcome"] == "denied"
             && entry["actor"].to_string().contains(&outsider.id)
     });
-    ensure!(denials.count() == 1, "a denial by preflight is not in the trail: {entries}");
+    let denials = denials.collect::<Vec<_>>();
+    ensure!(denials.len() == 1, "a denial by preflight is not in the trail: {entries}");
+    assert_eq!(denials[0]["detail"]["preflight"], true, "{entries}");
+    // What is allowed is written when it is opened, once.
+    assert_eq!(reachable.preflight(&world.admin).await?.status, StatusCode::NO_CONTENT);
+    let allowed = world.admin.list("/audit/entries?action=session.authorize&outcome=success").await?;
+    ensure!(allowed.is_empty(), "a preflight opened nothing: {allowed:?}");
     let refusal =
         Terminal::try_open(&outsider.client, &reachable.connect()).await?.err().context("an outsider connected")?;
     ensure!(matches!(refusal.status, 403 | 404), "{refusal:?}");
@@ -115,6 +123,9 @@ async fn who_may_not_and_what_is_switched_off_is_refused_before_anything_is_dial
     let (code, _) = refused(&world, &reachable.connect()).await?;
     assert_eq!(code, "reason_required");
     let mut connect = reachable.connect();
+    connect.reason = Some("ticket\u{1b}]0;4711".to_owned());
+    let (code, detail) = refused(&world, &connect).await?;
+    assert_eq!((code.as_str(), detail.starts_with("reason: ")), ("invalid_input", true), "{detail}");
     connect.reason = Some("ticket 4711".to_owned());
     let terminal = Terminal::open(&world.admin, &connect).await?;
     assert_eq!(world.session(&terminal.session_id()).await?["reason"], "ticket 4711");
@@ -221,5 +232,30 @@ async fn a_target_that_stops_in_the_handshake_is_let_go_of() -> anyhow::Result<(
     assert_eq!(code, "ssh_handshake_failed");
     let said = mute.await?.context("the hub kept a connection whose handshake had timed out")?;
     ensure!(said.starts_with(b"SSH-2.0-OpenPAM"), "{said:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_target_that_talks_without_end_instead_of_opening_a_shell_is_cut_off() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let hostile = HostileSsh::start().await?;
+    let credential = world.credential("password", "root", &json!({ "password": unique("planted") })).await?;
+    let group = world.group().await?;
+    let target = world.target("127.0.0.1", hostile.address().port(), &group, &[&credential]).await?;
+    world.trust_host_keys(&target).await?;
+    let started = std::time::Instant::now();
+    let (code, _) = refused(&world, &Connect::new(&target, &credential)).await?;
+    assert_eq!(code, "pty_refused");
+    ensure!(started.elapsed() < Duration::from_secs(15), "cut off by the clock: {:?}", started.elapsed());
+    ensure!(hostile.said() > 0, "it said nothing, so this proves nothing");
+    // Cut off means that it cannot go on talking into the hub.
+    eventually("it is silent", Duration::from_secs(10), || async {
+        let before = hostile.said();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Ok((hostile.said() == before).then_some(()))
+    })
+    .await?;
+    let session = world.admin.list("/sessions").await?;
+    assert_eq!((&session[0]["status"], &session[0]["error_code"]), (&json!("failed"), &json!("pty_refused")));
     Ok(())
 }

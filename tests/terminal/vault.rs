@@ -216,3 +216,78 @@ async fn a_secret_of_a_hub_that_died_before_the_commit_is_removed_from_the_vault
     vault.get(&format!("{}/{}/{kept}", world.stack.servers.openbao.kv_prefix, world.options.tenant)).await?;
     Ok(())
 }
+
+/// How often the vault's paths are noted as without a credential.
+async fn noted(world: &World) -> anyhow::Result<String> {
+    world.database.by_hand("select count(*) from vault_orphans").await
+}
+
+#[tokio::test]
+async fn a_reference_that_gets_a_secret_of_its_own_leaves_none_when_the_hub_dies() -> anyhow::Result<()> {
+    let mut world = World::default().await?;
+    let vault = VaultAdmin::new(&world.stack.servers.openbao)?;
+    let body = json!({
+        "name": unique("reference"), "kind": "password", "username": "x", "vault_path": format!("shared/{}", unique("x")),
+    });
+    let credential = openpam_tests::world::id(&world.admin.post("/admin/credentials", &body).await?)?;
+    let path = format!("{}/{}/{credential}", world.stack.servers.openbao.kv_prefix, world.options.tenant);
+    // What the hub does after it has asked the vault and before it commits takes for ever.
+    let slow = "create function slow() returns trigger language plpgsql as
+                    'begin perform pg_sleep(600); return old; end';
+                create trigger slow before delete on vault_orphans for each row execute function slow()";
+    world.database.by_hand(slow).await?;
+    let (client, change) = (world.admin.clone(), json!({ "password": unique("planted") }));
+    let secret = format!("/admin/credentials/{credential}/secret");
+    let storing = tokio::spawn(async move { client.call(Method::PUT, &secret, Some(&change)).await });
+    eventually("the secret is in the vault", Duration::from_secs(10), || async { Ok(vault.get(&path).await.ok()) })
+        .await?;
+    assert_eq!(noted(&world).await?, "1", "the vault has a secret that nobody will look for");
+    world.hub.kill().await?;
+    ensure!(storing.await?.is_err(), "the hub answered although it was killed");
+    world
+        .database
+        .by_hand(
+            "select pg_terminate_backend(pid) from pg_stat_activity
+             where datname = current_database() and query like 'delete from vault_orphans%'",
+        )
+        .await?;
+    let end = "drop function slow cascade; update vault_orphans set created_at = now() - interval '11 minutes'";
+    world.database.by_hand(end).await?;
+    let _second = world.another_hub().await?;
+    eventually("the secret is removed and forgotten", Duration::from_secs(20), || async {
+        Ok((vault.get(&path).await.is_err() && noted(&world).await? == "0").then_some(()))
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_credential_is_deleted_while_the_vault_is_down_and_its_secret_follows() -> anyhow::Result<()> {
+    let stack = Stack::load()?;
+    let (proxy, address) = FaultProxy::in_front_of(&stack.servers.openbao.address).await?;
+    let world = World::start(HubOptions { vault_address: Some(address), ..HubOptions::default() }).await?;
+    let vault = VaultAdmin::new(&world.stack.servers.openbao)?;
+    let credential = world.credential("password", "x", &json!({ "password": unique("planted") })).await?;
+    let path = format!("{}/{}/{credential}", world.stack.servers.openbao.kv_prefix, world.options.tenant);
+    vault.get(&path).await.context("the secret is not where it should be")?;
+    proxy.set(Fault::Refuse);
+    world.admin.delete(&format!("/admin/credentials/{credential}")).await?;
+    vault.get(&path).await.context("who removed it?")?;
+    assert_eq!(noted(&world).await?, "1");
+    proxy.set(Fault::None);
+    world.database.by_hand("update vault_orphans set created_at = now() - interval '11 minutes'").await?;
+    // Another one that cannot be removed does not keep this one there.
+    world
+        .database
+        .by_hand(
+            "insert into vault_orphans (tenant_id, credential_id, vault_path, created_at)
+             select tenant_id, gen_random_uuid(), 'elsewhere/nobody', now() - interval '1 hour' from tenants",
+        )
+        .await?;
+    let _second = world.another_hub().await?;
+    eventually("the secret is removed", Duration::from_secs(20), || async {
+        Ok(vault.get(&path).await.is_err().then_some(()))
+    })
+    .await?;
+    Ok(())
+}

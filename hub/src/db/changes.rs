@@ -122,6 +122,10 @@ impl Receiver {
     /// Waits for announcements until `deadline`, when everything is due. Those that wait already
     /// are answered together. Cancel safe: an announcement is lost only with the answer it is in.
     pub async fn next(&mut self, deadline: Instant) -> Scope {
+        // First of all: announcements without a pause must not put off the look at everything.
+        if Instant::now() >= deadline {
+            return Scope::Everything;
+        }
         let Ok(first) = tokio::time::timeout_at(deadline, self.receiver.recv()).await else { return Scope::Everything };
         let mut tenants = HashSet::new();
         let mut heard = first.ok();
@@ -163,6 +167,14 @@ mod tests {
         changes.announce(Change::Tenant(tenant(1)));
         changes.announce(Change::Anything);
         assert_eq!(receiver.next(soon()).await, Scope::Everything, "something may have been missed");
+    }
+
+    #[tokio::test]
+    async fn announcements_without_a_pause_do_not_put_off_the_look_at_everything() {
+        let changes = Changes::default();
+        let mut receiver = changes.subscribe();
+        changes.announce(Change::Tenant(tenant(1)));
+        assert_eq!(receiver.next(Instant::now()).await, Scope::Everything);
     }
 
     #[tokio::test]

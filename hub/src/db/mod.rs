@@ -119,9 +119,10 @@ impl Db {
     pub async fn verify(&self) -> Result<(), DbError> {
         let role = sqlx::query!(
             r#"select rolname as "name!",
-                      (rolsuper or rolbypassrls or exists (
-                          select from pg_class where relowner = pg_roles.oid and relkind in ('r', 'p')
-                      )) as "too_strong!"
+                      (exists (select from pg_roles as other where (other.rolsuper or other.rolbypassrls)
+                               and pg_has_role(current_user, other.oid, 'member'))
+                       or exists (select from pg_class where relkind in ('r', 'p')
+                                  and pg_has_role(current_user, relowner, 'member'))) as "too_strong!"
                from pg_roles where rolname = current_user"#
         )
         .fetch_one(&self.pool)

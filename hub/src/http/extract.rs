@@ -8,7 +8,7 @@ use axum::{
 use http::{StatusCode, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::Problem;
+use super::{FieldError, Problem};
 use crate::context::Context;
 
 /// JSON in and out.
@@ -30,9 +30,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         }
         match axum::Json::<T>::from_request(Request::from_parts(parts, Body::from(body)), state).await {
             Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(JsonRejection::JsonDataError(error)) => {
-                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", innermost(&error)))
-            }
+            Err(JsonRejection::JsonDataError(error)) => Err(not_fitting(&error)),
             Err(JsonRejection::JsonSyntaxError(error)) => {
                 Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_json", innermost(&error)))
             }
@@ -71,6 +69,31 @@ fn has_nul(json: &[u8]) -> bool {
     false
 }
 
+/// JSON that is not what the operation takes, with the field it is about where serde says so.
+fn not_fitting(error: &(dyn std::error::Error + 'static)) -> Problem {
+    let (mut path, mut message) = (None, innermost(error));
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(located) = error.downcast_ref::<serde_path_to_error::Error<serde_json::Error>>() {
+            path = Some(located.path().to_string()).filter(|path| path != ".");
+            message = innermost(located.inner());
+        }
+        current = error.source();
+    }
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    let field = match (path, missing) {
+        (Some(path), Some(missing)) => format!("{path}.{missing}"),
+        (Some(path), None) => path,
+        (None, Some(missing)) => missing.to_owned(),
+        (None, None) => return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", message),
+    };
+    let (code, message) = match missing {
+        Some(_) => ("required", "is required".to_owned()),
+        None => ("malformed", message),
+    };
+    Problem::invalid_input(vec![FieldError { field: field.into(), code: code.into(), message }])
+}
+
 /// serde's own sentence: names field and position, never a value.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut current = error;
@@ -84,9 +107,18 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         return text;
     }
     match text.rfind(", expected ") {
-        Some(at) => format!("A value is not of the right kind{}.", &text[at..]),
+        // The names of our types mean nothing to who reads this.
+        Some(at) if text[at..].starts_with(", expected struct ") => {
+            "A value is not of the right kind, expected an object.".to_owned()
+        }
+        Some(at) => format!("A value is not of the right kind{}.", before_position(&text[at..])),
         None => "A value is not of the right kind.".to_owned(),
     }
+}
+
+/// Without serde's position in the text: the field is named.
+fn before_position(text: &str) -> &str {
+    text.rfind(" at line ").map_or(text, |at| &text[..at])
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
@@ -171,6 +203,31 @@ mod tests {
         let error = serde_json::from_str::<Body>("{}").unwrap_err();
         assert!(innermost(&error).contains("missing field `password`"));
         let _ = Kind::Known;
+    }
+
+    #[test]
+    fn the_field_is_named_and_our_types_are_not() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Inner {
+            #[expect(dead_code, reason = "only read by serde")]
+            port: u16,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Outer {
+            #[expect(dead_code, reason = "only read by serde")]
+            inner: Inner,
+        }
+        for (text, detail) in [
+            (r#"{"inner":{"port":"x"}}"#, "inner.port: A value is not of the right kind, expected u16."),
+            (r#"{"inner":"x"}"#, "inner: A value is not of the right kind, expected an object."),
+            (r#"{"inner":{}}"#, "inner.port: is required"),
+            ("{}", "inner: is required"),
+            (r#""x""#, "A value is not of the right kind, expected an object."),
+        ] {
+            let deserializer = &mut serde_json::Deserializer::from_str(text);
+            let error = serde_path_to_error::deserialize::<_, Outer>(deserializer).unwrap_err();
+            assert_eq!(not_fitting(&error).detail(), detail, "{text}");
+        }
     }
 
     #[test]

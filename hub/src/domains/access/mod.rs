@@ -8,5 +8,7 @@ mod service;
 mod types;
 
 pub use error::AccessError;
-pub use service::{authorize_probe, authorize_session, reauthorize_session, record_loss, still_allowed};
+pub use service::{
+    SessionRequest, authorize_probe, authorize_session, foresee_session, reauthorize_session, record_loss, still_allowed,
+};
 pub use types::{Authorization, Denial, Endpoint, Purpose};

@@ -1,7 +1,7 @@
 //! The decision. Simple for now: role or access group, an enabled target, a credential of the
 //! target, a reason where one is asked for.
 
-use openpam_ids::{CredentialId, GroupId};
+use openpam_ids::{AuditEventId, CredentialId, GroupId};
 use openpam_telemetry::names;
 use sqlx::PgConnection;
 
@@ -15,35 +15,38 @@ use crate::{
     permissions::{Permission, permits},
 };
 
-/// Decides whether the context's person may open a session to `target` with `credential_id`, and
-/// writes the decision down. `allowed_credentials` are those of the target. Commit the
-/// transaction for a denial too: it is part of the trail.
+/// A session somebody wants to open.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionRequest<'a> {
+    /// Where to.
+    pub target: &'a Target,
+    /// As whom.
+    pub credential_id: CredentialId,
+    /// The target's credentials.
+    pub allowed_credentials: &'a [CredentialId],
+    /// Why, in the person's words.
+    pub reason: Option<&'a str>,
+    /// Whether it cannot be left out.
+    pub reason_required: bool,
+}
+
+/// Decides whether the context's person may open the session, and writes the decision down. Commit
+/// the transaction for a denial too: it is part of the trail.
 ///
 /// # Errors
 /// When the decision could not be written.
 pub async fn authorize_session(
     connection: &mut PgConnection,
     context: &Context,
-    target: &Target,
-    credential_id: CredentialId,
-    allowed_credentials: &[CredentialId],
-    reason: Option<&str>,
-    reason_required: bool,
+    request: SessionRequest<'_>,
 ) -> Result<Result<Authorization, Denial>, AccessError> {
-    let reason_missing = reason_required && reason.is_none_or(|reason| reason.trim().is_empty());
-    let decided = decide(&context.principal, target.enabled, &target.access_groups, credential_id, allowed_credentials)
-        .and_then(|by| if reason_missing { Err(Denial::ReasonRequired) } else { Ok(by) });
+    let SessionRequest { target, credential_id, .. } = request;
+    let decided = request.decide(context);
     let event = match &decided {
         Ok(by) => Event::success("session.authorize").with("decided_by", *by),
         Err(denial) => Event::denied("session.authorize").with("code", denial.code()),
     };
-    let event = event
-        .on("target", target.id, &target.name)
-        .with("credential_id", credential_id.to_string())
-        .with("reason", reason);
-    let outcome = event.outcome.name();
-    let decision_id = audit::record(connection, context, event).await?;
-    metrics::counter!(names::DECISIONS, "action" => "session.authorize", "outcome" => outcome).increment(1);
+    let decision_id = request.record(connection, context, event).await?;
     Ok(decided.map(|_| Authorization {
         tenant_id: context.tenant_id,
         decision_id,
@@ -51,6 +54,50 @@ pub async fn authorize_session(
         endpoint: endpoint(target),
         purpose: Purpose::Session { credential_id },
     }))
+}
+
+/// Whether the session would be allowed. Only a denial is written down, as one of the session: who
+/// asks goes no further then. What is allowed here is decided, and written, when it is opened.
+///
+/// # Errors
+/// When a denial could not be written.
+pub async fn foresee_session(
+    connection: &mut PgConnection,
+    context: &Context,
+    request: SessionRequest<'_>,
+) -> Result<Result<(), Denial>, AccessError> {
+    let decided = request.decide(context).map(|_| ());
+    if let Err(denial) = decided {
+        let event = Event::denied("session.authorize").with("code", denial.code()).with("preflight", true);
+        request.record(connection, context, event).await?;
+    }
+    Ok(decided)
+}
+
+impl SessionRequest<'_> {
+    fn decide(&self, context: &Context) -> Result<&'static str, Denial> {
+        let Self { target, credential_id, allowed_credentials, .. } = *self;
+        let by =
+            decide(&context.principal, target.enabled, &target.access_groups, credential_id, allowed_credentials)?;
+        let reason_missing = self.reason_required && self.reason.is_none_or(|reason| reason.trim().is_empty());
+        if reason_missing { Err(Denial::ReasonRequired) } else { Ok(by) }
+    }
+
+    async fn record(
+        &self,
+        connection: &mut PgConnection,
+        context: &Context,
+        event: Event,
+    ) -> Result<AuditEventId, AccessError> {
+        let outcome = event.outcome.name();
+        let event = event
+            .on("target", self.target.id, &self.target.name)
+            .with("credential_id", self.credential_id.to_string())
+            .with("reason", self.reason);
+        let decision_id = audit::record(connection, context, event).await?;
+        metrics::counter!(names::DECISIONS, "action" => "session.authorize", "outcome" => outcome).increment(1);
+        Ok(decision_id)
+    }
 }
 
 /// Decides again for a session that runs, when its person comes back to it. Only a denial is

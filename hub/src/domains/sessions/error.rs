@@ -26,6 +26,9 @@ pub enum Error {
     /// The reason is too long.
     #[error("the reason is too long")]
     ReasonTooLong,
+    /// The reason has characters that are not text.
+    #[error("the reason has control characters")]
+    ReasonMalformed,
     /// This hub carries as many sessions as it may.
     #[error("the hub is full")]
     HubFull,
@@ -76,6 +79,9 @@ impl From<Error> for Problem {
             ),
             Error::Forbidden => Self::forbidden(),
             Error::ReasonTooLong => Self::invalid_field("reason", "too_long", "must have at most 1000 characters"),
+            Error::ReasonMalformed => {
+                Self::invalid_field("reason", "malformed", "must not have control characters")
+            }
             Error::HubFull => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "hub_full",

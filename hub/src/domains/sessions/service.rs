@@ -1,5 +1,7 @@
 //! Use cases of sessions.
 
+use std::sync::Arc;
+
 use openpam_ids::SessionId;
 use openpam_telemetry::names;
 use sqlx::PgConnection;
@@ -7,14 +9,30 @@ use uuid::Uuid;
 
 use super::{End, Error, LiveSession, NewSession, RunningHub, Session, SessionFilter, SessionStatus, store};
 use crate::{
-    context::Context,
+    context::{Context, Principal},
     domains::audit::{self, Event, Outcome},
     permissions::{Permission, permits},
     state::Hub,
 };
 
-/// Longest reason for ending a session.
+/// Longest reason, in characters.
 const MAX_REASON: usize = 1_000;
+
+/// A reason in a person's words: trimmed; `None` where there is none.
+///
+/// # Errors
+/// When it is longer than 1000 characters, or has control characters other than line breaks: it is
+/// shown to others and stands in the trail.
+pub fn checked_reason(reason: &str) -> Result<Option<String>, Error> {
+    let reason = reason.trim();
+    if reason.chars().count() > MAX_REASON {
+        return Err(Error::ReasonTooLong);
+    }
+    if reason.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\r' && letter != '\t') {
+        return Err(Error::ReasonMalformed);
+    }
+    Ok((!reason.is_empty()).then(|| reason.to_owned()))
+}
 
 /// Writes a session's row, in the transaction of the decision that allows it.
 ///
@@ -47,7 +65,8 @@ pub async fn finish(hub: &Hub, session: &LiveSession, end: &End) -> Result<(), E
     Ok(())
 }
 
-/// Ends the row and says so in the trail, once.
+/// Ends the row and says so in the trail, once: in the name of the session's person where it was
+/// theirs to end, and of the hub where somebody or something else ended it.
 pub(super) async fn close(
     connection: &mut PgConnection,
     context: &Context,
@@ -55,11 +74,9 @@ pub(super) async fn close(
     end: &End,
     bytes: (i64, i64),
 ) -> Result<(), Error> {
-    if !store::end(connection, id, end, bytes).await? {
-        return Ok(());
-    }
+    let Some(target_name) = store::end(connection, id, end, bytes).await? else { return Ok(()) };
     let mut event = Event::success("session.end")
-        .on("session", id, "")
+        .on("session", id, &target_name)
         .with("status", end.status().name())
         .with("code", end.code())
         .with("message", end.message())
@@ -68,7 +85,13 @@ pub(super) async fn close(
     if end.status() == SessionStatus::Failed {
         event.outcome = Outcome::Failure;
     }
-    audit::record(connection, context, event).await?;
+    match end {
+        End::Exited { .. } | End::Disconnected => audit::record(connection, context, event).await?,
+        End::Failed { .. } | End::Terminated { .. } | End::Expired { .. } => {
+            let hub = Context { principal: Arc::new(Principal::system("sessions")), ..context.clone() };
+            audit::record(connection, &hub, event).await?
+        }
+    };
     metrics::counter!(names::SESSIONS_ENDED, "protocol" => "ssh", "status" => end.status().name()).increment(1);
     Ok(())
 }
@@ -133,10 +156,7 @@ pub async fn why_not_here(hub: &Hub, context: &Context, id: SessionId) -> Error 
 /// # Errors
 /// When there is no such session, it has ended, or the principal may not end it.
 pub(super) async fn terminate(hub: &Hub, context: &Context, id: SessionId, reason: &str) -> Result<(), Error> {
-    let reason = reason.trim();
-    if reason.chars().count() > MAX_REASON {
-        return Err(Error::ReasonTooLong);
-    }
+    let reason = checked_reason(reason)?;
     let mut tx = hub.db().begin(context).await?;
     let session = visible(&mut tx, context, id).await?;
     let own = Some(session.user_id) == context.principal.user_id();
@@ -146,17 +166,22 @@ pub(super) async fn terminate(hub: &Hub, context: &Context, id: SessionId, reaso
         tx.commit().await?;
         return Err(Error::Forbidden);
     }
-    if !store::request_end(&mut tx, id, context.principal.actor.id(), reason).await? {
+    let by = &context.principal.name;
+    let message = match &reason {
+        Some(reason) => format!("{by} ended this session: {reason}"),
+        None => format!("{by} ended this session."),
+    };
+    if !store::request_end(&mut tx, id, context.principal.actor.id(), &message).await? {
         return Err(Error::Ended);
     }
     let event = Event::success("session.terminate")
         .on("session", id, &session.target_name)
         .with("user_id", session.user_id.to_string())
-        .with("reason", reason);
+        .with("reason", reason.as_deref());
     audit::record(&mut tx, context, event).await?;
     tx.commit().await?;
     if let Some(live) = hub.live().get(id) {
-        live.request_end(End::Terminated { reason: reason.to_owned() });
+        live.request_end(End::Terminated { message });
     }
     Ok(())
 }

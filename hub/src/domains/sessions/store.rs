@@ -41,23 +41,24 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Ends an active session; `false` when it had ended already.
+/// Ends an active session and gives its target's name; `None` when it had ended already.
 pub(super) async fn end(
     connection: &mut PgConnection,
     id: SessionId,
     end: &End,
     bytes: (i64, i64),
-) -> Result<bool, sqlx::Error> {
+) -> Result<Option<String>, sqlx::Error> {
     let (exit_status, exit_signal) = match end {
         End::Exited { status, signal } => (status.and_then(|status| i32::try_from(status).ok()), signal.as_deref()),
         _ => (None, None),
     };
     let code = end.code();
-    let done = sqlx::query!(
+    sqlx::query_scalar!(
         "update sessions
          set status = $2, end_time = greatest(now(), start_time), exit_status = $3, exit_signal = $4, error_code = $5,
              error_message = $6, bytes_sent = $7, bytes_received = $8
-         where session_id = $1 and status = 'active'",
+         where session_id = $1 and status = 'active'
+         returning target_name",
         id.as_uuid(),
         end.status().name(),
         exit_status,
@@ -67,9 +68,8 @@ pub(super) async fn end(
         bytes.0,
         bytes.1,
     )
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(connection)
+    .await
 }
 
 pub(super) async fn write_bytes(
@@ -97,33 +97,33 @@ pub(super) async fn request_end(
     connection: &mut PgConnection,
     id: SessionId,
     by: Option<Uuid>,
-    reason: &str,
+    message: &str,
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "update sessions set terminated_by = $2, error_code = 'terminated', error_message = $3
          where session_id = $1 and status = 'active'",
         id.as_uuid(),
         by,
-        reason
+        message
     )
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Sessions of this hub that somebody wants to end, with what they said.
+/// Sessions of this hub that somebody wants to end, with who and why.
 pub(super) async fn requested_ends(
     connection: &mut PgConnection,
     hub_id: HubId,
 ) -> Result<Vec<(SessionId, String)>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select session_id as "id: SessionId", coalesce(error_message, '') as "reason!"
+        r#"select session_id as "id: SessionId", coalesce(error_message, '') as "message!"
            from sessions where hub_id = $1 and status = 'active' and error_code = 'terminated'"#,
         hub_id.as_uuid()
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.reason)).collect())
+    Ok(rows.into_iter().map(|row| (row.id, row.message)).collect())
 }
 
 pub(super) async fn find(connection: &mut PgConnection, id: SessionId) -> Result<Option<Session>, sqlx::Error> {

@@ -142,9 +142,9 @@ async fn watch(hub: Hub) {
 async fn end_requested(hub: &Hub, scope: &ChangeScope) -> Result<(), Error> {
     for tenant_id in hub.live().by_tenant().into_keys().filter(|tenant_id| scope.covers(*tenant_id)) {
         let mut tx = hub.db().begin(&system(tenant_id)).await?;
-        for (id, reason) in store::requested_ends(&mut tx, hub.hub_id()).await? {
+        for (id, message) in store::requested_ends(&mut tx, hub.hub_id()).await? {
             if let Some(session) = hub.live().get(id) {
-                LiveSession::request_end(&session, End::Terminated { reason });
+                LiveSession::request_end(&session, End::Terminated { message });
             }
         }
     }

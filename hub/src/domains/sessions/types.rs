@@ -94,8 +94,8 @@ pub enum End {
     },
     /// Somebody ended it.
     Terminated {
-        /// What they said.
-        reason: String,
+        /// Who, and what they said, for a person.
+        message: String,
     },
     /// A rule ended it.
     Expired {
@@ -152,9 +152,9 @@ impl End {
             Self::Exited { status: Some(status), .. } => format!("The program ended with status {status}."),
             Self::Exited { .. } => "The target closed the session.".to_owned(),
             Self::Disconnected => "You disconnected.".to_owned(),
-            Self::Failed { message, .. } | Self::Expired { message, .. } => message.clone(),
-            Self::Terminated { reason } if reason.is_empty() => "An operator ended this session.".to_owned(),
-            Self::Terminated { reason } => format!("An operator ended this session: {reason}"),
+            Self::Failed { message, .. } | Self::Expired { message, .. } | Self::Terminated { message } => {
+                message.clone()
+            }
         }
     }
 }

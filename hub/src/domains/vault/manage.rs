@@ -1,7 +1,7 @@
-//! Creating, changing and removing credentials. The vault does its part inside the database's
-//! transaction, before the commit: when either refuses, nothing has changed, and a secret that was
-//! written for a row that did not come to be is removed again. INVARIANT: whenever the vault may hold
-//! a secret without a credential, `vault_orphans` names it: a hub may die at any moment.
+//! Creating, changing and removing credentials. The vault writes inside the database's transaction,
+//! before the commit, and removes after it: when either refuses, nothing has changed, and a secret
+//! that was written for a row that did not come to be is removed again. INVARIANT: whenever the vault
+//! may hold a secret without a credential, `vault_orphans` names it: a hub may die at any moment.
 
 use chrono::TimeDelta;
 use openpam_ids::{CredentialId, TenantId};
@@ -185,27 +185,36 @@ async fn remove_orphan(hub: &Hub, context: &Context, id: CredentialId, path: &st
 /// Removes secrets that have had no credential for `grace`.
 ///
 /// # Errors
-/// When database or vault fail; what was removed before stays removed.
+/// When database or vault fail for one of them; the others are removed all the same.
 pub(super) async fn reconcile(hub: &Hub, tenant_id: TenantId, grace: TimeDelta) -> Result<()> {
     let context = Context::system(tenant_id, "vault reconciler");
     let mut tx = hub.db().begin(&context).await?;
     let due = store::orphans(&mut tx, hub.clock().now() - grace).await?;
     tx.commit().await.map_err(DbError::from)?;
+    let mut failure = None;
     for (id, path) in due {
-        let mut tx = hub.db().begin(&context).await?;
-        // A change of the credential that is under way is waited for: it may store a secret again.
-        store::lock(&mut tx, id).await?;
-        let owner = service::find(&mut tx, id).await?;
-        if !owner.is_some_and(|credential| credential.managed && credential.vault_path.as_deref() == Some(&*path)) {
-            hub.vault().remove(&path).await?;
-            let event =
-                Event::success("credential.secret.clean_up").on("credential", id, "").with("vault_path", &*path);
-            audit::record(&mut tx, &context, event).await?;
-            tracing::info!(path, "removed a secret without a credential from the vault");
+        // One that cannot be removed must not keep the others from it.
+        if let Err(error) = clean_up(hub, &context, id, &path).await {
+            tracing::warn!(path, %error, "a secret without a credential could not be removed, trying again later");
+            failure = Some(error);
         }
-        store::forget_orphan(&mut tx, id).await?;
-        tx.commit().await.map_err(DbError::from)?;
     }
+    failure.map_or(Ok(()), Err)
+}
+
+async fn clean_up(hub: &Hub, context: &Context, id: CredentialId, path: &str) -> Result<()> {
+    let mut tx = hub.db().begin(context).await?;
+    // A change of the credential that is under way is waited for: it may store a secret again.
+    store::lock(&mut tx, id).await?;
+    let owner = service::find(&mut tx, id).await?;
+    if !owner.is_some_and(|credential| credential.managed && credential.vault_path.as_deref() == Some(path)) {
+        hub.vault().remove(path).await?;
+        let event = Event::success("credential.secret.clean_up").on("credential", id, "").with("vault_path", path);
+        audit::record(&mut tx, context, event).await?;
+        tracing::info!(path, "removed a secret without a credential from the vault");
+    }
+    store::forget_orphan(&mut tx, id).await?;
+    tx.commit().await.map_err(DbError::from)?;
     Ok(())
 }
 
@@ -222,12 +231,18 @@ pub(super) async fn update(
 }
 
 async fn update_now(hub: &Hub, context: &Context, id: CredentialId, change: CredentialChange) -> Result<Credential> {
+    let config = &hub.vault().config;
     let mut tx = hub.db().begin(context).await?;
+    let slug = tenant_slug(&mut tx).await?;
+    let own_path = managed_path(config, &slug, id);
+    if change.secret.is_some() && !existing(&mut tx, id).await?.managed {
+        // Noted before the vault is asked; what comes of it decides the transaction below.
+        store::note_orphan(&mut tx, context.tenant_id, id, &own_path).await?;
+        tx.commit().await.map_err(DbError::from)?;
+        tx = hub.db().begin(context).await?;
+    }
     store::lock(&mut tx, id).await?;
     let before = existing(&mut tx, id).await?;
-    let slug = tenant_slug(&mut tx).await?;
-    let config = &hub.vault().config;
-    let own_path = managed_path(config, &slug, id);
     let mut credential = before.clone();
     if change.kind.is_some_and(|kind| kind != before.kind) {
         return Err(CredentialError::field("kind", "not_changeable", "cannot be changed: make another credential"));
@@ -278,7 +293,13 @@ async fn update_now(hub: &Hub, context: &Context, id: CredentialId, change: Cred
     } else if credential.managed {
         store::forget_orphan(&mut tx, id).await?;
     }
-    tx.commit().await.map_err(DbError::from)?;
+    if let Err(error) = tx.commit().await {
+        if secret.is_some() {
+            // KV keeps the version before it. Sending the change again makes both agree.
+            tracing::error!(path = own_path, "the vault has a new secret, and the change of its credential failed");
+        }
+        return Err(DbError::from(error).into());
+    }
     if left_over {
         remove_orphan(hub, context, id, &own_path).await;
     }
@@ -294,10 +315,15 @@ pub(super) async fn delete(hub: &Hub, context: &Context, id: CredentialId) -> Re
         let credential = existing(&mut tx, id).await?;
         store::delete(&mut tx, id).await?;
         audit::record(&mut tx, &context, event("credential.delete", &credential)).await?;
-        if let (true, Some(path)) = (credential.managed, credential.vault_path.as_deref()) {
-            own_hub.vault().remove(path).await?;
+        let path = credential.vault_path.filter(|_| credential.managed);
+        if let Some(path) = &path {
+            store::note_orphan(&mut tx, context.tenant_id, id, path).await?;
         }
         tx.commit().await.map_err(DbError::from)?;
+        // Only now: a row whose deletion failed still needs its secret.
+        if let Some(path) = &path {
+            remove_orphan(&own_hub, &context, id, path).await;
+        }
         Ok(())
     })
     .await

@@ -31,8 +31,12 @@ pub fn start_tasks(hub: &Hub) {
 }
 
 async fn reconcile(hub: &Hub) -> Result<(), CredentialError> {
+    let mut failure = None;
     for tenant_id in hub.db().tenant_ids().await? {
-        manage::reconcile(hub, tenant_id, GRACE).await?;
+        // One tenant's must not wait for another's.
+        if let Err(error) = manage::reconcile(hub, tenant_id, GRACE).await {
+            failure = Some(error);
+        }
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }

@@ -39,7 +39,12 @@ pub(super) enum ServerMessage<'a> {
         reason: &'a str,
     },
     /// Something went wrong.
-    Error { code: &'a str, message: &'a str },
+    Error {
+        code: &'a str,
+        message: &'a str,
+        /// Finds the session's log lines.
+        request_id: &'a str,
+    },
 }
 
 impl ServerMessage<'_> {

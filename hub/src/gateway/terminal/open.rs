@@ -13,7 +13,7 @@ use crate::{
     db::{self, DbError, Tx},
     dial,
     domains::{
-        access::{self, Authorization, Denial},
+        access::{self, Authorization, Denial, SessionRequest},
         sessions::{self, End, LiveSession, LiveSessions, NewSession, Place},
         settings,
         targets::{self, Protocol, Target},
@@ -23,9 +23,6 @@ use crate::{
     http::Problem,
     state::Hub,
 };
-
-/// Longest reason in characters.
-const MAX_REASON: usize = 1_000;
 
 /// What somebody wants to open.
 #[derive(Debug, Clone)]
@@ -47,6 +44,28 @@ struct Allowed {
     tenant_slug: String,
 }
 
+/// A wish with what the database knows about it.
+struct Considered {
+    target: Target,
+    credential_id: CredentialId,
+    credentials: Vec<CredentialId>,
+    reason: Option<String>,
+    reason_required: bool,
+    limits: Limits,
+}
+
+impl Considered {
+    fn request(&self) -> SessionRequest<'_> {
+        SessionRequest {
+            target: &self.target,
+            credential_id: self.credential_id,
+            allowed_credentials: &self.credentials,
+            reason: self.reason.as_deref(),
+            reason_required: self.reason_required,
+        }
+    }
+}
+
 /// Checks everything that can be checked without connecting.
 ///
 /// # Errors
@@ -54,10 +73,11 @@ struct Allowed {
 pub(super) async fn preflight(hub: &Hub, context: &Context, wish: &Wish) -> Result<(), Problem> {
     check_size(wish)?;
     let mut tx = hub.db().begin(context).await?;
-    let decided = decide(hub, &mut tx, context, wish).await?;
+    let considered = consider(hub, &mut tx, wish).await?;
+    let decided = access::foresee_session(&mut tx, context, considered.request()).await?;
     // A denial is part of the trail: the console asks here first, and goes no further.
     tx.commit().await.map_err(DbError::from)?;
-    decided?;
+    decided.map_err(denied)?;
     if hub.live().count() >= hub.config().terminal.max_sessions {
         return Err(sessions::Error::HubFull.into());
     }
@@ -185,12 +205,9 @@ async fn connect(hub: &Hub, allowed: &Allowed, holder: &Holder, size: (u16, u16)
     Ok(Shell::open(connection, size.0, size.1).await?)
 }
 
-/// Decides. The outer error rolls back, the inner one is a refusal that the caller commits.
-async fn decide(hub: &Hub, tx: &mut Tx, context: &Context, wish: &Wish) -> Result<Result<Allowed, Problem>, Problem> {
-    let reason = wish.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned);
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
-        return Err(Problem::invalid_field("reason", "too_long", "must have at most 1000 characters"));
-    }
+/// Looks up what a decision about the wish needs.
+async fn consider(hub: &Hub, tx: &mut Tx, wish: &Wish) -> Result<Considered, Problem> {
+    let reason = sessions::checked_reason(wish.reason.as_deref().unwrap_or_default())?;
     let Some(target) = targets::find(tx, wish.target_id).await? else { return Err(target_not_found()) };
     if target.protocol != Protocol::Ssh {
         return Err(Problem::new(
@@ -209,30 +226,27 @@ async fn decide(hub: &Hub, tx: &mut Tx, context: &Context, wish: &Wish) -> Resul
     };
     let settings = settings::effective(tx, hub.config()).await?;
     let reason_required = target.reason_required || settings.require_reason;
-    let decided = access::authorize_session(
-        tx,
-        context,
-        &target,
-        credential_id,
-        &credentials,
-        reason.as_deref(),
-        reason_required,
-    )
-    .await?;
-    let authorization = match decided {
-        Ok(authorization) => authorization,
-        Err(denial) => return Ok(Err(denied(denial))),
-    };
-    let Some(credential) = vault::find(tx, credential_id).await? else {
-        return Ok(Err(denied(Denial::CredentialNotAllowed)));
-    };
     let limits = Limits {
         idle: Duration::from_secs(settings.idle_timeout_seconds),
         duration: Duration::from_secs(settings.max_duration_seconds),
         grace: Duration::from_secs(settings.resume_grace_seconds),
         keepalive: Duration::from_secs(hub.config().terminal.keepalive_seconds.max(1)),
     };
+    Ok(Considered { target, credential_id, credentials, reason, reason_required, limits })
+}
+
+/// Decides. The outer error rolls back, the inner one is a refusal that the caller commits.
+async fn decide(hub: &Hub, tx: &mut Tx, context: &Context, wish: &Wish) -> Result<Result<Allowed, Problem>, Problem> {
+    let considered = consider(hub, tx, wish).await?;
+    let authorization = match access::authorize_session(tx, context, considered.request()).await? {
+        Ok(authorization) => authorization,
+        Err(denial) => return Ok(Err(denied(denial))),
+    };
+    let Some(credential) = vault::find(tx, considered.credential_id).await? else {
+        return Ok(Err(denied(Denial::CredentialNotAllowed)));
+    };
     let tenant_slug = db::tenant_slug(tx).await?;
+    let Considered { target, reason, limits, .. } = considered;
     Ok(Ok(Allowed { authorization, target, credential, reason, limits, tenant_slug }))
 }
 

@@ -297,11 +297,11 @@ impl Carrier {
             Event::Message(ClientMessage::Ack { bytes }) => self.output.acknowledge(bytes),
             Event::Message(ClientMessage::Disconnect) => return Some(End::Disconnected),
             Event::Misunderstood(error) => {
-                socket.queue(&ServerMessage::Error { code: error.code, message: error.message });
+                socket.queue(&error_message(&self.live, error.code, error.message));
             }
             Event::Violation(close_code, error) => {
                 tracing::info!(session_id = %self.live.id, code = error.code, "browser broke the protocol");
-                socket.queue(&ServerMessage::Error { code: error.code, message: error.message });
+                socket.queue(&error_message(&self.live, error.code, error.message));
                 self.dismiss(close_code, error.code);
             }
             Event::Alive => {}
@@ -327,7 +327,8 @@ impl Carrier {
     fn on_arrival(&mut self, arrival: Arrival, input: &mpsc::Sender<Input>) {
         if let Some(old) = &mut self.socket {
             let message = "This session was continued in another window.";
-            old.queue(&ServerMessage::Error { code: "resumed_elsewhere", message });
+            let request_id = &*self.live.context.request_id;
+            old.queue(&ServerMessage::Error { code: "resumed_elsewhere", message, request_id });
             self.dismiss(1000, "resumed_elsewhere");
         }
         let Some(token) = self.hub.terminals().new_token(self.live.id, self.hub.random()) else { return };
@@ -476,7 +477,7 @@ impl Carrier {
         self.live.set_attached(false);
         let message = end.message();
         if let Some(code) = end.code() {
-            socket.queue(&ServerMessage::Error { code, message: &message });
+            socket.queue(&error_message(&self.live, code, &message));
         }
         let (status, signal) = match end {
             End::Exited { status, signal } => (*status, signal.as_deref()),
@@ -492,6 +493,10 @@ impl Carrier {
         };
         socket.close(&mut Output::default(), code, end.code().unwrap_or("ended")).await;
     }
+}
+
+fn error_message<'a>(live: &'a LiveSession, code: &'a str, message: &'a str) -> ServerMessage<'a> {
+    ServerMessage::Error { code, message, request_id: &live.context.request_id }
 }
 
 /// Feeds the target; returns when it takes no more.
