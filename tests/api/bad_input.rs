@@ -79,6 +79,23 @@ async fn everybody_learns_whether_programs_may_write_the_clipboard() -> anyhow::
 }
 
 #[tokio::test]
+async fn everybody_signed_in_is_told_what_the_administrator_says() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let person = world.person(&[], &[]).await?;
+    for said in [json!("Maintenance at noon"), json!(null)] {
+        world.admin.patch("/admin/settings", &json!({ "motd": said })).await?;
+        assert_eq!(person.client.get("/motd").await?["motd"], said);
+    }
+    world
+        .admin
+        .stranger()
+        .call(Method::GET, "/motd", None)
+        .await?
+        .problem(StatusCode::UNAUTHORIZED, "unauthenticated")?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn unknown_addresses_methods_and_ids_are_problems_and_not_pages() -> anyhow::Result<()> {
     let world = World::default().await?;
     let unknown = uuid::Uuid::now_v7();

@@ -231,7 +231,8 @@ async fn a_role_that_owns_the_schema_and_wrong_passwords_are_named() -> anyhow::
 #[tokio::test]
 async fn a_hub_whose_role_has_rights_through_another_role_does_not_start() -> anyhow::Result<()> {
     let mut setting = Setting::healthy().await?;
-    let (role, password) = (openpam_tests::unique("member").replace('-', "_"), openpam_tests::unique("member-password"));
+    let (role, password) =
+        (openpam_tests::unique("member").replace('-', "_"), openpam_tests::unique("member-password"));
     std::fs::write(setting.file("member_password"), &password)?;
     setting.close("member_password", 0o600)?;
     let (url, file) = (setting.database.url(&role), setting.file("member_password").display().to_string());

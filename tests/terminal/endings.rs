@@ -29,7 +29,11 @@ async fn an_operator_ends_a_session_with_a_reason_at_once() -> anyhow::Result<()
     let trail = world.admin.list("/audit/entries?action=session.end").await?;
     let entry = trail.first().context("no end in the trail")?;
     let session = world.session(&terminal.session_id()).await?;
-    assert_eq!((&entry["actor"]["type"], &entry["object"]["name"]), (&json!("system"), &session["target_name"]), "{entry}");
+    assert_eq!(
+        (&entry["actor"]["type"], &entry["object"]["name"]),
+        (&json!("system"), &session["target_name"]),
+        "{entry}"
+    );
     assert_eq!(entry["detail"]["message"], message["reason"], "{entry}");
     let again = operator.client.call(http::Method::POST, &path, Some(&json!({ "reason": "again" }))).await?;
     again.problem(http::StatusCode::CONFLICT, &again.code())?;

@@ -1,6 +1,8 @@
 //! Targets that are not as the stack's: host certificates, old algorithms, other ways to ask for a
 //! password, forwarding.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, ensure};
 use openpam_tests::{
     Terminal, World,
@@ -133,5 +135,31 @@ async fn every_byte_passes_both_ways_in_a_terminal_that_is_not_utf8() -> anyhow:
     let received = terminal.until(b">>").await?;
     let expected = all.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(String::from_utf8_lossy(&received[..received.len() - 2]), expected, "bytes typed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn new_keys_in_the_middle_of_a_flood_lose_nothing_and_hold_up_no_end() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    // New keys after each mebibyte: in a flood all the time.
+    let server = Sshd::start("ed25519", &["RekeyLimit 1M", "LogLevel DEBUG1"]).await?;
+    let reachable = target(&world, &server, json!({})).await?;
+    world.trust_host_keys(&reachable.target_id).await?;
+    let person = world.person(&[], &[&reachable.group_id]).await?;
+    let mut terminal = reachable.open(&person.client).await?;
+    let numbers = terminal.run("seq 1 1500000").await?;
+    let expected = (1..=1_500_000_u32).map(|number| format!("{number}\n")).collect::<String>();
+    ensure!(numbers == expected, "{} bytes came, expected {}", numbers.len(), expected.len());
+    let exchanges = server.log().matches("SSH2_MSG_KEXINIT received").count();
+    ensure!(exchanges > 6, "keys were exchanged {exchanges} times: this proves little");
+    // A browser that reads nothing, while the target wants new keys: access ends all the same.
+    terminal.acknowledge = false;
+    terminal.type_line("yes").await?;
+    terminal.drain(Duration::from_millis(500)).await?;
+    let started = Instant::now();
+    world.admin.delete(&format!("/admin/groups/{}/members/{}", reachable.group_id, person.id)).await?;
+    let ended = terminal.end(Duration::from_secs(5)).await?;
+    assert_eq!(ended.code, 4001, "{ended:?}");
+    ensure!(started.elapsed() < Duration::from_secs(1), "closed after {:?}", started.elapsed());
     Ok(())
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use http::{Method, StatusCode};
 use openpam_tests::{
-    HubOptions, Terminal, World,
-    eventually,
+    HubOptions, Terminal, World, eventually,
     hostile::HostileSsh,
     hub::bind_free_port,
     proxy::{Fault, FaultProxy},

@@ -1,6 +1,7 @@
 //! `openpam doctor`: looks at everything the hub needs, one by one, and says what to do.
 //!
-//! INVARIANT: nothing here changes anything, uses up a wrapping token, or prints a secret.
+//! INVARIANT: nothing here changes what is stored anywhere, uses up a wrapping token, or prints a secret.
+//! A secret id that is not wrapped serves for a login of its own; the listen address is bound for a moment.
 
 use std::{io::Write as _, path::Path, process::ExitCode};
 
@@ -165,18 +166,6 @@ async fn examine(config_path: &Path) -> Report {
     vault::examine(&config, hub.as_ref(), &mut report).await;
     provider::examine(&config, &mut report).await;
     report
-}
-
-/// An error with its causes, in one line.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -766,6 +766,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/motd": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What people are told before they work. */
+        get: operations["get_motd"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -1310,6 +1327,11 @@ export interface components {
             id: components["schemas"]["UserId"];
             source: components["schemas"]["Source"];
             username: string;
+        };
+        /** @description What an administrator tells everybody. */
+        Motd: {
+            /** @description Plain text; null where there is none. */
+            motd?: string | null;
         };
         /** @description A credential to make: with a secret to store, a path in the vault, or a role of its SSH CA. */
         NewCredentialBody: {
@@ -4484,6 +4506,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_motd: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Motd"];
                 };
             };
         };

@@ -72,7 +72,7 @@ async fn ask(config: &Config) -> Result<Value, String> {
         url = format!("https://{host}:{}/readyz", address.port());
     }
     let client = client.build().map_err(|error| error.to_string())?;
-    let answer = client.get(url).send().await.map_err(|error| super::causes(&error.without_url()))?;
+    let answer = client.get(url).send().await.map_err(|error| openpam_telemetry::with_causes(&error.without_url()))?;
     let status = answer.status();
     let body: Value = answer.json().await.map_err(|_| format!("it answers {status}, but not as a hub does"))?;
     if body["ready"].is_boolean() && body["vault"]["state"].is_string() {

@@ -17,8 +17,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const LOGIN: &str = "vault_login";
 const MOUNTS: &str = "vault_mounts";
 const POLICY: &str = "vault_policy";
-const TRY_PLAIN: &str =
-    "to check it too, run this once with a secret id of its own: OPENPAM_VAULT__SECRET_ID=… openpam doctor";
+const TRY_PLAIN: &str = "to check it too, run this once with a secret id of its own in a file: OPENPAM_VAULT__SECRET_ID_FILE=FILE openpam doctor";
 
 pub(super) async fn examine(config: &Config, hub: Option<&RunningHub>, report: &mut Report) {
     let address = &config.vault.address;

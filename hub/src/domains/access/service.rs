@@ -77,8 +77,7 @@ pub async fn foresee_session(
 impl SessionRequest<'_> {
     fn decide(&self, context: &Context) -> Result<&'static str, Denial> {
         let Self { target, credential_id, allowed_credentials, .. } = *self;
-        let by =
-            decide(&context.principal, target.enabled, &target.access_groups, credential_id, allowed_credentials)?;
+        let by = decide(&context.principal, target.enabled, &target.access_groups, credential_id, allowed_credentials)?;
         let reason_missing = self.reason_required && self.reason.is_none_or(|reason| reason.trim().is_empty());
         if reason_missing { Err(Denial::ReasonRequired) } else { Ok(by) }
     }

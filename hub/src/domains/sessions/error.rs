@@ -79,9 +79,7 @@ impl From<Error> for Problem {
             ),
             Error::Forbidden => Self::forbidden(),
             Error::ReasonTooLong => Self::invalid_field("reason", "too_long", "must have at most 1000 characters"),
-            Error::ReasonMalformed => {
-                Self::invalid_field("reason", "malformed", "must not have control characters")
-            }
+            Error::ReasonMalformed => Self::invalid_field("reason", "malformed", "must not have control characters"),
             Error::HubFull => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "hub_full",

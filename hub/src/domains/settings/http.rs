@@ -24,6 +24,7 @@ pub(crate) fn routes() -> Routes {
         .add(Access::Permission(Permission::SettingsRead), routes!(get_settings))
         .add(Access::Permission(Permission::SettingsManage), routes!(update_settings))
         .add(Access::Permission(Permission::SettingsRead), routes!(get_system))
+        .add(Access::SignedIn, routes!(get_motd))
 }
 
 /// Limits of terminal sessions, as they hold.
@@ -110,6 +111,21 @@ async fn update_settings(
     let effective = service::update(&mut tx, &context, hub.config(), change).await?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(Json(effective.into()))
+}
+
+/// What an administrator tells everybody.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Motd {
+    /// Plain text; null where there is none.
+    motd: Option<String>,
+}
+
+/// What people are told before they work.
+#[utoipa::path(get, path = "/api/v1/motd", tag = "settings", responses((status = 200, body = Motd)))]
+async fn get_motd(State(hub): State<Hub>, context: Context) -> Result<Json<Motd>, Problem> {
+    let mut tx = hub.db().begin(&context).await?;
+    let effective = service::effective(&mut tx, hub.config()).await?;
+    Ok(Json(Motd { motd: effective.motd }))
 }
 
 /// A hub process that runs.

@@ -251,5 +251,5 @@ impl Vault {
 }
 
 fn unavailable(error: reqwest::Error) -> VaultError {
-    VaultError::Unavailable(super::secrets::describe(&error.without_url()))
+    VaultError::Unavailable(openpam_telemetry::with_causes(&error.without_url()))
 }

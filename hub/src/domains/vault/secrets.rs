@@ -144,7 +144,7 @@ impl Vault {
 async fn send(request: reqwest::RequestBuilder) -> Result<(StatusCode, Zeroizing<Vec<u8>>), VaultError> {
     let unavailable = |error: reqwest::Error| {
         let never_sent = error.is_connect();
-        let text = describe(&error.without_url());
+        let text = openpam_telemetry::with_causes(&error.without_url());
         if never_sent { VaultError::Unavailable(text) } else { VaultError::Unanswered(text) }
     };
     let mut answer = request.send().await.map_err(unavailable)?;
@@ -159,18 +159,6 @@ async fn send(request: reqwest::RequestBuilder) -> Result<(StatusCode, Zeroizing
         body.extend_from_slice(&chunk);
     }
     Ok((status, body))
-}
-
-/// The error with its causes: reqwest's own text ends before the interesting part.
-pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 fn refusal(status: StatusCode, body: &[u8], path: &str) -> VaultError {
