@@ -1,0 +1,120 @@
+//! Stored segments: taking one apart, opening it, going through its records.
+
+use crate::{
+    defect::Defect,
+    header::SegmentHeader,
+    keys::SessionKey,
+    layout::Hash,
+    merkle::leaf_hash,
+    record::{Decoder, MalformedRecord, Record, TimedRecord},
+};
+
+/// A stored segment, borrowed: its structure is right; nothing else has been checked.
+#[derive(Debug)]
+pub struct Segment<'a> {
+    header: SegmentHeader,
+    header_bytes: &'a [u8],
+    body: &'a [u8],
+    hash: Hash,
+}
+
+impl<'a> Segment<'a> {
+    /// Takes a whole stored segment apart and hashes it.
+    ///
+    /// # Errors
+    /// What is wrong with its structure.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Defect> {
+        let (header, length) = SegmentHeader::parse(bytes)?;
+        let (header_bytes, body) = bytes.split_at_checked(length).ok_or(Defect::Truncated)?;
+        let expected = header.body_bytes as usize;
+        if body.len() < expected {
+            return Err(Defect::Truncated);
+        }
+        if body.len() > expected {
+            return Err(Defect::TrailingBytes { bytes: body.len() - expected });
+        }
+        Ok(Self { header, header_bytes, body, hash: leaf_hash(bytes) })
+    }
+
+    /// The header. Without a key nothing vouches for it but the chain, see `FORMAT.md`.
+    pub fn header(&self) -> &SegmentHeader {
+        &self.header
+    }
+
+    /// The segment's hash: the leaf in the Merkle tree, and what the next segment names.
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// Decrypts and decompresses. Allocates as much as the stored body and as the header says the
+    /// plain records have, which is bounded.
+    ///
+    /// # Errors
+    /// [`Defect::KeyCommitment`] for the key of another session, [`Defect::DecryptionFailed`],
+    /// [`Defect::MalformedContent`].
+    pub fn open(&self, key: &SessionKey) -> Result<OpenedSegment, Defect> {
+        let header = &self.header;
+        let seq = header.seq;
+        if key.commitment() != header.commitment {
+            return Err(Defect::KeyCommitment { seq });
+        }
+        let compressed = key.open(seq, self.header_bytes, self.body).ok_or(Defect::DecryptionFailed { seq })?;
+        let mut plain = Vec::with_capacity(header.plain_bytes as usize);
+        // The buffer never grows: what would not fit fails.
+        let written = zstd::bulk::Decompressor::new()
+            .and_then(|mut decompressor| decompressor.decompress_to_buffer(&compressed, &mut plain))
+            .map_err(|_| Defect::MalformedContent { seq })?;
+        if written != header.plain_bytes as usize {
+            return Err(Defect::MalformedContent { seq });
+        }
+        Ok(OpenedSegment { header: header.clone(), plain })
+    }
+}
+
+/// A decrypted segment.
+pub struct OpenedSegment {
+    header: SegmentHeader,
+    plain: Vec<u8>,
+}
+
+impl OpenedSegment {
+    /// The header; decryption has authenticated it.
+    pub fn header(&self) -> &SegmentHeader {
+        &self.header
+    }
+
+    /// The records in order. Ends after the first that breaks the format.
+    pub fn records(&self) -> impl Iterator<Item = Result<TimedRecord<'_>, Defect>> {
+        let seq = self.header.seq;
+        (0..)
+            .zip(Decoder::new(&self.plain, self.header.from))
+            .map(move |(record, decoded)| decoded.map_err(|MalformedRecord| Defect::MalformedRecord { seq, record }))
+    }
+
+    /// Goes through all records and compares them with what the header says.
+    ///
+    /// # Errors
+    /// [`Defect::MalformedRecord`] or [`Defect::MalformedContent`].
+    pub fn check(&self) -> Result<(), Defect> {
+        let (mut records, mut dropped, mut last) = (0_u32, 0_u64, self.header.from);
+        for timed in self.records() {
+            let timed = timed?;
+            records += 1;
+            last = timed.at;
+            if let Record::Gap { bytes, .. } = timed.record {
+                dropped = dropped.saturating_add(bytes);
+            }
+        }
+        let header = &self.header;
+        if records != header.records || dropped != header.dropped_bytes || last > header.until {
+            return Err(Defect::MalformedContent { seq: header.seq });
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for OpenedSegment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("OpenedSegment").field("seq", &self.header.seq).finish_non_exhaustive()
+    }
+}
