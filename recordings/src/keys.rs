@@ -163,8 +163,8 @@ impl SessionKey {
                 &private.private,
                 &encapsulated,
                 HPKE_INFO,
-                &wrap_aad(&header.session, &header.commitment, wrapped.recipient.role),
                 &wrapped.ciphertext,
+                &wrap_aad(&header.session, &header.commitment, wrapped.recipient.role),
             )
             .map_err(|_| altered())?,
         );
