@@ -3,7 +3,7 @@
 
 use std::io;
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::record::{Exit, Record, TimedRecord};
 
@@ -19,6 +19,23 @@ pub struct Header<'a> {
     pub title: Option<&'a str>,
     /// The terminal's type, as `xterm-256color`.
     pub term_type: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct HeaderLine<'a> {
+    version: u8,
+    term: Term<'a>,
+    timestamp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Term<'a> {
+    cols: u16,
+    rows: u16,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    term_type: Option<&'a str>,
 }
 
 /// Writes an export as records come. Holds a few bytes besides what it is given.
@@ -124,14 +141,14 @@ impl<'h, W: io::Write> Exporter<'h, W> {
             Some(Record::Resize { cols, rows } | Record::Snapshot { cols, rows, .. }) => (*cols, *rows),
             _ => (80, 24),
         };
-        let mut line = json!({ "version": 3, "term": { "cols": cols, "rows": rows }, "timestamp": header.timestamp });
-        if let Some(term_type) = header.term_type {
-            line["term"]["type"] = term_type.into();
-        }
-        if let Some(title) = header.title {
-            line["title"] = title.into();
-        }
-        writeln!(self.to, "{line}")
+        let line = HeaderLine {
+            version: 3,
+            term: Term { cols, rows, term_type: header.term_type },
+            timestamp: header.timestamp,
+            title: header.title,
+        };
+        serde_json::to_writer(&mut self.to, &line)?;
+        self.to.write_all(b"\n")
     }
 
     /// Writes what began as a character and did not end as one.
@@ -249,11 +266,9 @@ mod tests {
             (4_000_000, Record::Exit(Exit::Signal("TERM"))),
         ]);
         let lines = text.lines().collect::<Vec<_>>();
-        let header: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
         assert_eq!(
-            header,
-            json!({ "version": 3, "term": { "cols": 100, "rows": 30, "type": "xterm-256color" },
-                    "timestamp": 1_504_467_315, "title": "web \"1\"" })
+            lines[0],
+            r#"{"version":3,"term":{"cols":100,"rows":30,"type":"xterm-256color"},"timestamp":1504467315,"title":"web \"1\""}"#
         );
         assert_eq!(
             lines[1..],

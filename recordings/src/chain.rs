@@ -111,7 +111,7 @@ impl Completer {
         if header.previous != chain.last {
             return Err(Defect::ChainBroken { seq });
         }
-        if header.session != chain.session {
+        if header.session != chain.session || header.from < chain.until {
             return Err(Defect::InconsistentHeader { seq });
         }
         if seq == 0 {

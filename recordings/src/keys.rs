@@ -30,7 +30,7 @@ pub(crate) const TAG_BYTES: usize = 16;
 /// Bytes of a wrapped data key: 32 and the AEAD's tag.
 pub(crate) const WRAPPED_BYTES: usize = 48;
 
-const HPKE_INFO: &[u8] = b"OpenPAM recording v1 data key";
+const WRAP_INFO: &[u8] = b"OpenPAM recording v1 data key";
 const SEGMENT_KEY_INFO: &[u8] = b"OpenPAM recording v1 segment key";
 const COMMITMENT_INFO: &[u8] = b"OpenPAM recording v1 key commitment";
 
@@ -162,9 +162,9 @@ impl SessionKey {
                 &OpModeR::Base,
                 &private.private,
                 &encapsulated,
-                HPKE_INFO,
+                &wrap_info(&header.session, &header.commitment, wrapped.recipient.role),
                 &wrapped.ciphertext,
-                &wrap_aad(&header.session, &header.commitment, wrapped.recipient.role),
+                &[],
             )
             .map_err(|_| altered())?,
         );
@@ -226,13 +226,10 @@ fn nonce(seq: u32) -> Nonce {
     Nonce::assume_unique_for_key(bytes)
 }
 
-/// Tenant, session, commitment and role: a wrapped key fits one recording and one role only.
-fn wrap_aad(session: &Session, commitment: &Hash, role: Role) -> [u8; 65] {
-    let mut aad = [0; 65];
-    aad[..32].copy_from_slice(&session.identity());
-    aad[32..64].copy_from_slice(&commitment.0);
-    aad[64] = role as u8;
-    aad
+/// Label, tenant, session, commitment and role: a wrapped key fits one recording and one role only.
+/// In `info` and not in the associated data, because not every implementation of HPKE takes the latter.
+fn wrap_info(session: &Session, commitment: &Hash, role: Role) -> Vec<u8> {
+    [WRAP_INFO, &session.identity(), &commitment.0, &[role as u8]].concat()
 }
 
 fn wrap<R: TryCryptoRng>(
@@ -248,9 +245,9 @@ fn wrap<R: TryCryptoRng>(
     let (encapsulated, ciphertext) = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
         &OpModeS::Base,
         &public,
-        HPKE_INFO,
+        &wrap_info(session, commitment, recipient.role),
         data_key,
-        &wrap_aad(session, commitment, recipient.role),
+        &[],
         &mut drawn,
     )
     .map_err(refused)?;

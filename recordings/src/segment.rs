@@ -118,3 +118,71 @@ impl std::fmt::Debug for OpenedSegment {
         formatter.debug_struct("OpenedSegment").field("seq", &self.header.seq).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        Content, Recipient, RecipientPrivateKey, Role, Session, keys::TAG_BYTES, layout::MAX_PLAIN_BYTES,
+        random::Secure,
+    };
+
+    /// What a recorder that knows the key but not the rules could write.
+    fn seal(plain_bytes: usize, records: u32, body: &[u8]) -> Result<(), Defect> {
+        let system = aws_lc_rs::rand::SystemRandom::new();
+        let recipient = RecipientPrivateKey::derive(b"a private key for a test of 32 B");
+        let session =
+            Session { tenant_id: Uuid::nil(), session_id: Uuid::nil(), content: Content::Terminal, started_at: 0 };
+        let recipients = [Recipient { role: Role::Tenant, key: recipient.public() }];
+        let (key, wrapped) = SessionKey::generate(&session, &recipients, &mut Secure(&system)).unwrap();
+        let header = SegmentHeader {
+            session,
+            seq: 0,
+            from: 0,
+            until: 0,
+            plain_bytes: plain_bytes as u32,
+            body_bytes: (body.len() + TAG_BYTES) as u32,
+            records,
+            dropped_bytes: 0,
+            previous: Hash::ZERO,
+            commitment: key.commitment(),
+            recipients: wrapped,
+        };
+        let mut bytes = Vec::new();
+        header.encode(&mut bytes);
+        let mut sealed = body.to_vec();
+        let tag = key.seal(0, &bytes, &mut sealed).unwrap();
+        bytes.extend_from_slice(&sealed);
+        bytes.extend_from_slice(&tag);
+        Segment::parse(&bytes).unwrap().open(&key)?.check()
+    }
+
+    #[test]
+    fn content_that_is_not_what_the_header_says_is_refused() {
+        let record = [1, 0, 1, b'x'];
+        let honest = zstd::bulk::compress(&record, 1).unwrap();
+        assert_eq!(seal(4, 1, &honest), Ok(()));
+        let two_frames = [honest.as_slice(), &honest].concat();
+        assert_eq!(seal(8, 2, &two_frames), Ok(()));
+        let malformed = Err(Defect::MalformedContent { seq: 0 });
+        assert_eq!(seal(3, 1, &honest), malformed, "more than it says");
+        assert_eq!(seal(5, 1, &honest), malformed, "less than it says");
+        assert_eq!(seal(4, 2, &honest), malformed, "fewer records");
+        assert_eq!(seal(4, 1, &honest[..honest.len() - 1]), malformed, "half a frame");
+        assert_eq!(seal(4, 1, b"not zstd"), malformed);
+        assert_eq!(seal(0, 0, b""), Ok(()));
+        let kind = zstd::bulk::compress(&[1, 0, 1, b'x', 77, 0, 0], 1).unwrap();
+        assert_eq!(seal(7, 2, &kind), Err(Defect::MalformedRecord { seq: 0, record: 1 }));
+        let late = zstd::bulk::compress(&[1, 1, 1, b'x'], 1).unwrap();
+        assert_eq!(seal(4, 1, &late), malformed, "a record after the end");
+    }
+
+    #[test]
+    fn a_decompression_bomb_gets_no_more_room_than_the_format_allows() {
+        let bomb = zstd::bulk::compress(&vec![0; 256 << 20], 3).unwrap();
+        assert!(bomb.len() < 64 << 10);
+        assert_eq!(seal(MAX_PLAIN_BYTES, 1, &bomb), Err(Defect::MalformedContent { seq: 0 }));
+    }
+}

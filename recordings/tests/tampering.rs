@@ -332,8 +332,7 @@ fn a_role_cannot_be_changed() {
 
 #[test]
 fn a_session_that_is_signed_with_gaps_says_how_much_is_not_there() {
-    let mut writer =
-        Writer::new(session(1), &recipients(), Limits::default(), &mut Seeded::new("gap")).unwrap();
+    let mut writer = Writer::new(session(1), &recipients(), Limits::default(), &mut Seeded::new("gap")).unwrap();
     let _ = writer.gap(1, 4_096, openpam_recordings::GapReason::Unavailable).unwrap();
     let finished = writer.finish(2, Outcome::Failed, signer()).unwrap();
     let manifest = sign(finished.manifest).to_bytes();
