@@ -9,6 +9,17 @@ use crate::{
     merkle::MerkleTree,
 };
 
+/// How far a recording has come: enough to tell later whether its beginning was changed or cut.
+///
+/// The hub writes heads to its ledger while a session runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// How many segments there are.
+    pub segments: u32,
+    /// The Merkle root over them.
+    pub root: Hash,
+}
+
 /// What is known of the segments so far: of constant size but for O(log n) hashes.
 #[derive(Debug)]
 pub(crate) struct Chain {
@@ -55,6 +66,10 @@ impl Chain {
         self.plain_bytes = self.plain_bytes.saturating_add(header.plain_bytes.into());
         self.stored_bytes = self.stored_bytes.saturating_add(header.stored_bytes());
         self.dropped_bytes = self.dropped_bytes.saturating_add(header.dropped_bytes);
+    }
+
+    pub fn head(&self) -> Head {
+        Head { segments: self.segments, root: self.tree.root() }
     }
 
     pub fn manifest(self, at: u64, closed_by: ClosedBy, outcome: Outcome, signer: SignerKey) -> Manifest {
@@ -124,9 +139,9 @@ impl Completer {
         Ok(())
     }
 
-    /// How many segments were added, and the Merkle root over them.
-    pub fn head(&self) -> (u32, Hash) {
-        (self.chain.segments, self.chain.tree.root())
+    /// What was added so far.
+    pub fn head(&self) -> Head {
+        self.chain.head()
     }
 
     /// The manifest "closed by the completer", to be signed. `at` is the last sign of life, in

@@ -145,6 +145,12 @@ pub enum Defect {
     /// The segments are not those that were signed.
     #[error("the segments are not those that were signed: their Merkle root differs")]
     RootMismatch,
+    /// The first segments are not those of the head that is known.
+    #[error("the first {segments} segments are not those that were there when the ledger noted them")]
+    HeadMismatch {
+        /// How many segments the head counts.
+        segments: u32,
+    },
     /// The manifest's sums are not those of the segments.
     #[error("the manifest's {field} does not fit the segments")]
     ManifestMismatch {
@@ -202,6 +208,7 @@ impl Defect {
             Self::Surplus { .. } => (8, "surplus"),
             Self::LastSegmentAltered { .. } => (9, "last_segment_altered"),
             Self::RootMismatch => (10, "root_mismatch"),
+            Self::HeadMismatch { .. } => (10, "head_mismatch"),
             Self::ManifestMismatch { .. } => (11, "manifest_mismatch"),
             Self::UntrustedSigner { .. } => (12, "untrusted_signer"),
             Self::WrongKey { .. } => (13, "wrong_key"),
@@ -251,5 +258,70 @@ impl WriteError {
             Self::Compression => "recording_compression",
             Self::Encryption => "recording_encryption",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{RecipientKey, Role, SignerKey};
+
+    #[test]
+    fn every_defect_has_its_own_code_and_message() {
+        let (seq, session_id) = (7, uuid::Uuid::nil());
+        let defects = [
+            Defect::NotASegment,
+            Defect::UnknownVersion { version: 2 },
+            Defect::Truncated,
+            Defect::TrailingBytes { bytes: 3 },
+            Defect::Oversize,
+            Defect::MalformedHeader { field: "times" },
+            Defect::OtherSession { seq, session_id },
+            Defect::InconsistentHeader { seq },
+            Defect::Duplicated { seq },
+            Defect::Conflicting { seq },
+            Defect::Reordered { seq },
+            Defect::Missing { first: 1, count: 2 },
+            Defect::Surplus { seq },
+            Defect::WrappedKeyAltered { seq },
+            Defect::KeyCommitment { seq },
+            Defect::DecryptionFailed { seq },
+            Defect::MalformedContent { seq },
+            Defect::MalformedRecord { seq, record: 1 },
+            Defect::ChainBroken { seq },
+            Defect::MalformedManifest { field: "length" },
+            Defect::ForeignManifest { session_id },
+            Defect::SignatureInvalid,
+            Defect::LastSegmentAltered { seq },
+            Defect::RootMismatch,
+            Defect::HeadMismatch { segments: 3 },
+            Defect::ManifestMismatch { field: "end" },
+            Defect::UntrustedSigner { signer: SignerKey([1; 32]) },
+            Defect::WrongKey { seq },
+        ];
+        let codes = defects.iter().map(Defect::code).collect::<BTreeSet<_>>();
+        let messages = defects.iter().map(Defect::to_string).collect::<BTreeSet<_>>();
+        assert_eq!((codes.len(), messages.len()), (defects.len(), defects.len()));
+        assert!(codes.iter().all(|code| code.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase())));
+    }
+
+    #[test]
+    fn every_write_error_has_its_own_code_and_message() {
+        let recipient = Recipient { role: Role::Tenant, key: RecipientKey([0; 32]) };
+        let errors = [
+            WriteError::Recipients(0),
+            WriteError::RecipientKey(recipient),
+            WriteError::Random,
+            WriteError::RecordTooLong(9),
+            WriteError::SegmentFull,
+            WriteError::TooManySegments,
+            WriteError::Compression,
+            WriteError::Encryption,
+        ];
+        let codes = errors.iter().map(WriteError::code).collect::<BTreeSet<_>>();
+        let messages = errors.iter().map(WriteError::to_string).collect::<BTreeSet<_>>();
+        assert_eq!((codes.len(), messages.len()), (errors.len(), errors.len()));
     }
 }

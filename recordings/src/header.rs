@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     defect::Defect,
     keys::{Recipient, RecipientKey, TAG_BYTES, WRAPPED_BYTES},
-    layout::{Fields, Hash, MAX_PLAIN_BYTES, MAX_RECIPIENTS, MAX_SEGMENT_BYTES, VERSION},
+    layout::{Fields, Hash, MAX_HEADER_BYTES, MAX_PLAIN_BYTES, MAX_RECIPIENTS, MAX_SEGMENT_BYTES, VERSION},
 };
 
 pub(crate) const MAGIC: &[u8; 8] = b"OPAMSEG\0";
@@ -148,7 +148,7 @@ impl SegmentHeader {
             return Err(Defect::MalformedHeader { field: "recipients" });
         }
         if header.plain_bytes as usize > MAX_PLAIN_BYTES
-            || header.body_bytes as usize > MAX_SEGMENT_BYTES - Self::length(MAX_RECIPIENTS)
+            || header.body_bytes as usize > MAX_SEGMENT_BYTES - MAX_HEADER_BYTES
         {
             return Err(Defect::Oversize);
         }

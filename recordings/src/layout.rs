@@ -15,6 +15,9 @@ pub const MAX_RECORD_BYTES: usize = 1 << 20;
 pub const MAX_RECIPIENTS: usize = 16;
 /// Most bytes of one stored segment: header, compressed records (zstd adds at most 1/256) and the AEAD's tag.
 pub const MAX_SEGMENT_BYTES: usize = MAX_PLAIN_BYTES + MAX_PLAIN_BYTES / 64 + (64 << 10);
+/// Most bytes of a segment's header: reading so many from the front is enough for
+/// [`SegmentHeader::parse`](crate::SegmentHeader::parse).
+pub const MAX_HEADER_BYTES: usize = crate::header::SegmentHeader::length(MAX_RECIPIENTS);
 /// Most bytes of one stored manifest.
 pub const MAX_MANIFEST_BYTES: usize = 4 << 10;
 

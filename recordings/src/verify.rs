@@ -12,6 +12,7 @@ use std::{
 use uuid::Uuid;
 
 use crate::{
+    chain::Head,
     defect::Defect,
     header::{SegmentHeader, Session},
     keys::{Recipient, RecipientPrivateKey, SessionKey, SignerKey},
@@ -122,6 +123,8 @@ pub struct Report {
     pub chain: Check,
     /// Whether the segments are those that the manifest names. Needs no key.
     pub merkle: Check,
+    /// Whether the segments begin with those of the head that was given. Needs no key.
+    pub head: Check,
     /// Whether the manifest's signature fits and its signer is trusted. Needs no key.
     pub signature: Check,
     /// Whether all content decrypts to well-formed records. Needs a recipient's private key.
@@ -210,6 +213,7 @@ pub struct Verifier<'k> {
     signers: Signers<'k>,
     key: Option<&'k RecipientPrivateKey>,
     expected: Option<(Uuid, Uuid)>,
+    head: Option<Head>,
     /// The last data key that was unwrapped, and for which recording.
     unwrapped: Option<(Session, SessionKey)>,
     positions: usize,
@@ -225,6 +229,7 @@ impl<'k> Verifier<'k> {
             signers,
             key: None,
             expected: None,
+            head: None,
             unwrapped: None,
             positions: 0,
             sound: Vec::new(),
@@ -244,6 +249,14 @@ impl<'k> Verifier<'k> {
     #[must_use]
     pub fn of_session(mut self, tenant_id: Uuid, session_id: Uuid) -> Self {
         self.expected = Some((tenant_id, session_id));
+        self
+    }
+
+    /// Compares with a head that is known from elsewhere, as from the ledger: it shows that segments
+    /// are missing from the end even where there is no manifest.
+    #[must_use]
+    pub fn with_head(mut self, head: Head) -> Self {
+        self.head = Some(head);
         self
     }
 
@@ -307,6 +320,10 @@ impl<'k> Verifier<'k> {
             Some(manifest) => self.merkle(manifest, &own),
             None => Check::NotDone,
         };
+        let head = match self.head {
+            Some(head) => self.check_head(head, &own),
+            None => Check::NotDone,
+        };
         let completeness = match counts.map(|manifest| manifest.closed_by) {
             Some(ClosedBy::Writer) => Completeness::Complete,
             Some(ClosedBy::Completer) => Completeness::Completed,
@@ -326,6 +343,7 @@ impl<'k> Verifier<'k> {
             structure,
             chain,
             merkle,
+            head,
             signature,
             decryption,
             completeness,
@@ -419,8 +437,10 @@ impl<'k> Verifier<'k> {
 
     fn holes(&mut self, own: &[Link], occupied: &BTreeSet<u32>, manifest: Option<&Manifest>) {
         let mut first = 0;
-        let end = manifest.map_or(0, |manifest| manifest.segments);
-        let seqs = own.iter().map(|link| link.seq);
+        let signed = manifest.map(|manifest| manifest.segments);
+        // What a manifest or a head counts must be there; what a manifest does not count is surplus.
+        let end = signed.unwrap_or(0).max(self.head.map_or(0, |head| head.segments));
+        let seqs = own.iter().map(|link| link.seq).filter(|seq| signed.is_none() || *seq < end);
         for seq in seqs.chain((end > 0).then_some(end)) {
             if seq > first {
                 let count = seq - first - occupied.range(first..seq).count() as u32;
@@ -430,10 +450,8 @@ impl<'k> Verifier<'k> {
             }
             first = first.max(seq.saturating_add(1));
         }
-        if manifest.is_some() {
-            for link in own.iter().filter(|link| link.seq >= end) {
-                self.findings.add(Some(link.position), Defect::Surplus { seq: link.seq });
-            }
+        for link in own.iter().filter(|link| signed.is_some_and(|signed| link.seq >= signed)) {
+            self.findings.add(Some(link.position), Defect::Surplus { seq: link.seq });
         }
     }
 
@@ -458,6 +476,16 @@ impl<'k> Verifier<'k> {
             }
             before = Some(link);
         }
+    }
+
+    fn check_head(&mut self, head: Head, own: &[Link]) -> Check {
+        let mut tree = MerkleTree::default();
+        own.iter().take_while(|link| link.seq < head.segments).for_each(|link| tree.push(link.hash));
+        let passed = tree.leaves() == u64::from(head.segments) && tree.root() == head.root;
+        if !passed {
+            self.findings.add(None, Defect::HeadMismatch { segments: head.segments });
+        }
+        self.check(true, passed)
     }
 
     fn merkle(&mut self, manifest: &Manifest, own: &[Link]) -> Check {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    chain::Chain,
+    chain::{Chain, Head},
     defect::WriteError,
     header::{SegmentHeader, Session, WrappedKey},
     keys::{Recipient, SessionKey, SignerKey, TAG_BYTES},
@@ -57,7 +57,9 @@ pub enum Echo {
 
 /// A segment, ready to be stored.
 ///
-/// Storing may be repeated with the same bytes. There is no other segment of this number.
+/// Storing may be repeated with the same bytes; there is never another segment of this number. Where
+/// it cannot be stored, the session must end, and a [`Completer`](crate::Completer) closes the
+/// recording: the writer's own manifest would name a segment that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSegment {
     /// Its header.
@@ -66,8 +68,8 @@ pub struct SealedSegment {
     pub bytes: Vec<u8>,
     /// Its hash.
     pub hash: Hash,
-    /// The Merkle root over all segments up to this one: the running head, for the ledger.
-    pub root: Hash,
+    /// The running head with this segment, for the ledger.
+    pub head: Head,
 }
 
 /// What remains to be done at the end.
@@ -183,7 +185,7 @@ impl Writer {
     }
 
     /// Records the whole screen: text that draws it on an empty terminal of this size. At the
-    /// beginning of a segment it lets playback start there.
+    /// beginning of a segment it lets playback start there. One that is too long can be left out.
     ///
     /// # Errors
     /// As for [`Self::record`].
@@ -296,7 +298,7 @@ impl Writer {
         self.dropped_bytes = 0;
         let hash = leaf_hash(&bytes);
         self.chain.push(&header, hash);
-        Ok(Some(SealedSegment { header, bytes, hash, root: self.chain.tree.root() }))
+        Ok(Some(SealedSegment { header, bytes, hash, head: self.chain.head() }))
     }
 
     /// Closes the recording. The cost does not depend on its length but for O(log n) hashes.

@@ -5,8 +5,8 @@
 mod support;
 
 use openpam_recordings::{
-    Check, Completeness, Defect, Echo, Limits, MAX_PLAIN_BYTES, Outcome, Report, Role, Signers, Verdict, Verifier,
-    Writer,
+    Check, Completeness, Completer, Defect, Echo, Head, Limits, MAX_PLAIN_BYTES, Outcome, Report, Role, SealedSegment,
+    Signers, Verdict, Verifier, Writer,
 };
 use support::{
     Seeded, Stored, escrow_key, private_key, recipients, sample, sample_of, session, sign, sign_as, signer, signer_of,
@@ -140,6 +140,42 @@ fn missing_segments_at_the_beginning_in_the_middle_and_at_the_end() {
     let stored = sample(1, 5);
     assert_eq!(verify(&stored.segments[..3], None, Some(&tenant_key())).verdict, Verdict::Incomplete);
     assert_eq!(verify(&stored.segments[1..], None, None).verdict.code(), "missing");
+}
+
+#[test]
+fn segments_cut_from_the_end_of_a_running_session_show_through_the_ledgers_head() {
+    let (sealed, manifest) = sample_of(1, "test: sample", 5);
+    let with_head = |segments: &[SealedSegment], manifest: Option<&[u8]>, head: Head| {
+        let trusted = [signer()];
+        let mut verifier = Verifier::new(Signers::Trusted(&trusted)).with_head(head);
+        segments.iter().for_each(|segment| verifier.segment(&segment.bytes));
+        verifier.finish(manifest)
+    };
+    let noted = sealed[2].head;
+    for length in 3..=5 {
+        let report = with_head(&sealed[..length], None, noted);
+        assert_eq!((report.verdict, report.head), (Verdict::Incomplete, Check::Passed), "{length} segments");
+    }
+    let report = with_head(&sealed[..2], None, noted);
+    assert_eq!(
+        (report.verdict, report.head),
+        (Verdict::Defective(Defect::Missing { first: 2, count: 1 }), Check::Failed)
+    );
+    let manifest = sign(manifest).to_bytes();
+    let report = with_head(&sealed, Some(&manifest), noted);
+    assert_eq!((report.verdict, report.head), (Verdict::Intact, Check::Passed));
+
+    // Another recording, whole and signed, in place of the one that the ledger knows.
+    let (other, other_manifest) = sample_of(1, "another", 5);
+    let report = with_head(&other, Some(&sign(other_manifest).to_bytes()), noted);
+    assert_eq!(report.verdict, Verdict::Defective(Defect::HeadMismatch { segments: 3 }));
+
+    // A completer that came after the end was cut signs fewer segments than the ledger knows.
+    let mut completer = Completer::new(session(1));
+    sealed[..2].iter().for_each(|segment| completer.append(&segment.header, segment.hash).unwrap());
+    let completed = sign(completer.finish(0, Outcome::Lost, signer())).to_bytes();
+    let report = with_head(&sealed[..2], Some(&completed), noted);
+    assert_eq!(report.verdict, Verdict::Defective(Defect::Missing { first: 2, count: 1 }));
 }
 
 #[test]
@@ -293,7 +329,7 @@ fn a_file_that_is_something_else() {
 }
 
 #[test]
-fn every_code_and_message_is_its_own_and_findings_are_bounded() {
+fn findings_are_bounded() {
     let stored = changed(|stored| stored.segments.iter_mut().for_each(|segment| segment.truncate(9)));
     let report = public(&stored);
     assert!(report.findings.iter().all(|finding| !finding.defect.to_string().is_empty()));

@@ -5,9 +5,9 @@
 mod support;
 
 use openpam_recordings::{
-    Check, ClosedBy, Completeness, Completer, Defect, Due, Echo, Exit, GapReason, Hash, Limits, MAX_RECORD_BYTES,
-    MerkleTree, Outcome, Recipient, RecipientKey, RecipientPrivateKey, Record, Role, Segment, SegmentHeader,
-    SessionKey, TimedRecord, Verdict, WriteError, Writer,
+    Check, ClosedBy, Completeness, Completer, Content, Defect, Due, Echo, Exit, GapReason, Hash, Limits,
+    MAX_HEADER_BYTES, MAX_RECORD_BYTES, MerkleTree, Outcome, Recipient, RecipientKey, RecipientPrivateKey, Record,
+    Role, Segment, SegmentHeader, Session, SessionKey, TimedRecord, Verdict, WriteError, Writer,
 };
 use support::{
     Seeded, Stored, escrow_key, recipients, sample, sample_of, session, sign, signer, tenant_key, verify, writer,
@@ -192,7 +192,7 @@ fn the_running_head_is_the_root_over_the_segments_so_far() {
     let mut tree = MerkleTree::default();
     for segment in &sealed {
         tree.push(segment.hash);
-        assert_eq!(tree.root(), segment.root);
+        assert_eq!((segment.head.segments, segment.head.root), (segment.header.seq + 1, tree.root()));
     }
     assert_eq!(manifest.root, tree.root());
     assert_eq!(manifest.dropped_bytes, 9 * 1_000 + 36);
@@ -210,9 +210,9 @@ fn the_completer_closes_what_a_dead_writer_left_without_a_key() {
         let segment = Segment::parse(bytes).unwrap();
         completer.append(segment.header(), segment.hash()).unwrap();
     }
-    let (count, root) = completer.head();
+    let head = completer.head();
     let manifest = completer.finish(0, Outcome::Lost, signer());
-    assert_eq!((count, root, manifest.closed_by), (4, manifest.root, ClosedBy::Completer));
+    assert_eq!((head.segments, head.root, manifest.closed_by), (4, manifest.root, ClosedBy::Completer));
     let manifest = sign(manifest).to_bytes();
     let report = verify(&segments, Some(&manifest), Some(&escrow_key()));
     assert_eq!((report.verdict, report.completeness), (Verdict::Intact, Completeness::Completed));
@@ -242,6 +242,31 @@ fn the_completer_refuses_what_does_not_follow_and_goes_on_without_it() {
     completer.append(&second, second_hash).unwrap();
     let manifest = sign(completer.finish(40_000_000, Outcome::Lost, signer())).to_bytes();
     assert_eq!(verify(&stored.segments[..2], Some(&manifest), None).verdict, Verdict::Intact);
+}
+
+#[test]
+fn the_container_carries_a_desktop_as_well() {
+    let desktop = Session { content: Content::Guacamole, ..session(1) };
+    let mut writer = Writer::new(desktop, &recipients(), Limits::default(), &mut Seeded::new("desktop")).unwrap();
+    let _ = writer.output(1, b"4.size,1.0,4.1024,3.768;").unwrap();
+    let _ = writer.input(2, b"5.mouse,2.10,2.20,1.1;", Echo::On).unwrap();
+    let _ = writer.output(3, b"4.sync,4.1000;").unwrap();
+    let finished = writer.finish(4, Outcome::Ended, signer()).unwrap();
+    let bytes = finished.segment.unwrap().bytes;
+    assert_eq!(records_of(&bytes, &tenant_key()).len(), 3);
+    let report = verify(&[bytes], Some(&sign(finished.manifest).to_bytes()), Some(&tenant_key()));
+    assert_eq!((report.verdict, report.session.unwrap().content), (Verdict::Intact, Content::Guacamole));
+}
+
+#[test]
+fn a_header_is_read_from_the_front_alone() {
+    let Stored { segments, .. } = sample(1, 2);
+    let whole = Segment::parse(&segments[1]).unwrap();
+    let front = &segments[1][..segments[1].len().min(MAX_HEADER_BYTES)];
+    let (header, length) = SegmentHeader::parse(front).unwrap();
+    assert_eq!((&header, length), (whole.header(), 156 + 2 * 113));
+    assert_eq!(header.stored_bytes(), segments[1].len() as u64);
+    assert_eq!(MAX_HEADER_BYTES, 156 + 16 * 113);
 }
 
 #[test]
