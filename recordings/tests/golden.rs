@@ -4,7 +4,7 @@
 //! when a version of the format is added, or where a new zstd compresses the same records to other
 //! bytes; never to make a change of the reader pass.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Whatever is done to a recording: no panic, and never the verdict that it is whole.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

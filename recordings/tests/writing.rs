@@ -1,6 +1,6 @@
 //! What a writer takes comes out again, as it was and no more than that.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
