@@ -38,7 +38,7 @@ struct Term<'a> {
     term_type: Option<&'a str>,
 }
 
-/// Writes an export as records come. Holds a few bytes besides what it is given.
+/// Writes an export of a terminal's recording as records come. Holds a few bytes besides what it is given.
 ///
 /// The terminal's size in the header is that of the first record if it is a resize or a snapshot,
 /// otherwise 80×24. A snapshot is written only where playback needs one: first of all, and after a

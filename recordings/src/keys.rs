@@ -51,8 +51,8 @@ pub struct RecipientPrivateKey {
 }
 
 impl RecipientPrivateKey {
-    /// Derives a key pair from at least 32 secret random bytes (RFC 9180 §7.1.3, `DeriveKeyPair`).
-    pub fn derive(secret: &[u8]) -> Self {
+    /// Derives a key pair from 32 secret random bytes (RFC 9180 §7.1.3, `DeriveKeyPair`).
+    pub fn derive(secret: &[u8; 32]) -> Self {
         let (private, public) = X25519HkdfSha256::derive_keypair(secret);
         Self { private, public: RecipientKey(public.to_bytes().into()) }
     }

@@ -179,6 +179,17 @@ mod tests {
         assert_eq!(seal(4, 1, &late), malformed, "a record after the end");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_content_that_the_key_vouches_for_is_read_without_a_panic(
+            plain in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+        ) {
+            let body = zstd::bulk::compress(&plain, 1).unwrap();
+            let _ = seal(plain.len(), 1, &body);
+            let _ = seal(plain.len(), 1, &plain);
+        }
+    }
+
     #[test]
     fn a_decompression_bomb_gets_no_more_room_than_the_format_allows() {
         let bomb = zstd::bulk::compress(&vec![0; 256 << 20], 3).unwrap();

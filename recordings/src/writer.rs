@@ -14,8 +14,9 @@ use crate::{
     record::{Exit, GapReason, MAX_RECORD_HEADER, Record},
 };
 
-/// Plain bytes that are compressed at once, into a zstd frame of their own.
-const CHUNK_BYTES: usize = 64 << 10;
+/// Plain bytes that are compressed at once, into a zstd frame of their own: 64 KiB of content and the
+/// front of some records. More would compress little better and cost each busy session more memory.
+const CHUNK_BYTES: usize = (64 << 10) + 512;
 /// What the buffer of plain bytes keeps between segments.
 const KEPT_BYTES: usize = 4 << 10;
 
@@ -225,9 +226,7 @@ impl Writer {
         if self.plain_bytes + payload + MAX_RECORD_HEADER > MAX_PLAIN_BYTES {
             return Err(WriteError::SegmentFull);
         }
-        if self.plain.len() >= CHUNK_BYTES {
-            self.compress()?;
-        }
+        self.make_room(payload + MAX_RECORD_HEADER)?;
         let at = at.max(self.last);
         if self.records == 0 {
             self.from = at;
@@ -308,6 +307,20 @@ impl Writer {
     pub fn finish(mut self, at: u64, outcome: Outcome, signer: SignerKey) -> Result<Finished, WriteError> {
         let segment = self.close_segment(at)?;
         Ok(Finished { segment, manifest: self.chain.manifest(at, ClosedBy::Writer, outcome, signer) })
+    }
+
+    /// Makes room for a record, by compressing those before it where the chunk would get too long.
+    fn make_room(&mut self, bytes: usize) -> Result<(), WriteError> {
+        if self.plain.len() + bytes > CHUNK_BYTES {
+            self.compress()?;
+        }
+        let needed = self.plain.len() + bytes;
+        if needed > self.plain.capacity() {
+            // Doubling as a vector does it, but not beyond a chunk.
+            let target = needed.max((2 * self.plain.capacity()).min(CHUNK_BYTES));
+            self.plain.reserve_exact(target - self.plain.len());
+        }
+        Ok(())
     }
 
     /// Compresses what is buffered into a zstd frame behind those of the open segment.

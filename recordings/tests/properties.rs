@@ -7,8 +7,9 @@ mod support;
 use std::sync::LazyLock;
 
 use openpam_recordings::{
-    Exit, GapReason, MAX_RECORD_BYTES, Outcome, Record, Report, Segment, SessionKey, SignedManifest, Signers, Verdict,
-    Verifier,
+    Exit, GapReason, MAX_RECORD_BYTES, Outcome, Record, Report, Segment, SessionKey, SignedManifest, Signers,
+    TimedRecord, Verdict, Verifier,
+    asciicast::{Exporter, Header},
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
 use support::{Stored, recipients, sample, sign, signer, tenant_key, verify, writer};
@@ -243,6 +244,60 @@ proptest! {
         let segments = sealed.into_iter().map(|segment| segment.bytes).collect::<Vec<_>>();
         let report = verify(&segments, Some(&sign(finished.manifest).to_bytes()), Some(&key));
         prop_assert_eq!(report.verdict, Verdict::Intact);
+    }
+}
+
+/// Microseconds of an interval as it is written: seconds, a point, six digits.
+fn micros(interval: &str) -> u64 {
+    let (seconds, fraction) = interval.split_once('.').unwrap();
+    assert_eq!(fraction.len(), 6);
+    seconds.parse::<u64>().unwrap() * 1_000_000 + fraction.parse::<u64>().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_recorded_can_be_exported_with_its_times(
+        events in vec((owned(), 0..2_000_000_u64), 0..60),
+    ) {
+        let mut exporter = Exporter::new(Vec::new(), Header::default(), 0);
+        let mut at = 0;
+        for (owned, delay) in &events {
+            at += delay;
+            exporter.record(&TimedRecord { at, record: owned.record() }).unwrap();
+        }
+        let text = String::from_utf8(exporter.finish(at).unwrap()).unwrap();
+        let mut lines = text.lines();
+        let header: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
+        prop_assert_eq!(&header["version"], 3);
+        let mut elapsed = 0;
+        for line in lines {
+            let event: (f64, String, String) = serde_json::from_str(line).unwrap();
+            prop_assert!(["o", "i", "r", "m", "x"].contains(&event.1.as_str()));
+            elapsed += micros(line[1..].split(',').next().unwrap());
+        }
+        prop_assert!(elapsed <= at);
+    }
+
+    #[test]
+    fn exported_output_is_what_was_recorded_wherever_it_was_cut(
+        text in any::<String>(), cuts in vec(any::<Index>(), 0..8),
+    ) {
+        let bytes = text.as_bytes();
+        let mut cuts = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).chain([0, bytes.len()]).collect::<Vec<_>>();
+        cuts.sort_unstable();
+        let mut exporter = Exporter::new(Vec::new(), Header::default(), 0);
+        for pair in cuts.windows(2) {
+            exporter.record(&TimedRecord { at: 0, record: Record::Output(&bytes[pair[0]..pair[1]]) }).unwrap();
+        }
+        let exported = String::from_utf8(exporter.finish(0).unwrap()).unwrap();
+        let output = exported
+            .lines()
+            .skip(1)
+            .map(|line| serde_json::from_str::<(f64, String, String)>(line).unwrap().2)
+            .collect::<String>();
+        prop_assert_eq!(output, text);
     }
 }
 

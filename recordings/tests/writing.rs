@@ -137,6 +137,12 @@ fn a_clock_that_goes_back_does_not_change_the_order() {
 }
 
 #[test]
+fn a_writer_may_move_between_threads() {
+    fn moves<T: Send>(_: T) {}
+    moves(writer(1, "thread"));
+}
+
+#[test]
 fn many_chunks_of_any_content_survive() {
     let mut writer = writer(1, "chunks");
     let mut expected = Vec::new();
