@@ -333,7 +333,11 @@ impl Writer {
         }
         let start = self.body.len();
         // Room for the tag too, so that sealing does not move the segment.
-        self.body.reserve(zstd::zstd_safe::compress_bound(self.plain.len()) + TAG_BYTES);
+        let room = zstd::zstd_safe::compress_bound(self.plain.len()) + TAG_BYTES;
+        if self.body.capacity() - start < room {
+            // By half, where a vector doubles: of text little is left, and most of the room stays empty.
+            self.body.reserve_exact(room + start / 2);
+        }
         let mut frame = std::io::Cursor::new(&mut self.body);
         frame.set_position(start as u64);
         zstd::bulk::Compressor::new(self.limits.level)
