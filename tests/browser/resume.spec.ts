@@ -109,6 +109,7 @@ test('tabs, splits and their sessions survive a reload', async ({ browserFor, wo
 })
 
 test('a cut connection is announced, counts down and resumes by itself', async ({ browserFor, world, watch, picture }) => {
+  test.slow()
   watch.expect('ERR_CONNECTION', 'ERR_EMPTY_RESPONSE', 'ERR_SOCKET', 'WebSocket')
   const { person, target } = await world.personWithTarget({ environment: 'production' })
   const page = await browserFor(person.api)
@@ -122,9 +123,14 @@ test('a cut connection is announced, counts down and resumes by itself', async (
   await expect(banner).toContainText(/trying again in \d+ s/, { timeout: 20_000 })
   await expect(banner).toContainText(/attempt \d/)
   await picture(page, 'terminal-reconnect')
-  world.hub.front.set('none')
+  // Nothing answers yet, so the banner cannot go before it is clicked: the next attempt begins at once.
+  const attempt = async () => Number(/attempt (\d+)/.exec((await banner.textContent({ timeout: 1000 }).catch(() => '')) ?? '')?.[1] ?? 0)
+  const tried = await eventually('the attempt has a number', attempt)
   await page.getByRole('button', { name: 'Reconnect now' }).click()
-  await expect(banner).toHaveCount(0)
+  await eventually('another attempt was made', async () => (await attempt()) > tried)
+  world.hub.front.set('none')
+  // The longest pause between two attempts is 15 s.
+  await expect(banner).toHaveCount(0, { timeout: 40_000 })
   await expect(terminal.status).toContainText('Connected')
   const before = (await numbers(page)).at(-1) ?? 0
   await eventually('it goes on', async () => ((await numbers(page)).at(-1) ?? 0) > before + 100)
@@ -133,9 +139,13 @@ test('a cut connection is announced, counts down and resumes by itself', async (
   await terminal.sees(/\^C[\s\S]*[$#]$/)
   expectUnbroken(await numbers(page))
   // Once more without a hand on it, and what is typed meanwhile is not lost.
-  world.hub.front.cut()
+  world.hub.front.set('refuse')
+  await expect(banner).toBeVisible()
   await expect(terminal.status).toContainText('Reconnecting')
-  await terminal.run('clear; echo meanwh""ile', /^meanwhile$/m)
+  await terminal.run('clear; echo meanwh""ile')
+  world.hub.front.set('none')
+  await terminal.sees(/^meanwhile$/m, 40_000)
+  await expect(banner).toHaveCount(0)
 })
 
 test('one session in two windows: the newer one has it, the older one can take it back', async ({ browserFor, world }) => {
