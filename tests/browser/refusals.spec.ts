@@ -35,6 +35,12 @@ test('a target that is switched off, before and after it is chosen', async ({ br
   await expect(page.getByText(`${target.name} is switched off`)).toBeVisible()
   const text = await refused(page, target, 'target_disabled')
   expect(text).toContain('Ask an administrator to enable it')
+  // What an administrator needs to find it in the log, ready to be passed on.
+  const requestId = /Request id\s+(\S+)/.exec(text)?.[1] ?? ''
+  await page.getByRole('button', { name: 'Copy request id' }).click()
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(requestId)
+  expect(world.hub.log).toContain(requestId)
+  expect(requestId.length).toBeGreaterThan(10)
 })
 
 test('a port on which nothing listens', async ({ browserFor, world, picture }) => {

@@ -193,3 +193,37 @@ test('a session left open elsewhere is offered', async ({ browserFor, world }) =
   await resumed.sees(/[$#]$/)
   await resumed.run('echo it is $FOO', /^it is bar$/m)
 })
+
+test('an offer that is out of date goes by itself, and one that is taken too late says so', async ({ browserFor, world, watch, picture }) => {
+  watch.expect('Failed to load resource')
+  const { person, target } = await world.personWithTarget()
+  const leave = async () => {
+    const page = await browserFor(person.api)
+    await Terminal.open(page, target)
+    await page.context().close()
+  }
+  await leave()
+  await leave()
+  const open = () => person.api.get<{ items: { id: string; attached: boolean }[] }>('/sessions?status=active')
+  const left = await eventually('the hub saw the browsers go', async () => {
+    const { items } = await open()
+    return items.length === 2 && items.every(({ attached }) => !attached) && items
+  })
+  const fresh = await browserFor(person.api)
+  leaveFreely(fresh)
+  await fresh.goto('/terminal')
+  const bar = fresh.getByRole('status').filter({ hasText: 'still open' })
+  await expect(bar).toContainText('2 sessions are still open')
+  await picture(fresh, 'terminal-still-open')
+  const end = (id = '') => world.admin.post(`/sessions/${id}/terminate`, { reason: 'Enough' })
+  await end(left[0]?.id)
+  await expect(bar).toContainText('A session is still open')
+  // The bar must not learn of the second before it is clicked.
+  await fresh.route('**/api/v1/sessions?*', (route) => route.abort())
+  watch.expect('ERR_FAILED')
+  await end(left[1]?.id)
+  await eventually('the hub ended it', async () => (await open()).items.length === 0)
+  await fresh.getByRole('button', { name: `Resume ${target.name}` }).click()
+  await expect(fresh.getByRole('alert')).toContainText(/no longer there|was ended/)
+  await expect(bar).toHaveCount(0)
+})

@@ -126,6 +126,8 @@ function TabHandle({ tab, selected, renaming, onRename, onDragStart, onDropHere 
           className={cn(
             'group relative flex max-w-56 min-w-28 shrink-0 items-center border-r border-line text-sm',
             selected ? 'bg-surface text-fg' : 'text-muted hover:bg-hover hover:text-fg',
+            facts.production && 'shadow-[inset_0_0_0_1px_var(--danger)]',
+            facts.production && selected && 'bg-danger-soft',
           )}
         >
           <span
