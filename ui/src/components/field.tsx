@@ -62,7 +62,7 @@ export function useFieldProps() {
 }
 
 const CONTROL =
-  'w-full rounded-md border border-line-strong/80 bg-sunken px-2.5 text-sm text-fg transition-colors duration-100 hover:border-line-strong focus-visible:border-ring focus-visible:outline-1 focus-visible:outline-offset-0 disabled:opacity-50 aria-invalid:border-danger dark:border-line-strong/60'
+  'w-full rounded-md border border-line-strong bg-surface px-2.5 text-sm text-fg transition-colors duration-100 hover:border-line-strong focus-visible:border-ring focus-visible:outline-1 focus-visible:outline-offset-0 disabled:bg-sunken disabled:opacity-60 aria-invalid:border-danger'
 
 /** One line of text; `suffix` names its unit. Text in any direction is shown in its own. */
 export function Input({ className, suffix, ...rest }: ComponentProps<'input'> & { suffix?: string }) {

@@ -8,7 +8,7 @@ import { ROW_LINK } from '@/components/data-table'
 import { ListPage } from '@/components/list-page'
 import { NamedCell } from '@/components/named-cell'
 import { RelativeTime } from '@/components/time'
-import { credentialKind } from '../launcher/use-connect'
+import { credentialKind } from '@/lib/credentials'
 import { DeleteCredential } from './delete'
 import { CredentialForm } from './form'
 
@@ -66,7 +66,8 @@ export const CredentialsPage = () => (
     list={(q) => credentials.list({ q })}
     columns={columns}
     nameOf={credentialName}
-    form={(credential, close) => <CredentialForm credential={credential} onClose={close} />}
+    page="/credentials/$id"
+    form={(credential, close, onCreated) => <CredentialForm credential={credential} onClose={close} onCreated={onCreated} />}
     remove={(credential, close) => <DeleteCredential credential={credential} onClose={close} />}
   />
 )

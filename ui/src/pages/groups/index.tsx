@@ -58,7 +58,8 @@ export const GroupsPage = () => (
     list={(q) => groups.list({ q })}
     columns={columns}
     nameOf={groupName}
-    form={(group, close) => <GroupForm group={group} onClose={close} />}
+    page="/groups/$id"
+    form={(group, close, onCreated) => <GroupForm group={group} onClose={close} onCreated={onCreated} />}
     remove={(group, close) => <DeleteGroup group={group} onClose={close} />}
     changeable={isLocal}
   />

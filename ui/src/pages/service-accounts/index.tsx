@@ -41,7 +41,8 @@ export const ServiceAccountsPage = () => (
     list={(q) => serviceAccounts.list({ q })}
     columns={columns}
     nameOf={accountName}
-    form={(account, close) => <ServiceAccountForm account={account} onClose={close} />}
+    page="/service-accounts/$id"
+    form={(account, close, onCreated) => <ServiceAccountForm account={account} onClose={close} onCreated={onCreated} />}
     remove={(account, close) => <DeleteServiceAccount account={account} onClose={close} />}
     dim={isDisabled}
   />

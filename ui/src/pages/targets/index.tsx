@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
+import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ColumnDef } from '@tanstack/react-table'
 import { Boxes } from 'lucide-react'
 import { useMemo } from 'react'
@@ -23,7 +23,6 @@ const TAGS_SHOWN = 2
 
 /** The machines one can connect to. */
 export function TargetsPage() {
-  const navigate = useNavigate()
   const { zone_id, tag } = route.useSearch()
   const change = useChangeSearch<TargetsSearch>()
   const zoneList = useQuery(zones.all())
@@ -51,14 +50,9 @@ export function TargetsPage() {
           {tag && <FilterChip label="Tag" value={tag} options={[{ value: tag, label: tag }]} onChange={(next) => change({ tag: next })} />}
         </>
       }
-      form={(target, close) => (
-        <TargetForm
-          target={target}
-          zoneId={zone_id}
-          onClose={close}
-          // A new one is not usable yet: its page has what is still to do.
-          onSaved={(saved) => !target && void navigate({ to: '/targets/$id', params: { id: saved.id }, ignoreBlocker: true })}
-        />
+      page="/targets/$id"
+      form={(target, close, onCreated) => (
+        <TargetForm target={target} zoneId={zone_id} onClose={close} onCreated={onCreated} />
       )}
       remove={(target, close) => <DeleteTarget target={target} onClose={close} />}
     />
