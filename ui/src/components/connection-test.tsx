@@ -53,7 +53,6 @@ export function ConnectionTestCard({ choice, options, none, run }: ConnectionTes
 }
 
 function Stages({ result }: { result: TracedTest }) {
-  const failed = result.stages.find((stage) => !stage.ok && stage.code !== 'skipped')
   return (
     <div role="status" className="mt-4">
       <p className={result.ok ? 'text-sm font-medium text-success-text' : 'text-sm font-medium text-danger-text'}>
@@ -80,7 +79,7 @@ function Stages({ result }: { result: TracedTest }) {
           </li>
         ))}
       </ol>
-      {failed && <ProblemReference problem={{ code: failed.code ?? failed.stage, requestId: result.requestId }} className="mt-2" />}
+      {!result.ok && <ProblemReference problem={{ requestId: result.requestId }} className="mt-2" />}
     </div>
   )
 }

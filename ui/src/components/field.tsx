@@ -143,7 +143,7 @@ export function CheckboxField({ checked, onChange, label, help, disabled }: Swit
         onCheckedChange={(next) => onChange(next === true)}
         disabled={disabled}
         aria-describedby={help ? `${id}-help` : undefined}
-        className="mt-0.5 grid size-4 shrink-0 place-items-center rounded border border-line-strong bg-sunken data-[state=checked]:border-accent data-[state=checked]:bg-accent disabled:opacity-50"
+        className="mt-0.5 grid size-4 shrink-0 place-items-center rounded border border-line-strong bg-surface data-[state=checked]:border-accent data-[state=checked]:bg-accent disabled:opacity-50"
       >
         <RadixCheckbox.Indicator>
           <svg viewBox="0 0 12 12" className="size-3 text-accent-fg" aria-hidden="true">

@@ -25,7 +25,8 @@ interface ListPageProps<Item> {
   /** The list, for what is being searched for. */
   list: (q: string | undefined) => ReturnType<typeof listQuery<Item>>
   columns: ColumnDef<Item>[]
-  nameOf: (item: Item) => string
+  /** What one is called, where that is not its name. */
+  nameOf?: (item: Item) => string
   /** What stands there while there is none: what it is for, how to begin. */
   about: ReactNode
   /** In place of "New …" on an empty list. */
@@ -50,8 +51,8 @@ interface ListPageProps<Item> {
 }
 
 /** A list of things that an administrator creates, changes and deletes; everybody else reads it. */
-export function ListPage<Item extends { id: string }>(props: ListPageProps<Item>) {
-  const { title, noun, form, remove, nameOf, changeable, page, filtered = false } = props
+export function ListPage<Item extends { id: string; name?: string }>(props: ListPageProps<Item>) {
+  const { title, noun, form, remove, nameOf = ownName, changeable, page, filtered = false } = props
   const admin = may(useMe(), 'administer')
   const { q } = useSearch({ strict: false }) as { q?: string }
   const change = useChangeSearch<{ q?: string }>()
@@ -127,4 +128,5 @@ export function ListPage<Item extends { id: string }>(props: ListPageProps<Item>
   )
 }
 
+const ownName = ({ name = '' }: { name?: string }) => name
 const BY_NAME = [{ id: 'name', desc: false }]

@@ -28,7 +28,8 @@ export function EmptyState({ icon: Icon, title, children, action, className }: E
 }
 
 interface Reference {
-  code: string
+  /** Left out where it stands beside already. */
+  code?: string
   requestId?: string | null
 }
 
@@ -36,7 +37,7 @@ interface Reference {
 export function ProblemReference({ problem: { code, requestId }, className }: { problem: Reference; className?: string }) {
   return (
     <span className={cn('inline-flex max-w-full flex-wrap items-center gap-x-2 font-mono text-2xs text-muted', className)}>
-      <span className="break-all">{code}</span>
+      {code && <span className="break-all">{code}</span>}
       {requestId && (
         <span className="inline-flex max-w-full items-center gap-1">
           <span className="min-w-0 break-all">

@@ -7,10 +7,10 @@ import { targets, zones } from '@/api/hub'
 import type { Target } from '@/api/types'
 import { Badge, EnvironmentBadge } from '@/components/badge'
 import { buttonClass } from '@/components/button'
+import { nameColumn } from '@/components/columns'
 import { ROW_LINK } from '@/components/data-table'
 import { FilterChip } from '@/components/filters'
 import { ListPage } from '@/components/list-page'
-import { NamedCell } from '@/components/named-cell'
 import { formatAddress } from '@/lib/format'
 import { useChangeSearch } from '@/lib/use-list-search'
 import type { TargetsSearch } from '@/router'
@@ -41,7 +41,6 @@ export function TargetsPage() {
       }
       list={(q) => targets.list({ q, zone_id, tag })}
       columns={columns}
-      nameOf={targetName}
       dim={isOff}
       filtered={Boolean(zone_id ?? tag)}
       filters={
@@ -59,23 +58,17 @@ export function TargetsPage() {
   )
 }
 
-const targetName = (target: Target) => target.name
 const isOff = (target: Target) => !target.enabled
 
 const columnsFor = (zoneNames: Map<string, string>): ColumnDef<Target>[] => [
-  {
-    id: 'name',
-    header: 'Name',
-    accessorFn: targetName,
-    enableHiding: false,
-    cell: ({ row: { original: target } }) => (
-      <NamedCell under={<span className="font-mono text-2xs">{formatAddress(target.host, target.port)}</span>}>
-        <Link to="/targets/$id" params={{ id: target.id }} className={ROW_LINK}>
-          {target.name}
-        </Link>
-      </NamedCell>
+  nameColumn({
+    under: (target) => <span className="font-mono text-2xs">{formatAddress(target.host, target.port)}</span>,
+    cell: (target) => (
+      <Link to="/targets/$id" params={{ id: target.id }} className={ROW_LINK}>
+        {target.name}
+      </Link>
     ),
-  },
+  }),
   {
     id: 'environment',
     header: 'Environment',

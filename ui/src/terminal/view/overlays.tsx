@@ -169,7 +169,7 @@ export function SetupOverlay({ pane, target, asks }: { pane: PaneController; tar
             {target.credentials.map((item) => (
               <label key={item.id} className="flex h-8 items-center gap-2 rounded-md px-2 text-sm hover:bg-hover">
                 <input type="radio" name="credential" autoFocus={!asks.reason && credential === item.id} checked={credential === item.id} onChange={() => setCredential(item.id)} className="accent-accent" />
-                <span className="font-mono">{item.username}</span>
+                <span className="max-w-1/2 shrink-0 truncate font-mono">{item.username}</span>
                 <span className="truncate text-muted">
                   {item.name}, {credentialKind[item.kind].toLowerCase()}
                 </span>
