@@ -1,7 +1,7 @@
 /** What axe says about every page. */
 import axe from 'axe-core'
 import { expect, type Page, test } from './support/fixtures.ts'
-import { PAGES, settled } from './support/pages.ts'
+import { PAGES, settled, still } from './support/pages.ts'
 import { Terminal } from './support/terminal.ts'
 
 interface Finding {
@@ -13,7 +13,7 @@ interface Finding {
 /** What axe finds serious or critical, with where it is. Samples of colour schemes are as those who made them wanted; their names stand beside them. */
 async function findings(page: Page): Promise<Finding[]> {
   // Colours in the middle of a transition are nobody's.
-  await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => undefined))))
+  await still(page)
   await page.evaluate(axe.source)
   return page.evaluate(async () => {
     const { axe: runner } = window as unknown as { axe: typeof axe }

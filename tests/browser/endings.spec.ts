@@ -3,8 +3,8 @@ import { expect, test } from './support/fixtures.ts'
 import { Terminal } from './support/terminal.ts'
 import { eventually } from './support/wait.ts'
 
-// Short, so that its end is seen; other tests press keys oftener than that.
-test.use({ hubOptions: { terminal: { idle_timeout_seconds: 15 } } })
+/** The hub takes a second at most, which its own tests measure; here a busy browser paints it. */
+const PROMPTLY = 10_000
 
 test.beforeEach(({ watch }) => watch.expect('Failed to load resource', 'WebSocket connection to'))
 
@@ -16,16 +16,16 @@ test('an operator ends a session from the sessions page', async ({ browserFor, w
   const watching = await browserFor(operator.api)
   await watching.goto('/sessions?status=active')
   await watching.getByRole('button', { name: `Actions for the session on ${target.name}` }).click()
-  await watching.getByRole('menuitem', { name: 'Terminate…' }).click()
+  await watching.getByRole('menuitem', { name: 'End…' }).click()
   const dialog = watching.getByRole('dialog')
   await expect(dialog).toContainText('is disconnected')
   await dialog.getByLabel('Reason').fill('Change freeze')
-  await dialog.getByRole('button', { name: 'Terminate session' }).click()
-  await expect(terminal.ending).toContainText('An operator ended this session', { timeout: 3000 })
+  await dialog.getByRole('button', { name: 'End session' }).click()
+  await expect(terminal.ending).toContainText('This session was ended', { timeout: PROMPTLY })
   await expect(terminal.ending).toContainText('Change freeze')
   await expect(terminal.status).toContainText('Ended')
-  await picture(page, 'terminal-terminated')
-  await expect(watching.getByText(`The session on ${target.name} was terminated`)).toBeVisible()
+  await picture(page, 'terminal-ended-by-operator')
+  await expect(watching.getByText(`The session on ${target.name} was ended`)).toBeVisible()
   await expect(terminal.ending.getByRole('button', { name: 'Connect again' })).toBeVisible()
 })
 
@@ -38,7 +38,7 @@ test('an auditor sees sessions and cannot end them', async ({ browserFor, world 
   await watching.goto('/sessions?status=active')
   await watching.getByRole('button', { name: `Actions for the session on ${target.name}` }).click()
   await expect(watching.getByRole('menuitem', { name: 'Show details' })).toBeVisible()
-  await expect(watching.getByRole('menuitem', { name: 'Terminate…' })).toHaveCount(0)
+  await expect(watching.getByRole('menuitem', { name: 'End…' })).toHaveCount(0)
 })
 
 test('access that is taken away ends the session within seconds', async ({ browserFor, world, picture }) => {
@@ -46,7 +46,7 @@ test('access that is taken away ends the session within seconds', async ({ brows
   const page = await browserFor(person.api)
   const terminal = await Terminal.open(page, target)
   await world.admin.patch(`/admin/targets/${target.id}`, { group_ids: [] })
-  await expect(terminal.ending).toContainText('Your access ended', { timeout: 4000 })
+  await expect(terminal.ending).toContainText('Your access ended', { timeout: PROMPTLY })
   await picture(page, 'terminal-access-ended')
   // And it does not come back by asking again.
   await page.getByRole('button', { name: 'Connect again' }).click()
@@ -58,19 +58,9 @@ test('a person who is signed out everywhere loses the session and is led to the 
   const page = await browserFor(person.api)
   const terminal = await Terminal.open(page, target)
   await world.admin.delete(`/admin/users/${person.id}/sessions`)
-  await expect(terminal.ending).toContainText(/Your access ended|Your sign-in/, { timeout: 4000 })
+  await expect(terminal.ending).toContainText(/Your access ended|Your sign-in/, { timeout: PROMPTLY })
   await page.getByRole('button', { name: /Connect again|Sign in/ }).click()
   await expect(page.getByRole('button', { name: 'Sign in' }).or(page.getByRole('link', { name: 'Continue with Entra ID' })).first()).toBeVisible()
-})
-
-test('a session without a key ends when its time is over', async ({ browserFor, world }) => {
-  const { person, target } = await world.personWithTarget()
-  const page = await browserFor(person.api)
-  const terminal = await Terminal.open(page, target)
-  await expect(terminal.ending).toContainText('Ended because nothing happened', { timeout: 30_000 })
-  await expect(terminal.ending).toContainText('idle_timeout')
-  await page.getByRole('button', { name: 'Connect again' }).click()
-  await terminal.ready()
 })
 
 test('a hub that restarts: the page waits, says what is lost, and connects again', async ({ browserFor, world, picture }) => {

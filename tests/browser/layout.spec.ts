@@ -1,6 +1,6 @@
 /** Every page, wide and narrow: nothing sticks out. */
 import { expect, type Page, test } from './support/fixtures.ts'
-import { PAGES, settled } from './support/pages.ts'
+import { PAGES, settled, still } from './support/pages.ts'
 import { Terminal } from './support/terminal.ts'
 
 /** How many pixels a page is wider than its window, and what sticks out. */
@@ -18,7 +18,8 @@ const overflow = (page: Page) =>
     }
   })
 
-for (const [width, height] of [[390, 844], [1440, 900]] as const) {
+// The second is what is left of the third at a zoom of 200 %.
+for (const [width, height] of [[390, 844], [720, 450], [1440, 900]] as const) {
   test(`nothing sticks out at ${width}×${height}`, async ({ browserFor, world, watch, picture }) => {
     watch.expect('Failed to load resource')
     const { target } = await world.personWithTarget({
@@ -36,11 +37,30 @@ for (const [width, height] of [[390, 844], [1440, 900]] as const) {
       if (found.pixels > 0 || found.out.length > 0) wide[path] = found
       await picture(page, `page-${path.split('/')[1] || 'launcher'}${path.split('/').length > 2 ? '-one' : ''}-${width}`)
     }
+    // A form: what sends it is on the screen, however low that is.
+    await page.goto('/targets')
+    await page.getByRole('button', { name: 'New target' }).click()
+    const panel = page.getByRole('dialog')
+    await expect(panel.getByRole('button', { name: 'Create target' })).toBeInViewport({ ratio: 1 })
+    await still(page)
+    const form = await overflow(page)
+    if (form.pixels > 0 || form.out.length > 0) wide.form = form
+    await picture(page, `form-${width}`)
+    await panel.getByRole('button', { name: 'Cancel' }).click()
     page.on('dialog', (dialog) => void dialog.accept())
     await Terminal.open(page, target)
     const found = await overflow(page)
     if (found.pixels > 0) wide.terminal = found
     await picture(page, `terminal-${width}`)
+    await page.keyboard.press('Control+Shift+,')
+    await expect(page.getByRole('dialog')).toBeVisible()
+    await picture(page, `terminal-settings-${width}`)
+    await page.keyboard.press('Escape')
+    await expect(page.getByRole('dialog')).toHaveCount(0)
+    await page.keyboard.type('exit')
+    await page.keyboard.press('Enter')
+    await expect(page.getByRole('button', { name: 'Connect again' })).toBeInViewport({ ratio: 1 })
+    await picture(page, `terminal-ended-${width}`)
     expect(wide).toEqual({})
   })
 }

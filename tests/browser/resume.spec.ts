@@ -109,6 +109,7 @@ test('tabs, splits and their sessions survive a reload', async ({ browserFor, wo
 })
 
 test('a cut connection is announced, counts down and resumes by itself', async ({ browserFor, world, watch, picture }) => {
+  test.slow()
   watch.expect('ERR_CONNECTION', 'ERR_EMPTY_RESPONSE', 'ERR_SOCKET', 'WebSocket')
   const { person, target } = await world.personWithTarget({ environment: 'production' })
   const page = await browserFor(person.api)
@@ -122,9 +123,14 @@ test('a cut connection is announced, counts down and resumes by itself', async (
   await expect(banner).toContainText(/trying again in \d+ s/, { timeout: 20_000 })
   await expect(banner).toContainText(/attempt \d/)
   await picture(page, 'terminal-reconnect')
-  world.hub.front.set('none')
+  // Nothing answers yet, so the banner cannot go before it is clicked: the next attempt begins at once.
+  const attempt = async () => Number(/attempt (\d+)/.exec((await banner.textContent({ timeout: 1000 }).catch(() => '')) ?? '')?.[1] ?? 0)
+  const tried = await eventually('the attempt has a number', attempt)
   await page.getByRole('button', { name: 'Reconnect now' }).click()
-  await expect(banner).toHaveCount(0)
+  await eventually('another attempt was made', async () => (await attempt()) > tried)
+  world.hub.front.set('none')
+  // The longest pause between two attempts is 15 s.
+  await expect(banner).toHaveCount(0, { timeout: 40_000 })
   await expect(terminal.status).toContainText('Connected')
   const before = (await numbers(page)).at(-1) ?? 0
   await eventually('it goes on', async () => ((await numbers(page)).at(-1) ?? 0) > before + 100)
@@ -133,9 +139,13 @@ test('a cut connection is announced, counts down and resumes by itself', async (
   await terminal.sees(/\^C[\s\S]*[$#]$/)
   expectUnbroken(await numbers(page))
   // Once more without a hand on it, and what is typed meanwhile is not lost.
-  world.hub.front.cut()
+  world.hub.front.set('refuse')
+  await expect(banner).toBeVisible()
   await expect(terminal.status).toContainText('Reconnecting')
-  await terminal.run('clear; echo meanwh""ile', /^meanwhile$/m)
+  await terminal.run('clear; echo meanwh""ile')
+  world.hub.front.set('none')
+  await terminal.sees(/^meanwhile$/m, 40_000)
+  await expect(banner).toHaveCount(0)
 })
 
 test('one session in two windows: the newer one has it, the older one can take it back', async ({ browserFor, world }) => {
@@ -182,4 +192,38 @@ test('a session left open elsewhere is offered', async ({ browserFor, world }) =
   await expect(resumed.status).toContainText('Connected')
   await resumed.sees(/[$#]$/)
   await resumed.run('echo it is $FOO', /^it is bar$/m)
+})
+
+test('an offer that is out of date goes by itself, and one that is taken too late says so', async ({ browserFor, world, watch, picture }) => {
+  watch.expect('Failed to load resource')
+  const { person, target } = await world.personWithTarget()
+  const leave = async () => {
+    const page = await browserFor(person.api)
+    await Terminal.open(page, target)
+    await page.context().close()
+  }
+  await leave()
+  await leave()
+  const open = () => person.api.get<{ items: { id: string; attached: boolean }[] }>('/sessions?status=active')
+  const left = await eventually('the hub saw the browsers go', async () => {
+    const { items } = await open()
+    return items.length === 2 && items.every(({ attached }) => !attached) && items
+  })
+  const fresh = await browserFor(person.api)
+  leaveFreely(fresh)
+  await fresh.goto('/terminal')
+  const bar = fresh.getByRole('status').filter({ hasText: 'still open' })
+  await expect(bar).toContainText('2 sessions are still open')
+  await picture(fresh, 'terminal-still-open')
+  const end = (id = '') => world.admin.post(`/sessions/${id}/terminate`, { reason: 'Enough' })
+  await end(left[0]?.id)
+  await expect(bar).toContainText('A session is still open')
+  // The bar must not learn of the second before it is clicked.
+  await fresh.route('**/api/v1/sessions?*', (route) => route.abort())
+  watch.expect('ERR_FAILED')
+  await end(left[1]?.id)
+  await eventually('the hub ended it', async () => (await open()).items.length === 0)
+  await fresh.getByRole('button', { name: `Resume ${target.name}` }).click()
+  await expect(fresh.getByRole('alert')).toContainText(/no longer there|was ended/)
+  await expect(bar).toHaveCount(0)
 })

@@ -39,12 +39,15 @@ test('through the provider, back to the page that was asked for', async ({ brows
   await expect(page.getByRole('cell', { name: /Alice Archer/ }).or(page.getByText('Alice Archer')).first()).toBeVisible()
 })
 
-test('with a local account: a wrong password says so, the right one leads in', async ({ browserFor, world, watch }) => {
+test('with a local account: a wrong password says so, the right one leads in', async ({ browserFor, world, watch, picture }) => {
   watch.expect('/api/v1/auth/local')
   const person = await world.person([])
   watch.secret(person.password)
   const page = await browserFor(null)
   await page.goto('/login')
+  await expect(page.getByRole('button', { name: 'Use a local account instead' })).toBeVisible()
+  await page.getByRole('button', { name: 'Use a local account instead' }).click()
+  await picture(page, 'sign-in-local')
   await signInLocally(page, person.username, 'not-the-password')
   await expect(page.getByRole('alert')).toContainText('The user name or the password is wrong')
   await expect(page.getByLabel('Password')).toHaveValue('')

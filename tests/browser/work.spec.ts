@@ -75,6 +75,41 @@ test('a megabyte is pasted whole, after a question', async ({ browserFor, world,
   await terminal.sees(new RegExp(`^${text.length}$`, 'm'))
 })
 
+test('a megabyte in one line comes back as an echo while the page goes on painting', async ({ browserFor, world }) => {
+  const { person, target } = await world.personWithTarget()
+  const page = await browserFor(person.api)
+  const terminal = await Terminal.open(page, target)
+  // There is no graphics card here: what draws by an emulated one stops the page for every frame.
+  await expect(page.locator('[data-pane] .xterm-rows > div').first()).toBeAttached()
+  await terminal.run('cat > /dev/null')
+  await putOnClipboard(page, '0123456789abcdef'.repeat(65_536))
+  await page.keyboard.press('Control+Shift+v')
+  await page.getByRole('dialog').getByRole('button', { name: 'Paste' }).click()
+  const worst = await page.evaluate(async () => {
+    const footer = document.querySelector('footer')
+    const received = () => /↓ (\d+) (B|KiB|MiB)/.exec(footer?.innerText ?? '')
+    let last = performance.now()
+    let longest = 0
+    let changed = last
+    let before = ''
+    // Until nothing more comes for two seconds after most of it was there.
+    while (!(received()?.[2] !== 'B' && Number(received()?.[1]) > 500 && last - changed > 2000)) {
+      const now = await new Promise<number>((resolve) => requestAnimationFrame(resolve))
+      longest = Math.max(longest, now - last)
+      last = now
+      const text = received()?.[0] ?? ''
+      if (text !== before) changed = now
+      before = text
+      if (now > 60_000) break
+    }
+    return longest
+  })
+  expect(worst, 'milliseconds between two frames').toBeLessThan(1500)
+  await page.keyboard.press('Control+c')
+  await terminal.sees(/[$#]$/)
+  await terminal.run('clear; echo do""ne', /^done$/m)
+})
+
 test('a paste of several lines is asked about and can be refused', async ({ browserFor, world }) => {
   const { person, target } = await world.personWithTarget()
   const page = await browserFor(person.api)

@@ -6,6 +6,7 @@ import { ApiProblem } from '@/api/problem'
 import type { Outcome, SessionStatus } from '@/api/types'
 import { NotFoundPage, RouteErrorPage, RoutePending } from '@/components/route-states'
 import { AppFrame } from '@/layout/app-frame'
+import { SignedInFrame } from '@/layout/signed-in-frame'
 import { RootFrame } from '@/layout/root-frame'
 import { onSignInEnded, queryClient } from '@/lib/query-client'
 import { choiceParam, flagParam, returnPath, textParam } from '@/lib/search'
@@ -96,6 +97,7 @@ const loginRoute = createRoute({
 const signedInRoute = createRoute({
   getParentRoute: () => rootRoute,
   id: 'signed-in',
+  component: SignedInFrame,
   beforeLoad: async ({ context, location }) => {
     try {
       return { me: await context.queryClient.ensureQueryData(meQuery) }

@@ -34,6 +34,8 @@ async function vault<T>(method: string, path: string, wrap?: string): Promise<T>
 export interface HubOptions {
   /** `[terminal]` keys. */
   terminal?: Record<string, number>
+  /** `[identity]` keys. */
+  identity?: Record<string, number>
   /** The issuer, when it is not the stack's own. */
   issuer?: string
 }
@@ -122,8 +124,8 @@ export class OwnHub {
     await child
   }
 
-  async #configure({ terminal, issuer }: HubOptions): Promise<void> {
-    const keys = Object.entries({ connect_timeout_seconds: 2, ...terminal })
+  async #configure({ terminal, identity, issuer }: HubOptions): Promise<void> {
+    const lines = (keys: Record<string, number>) => Object.entries(keys).map(([key, value]) => `${key} = ${value}`).join('\n')
     const role = await vault<{ data: { role_id: string } }>(
       'GET',
       `auth/${openbao.approle_mount}/role/${openbao.approle_role}/role-id`,
@@ -156,10 +158,10 @@ wrapped_secret_id_file = "${join(this.#folder, 'wrapped_secret_id')}"
 request_timeout_seconds = 2
 
 [identity]
-login_attempts_per_ip_per_minute = 10000
+${lines({ login_attempts_per_ip_per_minute: 10_000, ...identity })}
 
 [terminal]
-${keys.map(([key, value]) => `${key} = ${value}`).join('\n')}
+${lines({ connect_timeout_seconds: 2, ...terminal })}
 
 [oidc]
 tenant = "${this.tenant}"

@@ -93,6 +93,11 @@ export const get = async <Body>(url: string, options?: Omit<RequestOptions, 'bod
 /** Creates, or asks for an act. */
 export const post = async <Body = void>(url: string, body?: unknown, options?: RequestOptions) =>
   json<Body>(await send('POST', url, { ...options, body }))
+/** Asks for an act whose answer is a report; `requestId` finds the hub's log lines about it. */
+export async function postTraced<Body>(url: string, body?: unknown, options?: RequestOptions): Promise<Body & { requestId: string | null }> {
+  const response = await send('POST', url, { ...options, body })
+  return { requestId: response.headers.get('x-request-id'), ...(await json<Body>(response)) }
+}
 /** Replaces a resource or sets a flag. */
 export const put = async <Body = void>(url: string, body?: unknown) =>
   json<Body>(await send('PUT', url, { body }))

@@ -1,7 +1,8 @@
 /** Every collection and act of the hub, by name. Pages use these and nothing below. */
 import { queryOptions } from '@tanstack/react-query'
 import { queryClient } from '@/lib/query-client'
-import { apiPath, get, patch, post, put, remove } from './client'
+import { apiPath, get, patch, post, postTraced, put, remove } from './client'
+import { meQuery } from './hooks'
 import { listQuery, resource, type Filters } from './resource'
 import type {
   ApiToken,
@@ -37,6 +38,8 @@ const TEST_TIMEOUT_MS = 90_000
 export const signInLocally = (body: Body<'LocalLogin'>) =>
   post<Me>(apiPath('/auth/local', {}), body)
 export const signOut = () => post<LoggedOut>(apiPath('/auth/logout', {}))
+/** Renews the sign-in, and what the directory says about the person. */
+export const renewSignIn = async () => queryClient.setQueryData(meQuery.queryKey, await post<Me>(apiPath('/auth/refresh', {})))
 export const changeOwnPassword = (body: Body<'PasswordChange'>) =>
   post(apiPath('/auth/password', {}), body)
 export const ownSignIns = queryOptions({
@@ -99,7 +102,7 @@ export const targets = {
     await targetCollection.renew()
   },
   test: (id: string, credential_id?: string) =>
-    post<ConnectionTest>(apiPath('/admin/targets/{id}/test', { id }), { credential_id }, { timeout: TEST_TIMEOUT_MS }),
+    postTraced<ConnectionTest>(apiPath('/admin/targets/{id}/test', { id }), { credential_id }, { timeout: TEST_TIMEOUT_MS }),
 }
 
 /** What is written into the vault; it never comes back. */
@@ -113,7 +116,7 @@ export const credentials = {
     await credentialCollection.renew()
   },
   test: (id: string, target_id: string) =>
-    post<ConnectionTest>(apiPath('/admin/credentials/{id}/test', { id }), { target_id }, { timeout: TEST_TIMEOUT_MS }),
+    postTraced<ConnectionTest>(apiPath('/admin/credentials/{id}/test', { id }), { target_id }, { timeout: TEST_TIMEOUT_MS }),
 }
 
 // --- people and machines --------------------------------------------------
@@ -179,5 +182,4 @@ export const changeSettings = async (body: SettingsBody) => {
 export const systemQuery = queryOptions({
   queryKey: ['system'],
   queryFn: ({ signal }) => get<SystemStatus>(apiPath('/admin/system', {}), { signal }),
-  refetchInterval: 10_000,
 })

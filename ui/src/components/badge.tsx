@@ -78,7 +78,7 @@ const SESSION: Record<SessionStatus, { tone: Tone; label: string }> = {
   active: { tone: 'success', label: 'Active' },
   completed: { tone: 'neutral', label: 'Completed' },
   failed: { tone: 'danger', label: 'Failed' },
-  terminated: { tone: 'warning', label: 'Terminated' },
+  terminated: { tone: 'warning', label: 'Ended early' },
 }
 
 /** The state of a session. */

@@ -7,14 +7,16 @@ import { stageName } from '@/lib/words'
 import { Button } from './button'
 import { Field, Select } from './field'
 import { Card } from './page'
-import { InlineProblem } from './states'
+import { InlineProblem, ProblemReference } from './states'
+
+type TracedTest = ConnectionTest & { requestId: string | null }
 
 interface ConnectionTestCardProps {
   /** What one chooses to test with: a credential, or a target. */
   choice: string
   options: { id: string; label: string }[]
   none?: string
-  run: (id: string | undefined) => Promise<ConnectionTest>
+  run: (id: string | undefined) => Promise<TracedTest>
 }
 
 /** Connects for real, stage by stage, and says how far it came. */
@@ -50,7 +52,7 @@ export function ConnectionTestCard({ choice, options, none, run }: ConnectionTes
   )
 }
 
-function Stages({ result }: { result: ConnectionTest }) {
+function Stages({ result }: { result: TracedTest }) {
   return (
     <div role="status" className="mt-4">
       <p className={result.ok ? 'text-sm font-medium text-success-text' : 'text-sm font-medium text-danger-text'}>
@@ -77,6 +79,7 @@ function Stages({ result }: { result: ConnectionTest }) {
           </li>
         ))}
       </ol>
+      {!result.ok && <ProblemReference problem={{ requestId: result.requestId }} className="mt-2" />}
     </div>
   )
 }

@@ -62,7 +62,7 @@ export function useFieldProps() {
 }
 
 const CONTROL =
-  'w-full rounded-md border border-line-strong/80 bg-sunken px-2.5 text-sm text-fg transition-colors duration-100 hover:border-line-strong focus-visible:border-ring focus-visible:outline-1 focus-visible:outline-offset-0 disabled:opacity-50 aria-invalid:border-danger dark:border-line-strong/60'
+  'w-full rounded-md border border-line-strong bg-surface px-2.5 text-sm text-fg transition-colors duration-100 hover:border-line-strong focus-visible:border-ring focus-visible:outline-1 focus-visible:outline-offset-0 disabled:bg-sunken disabled:opacity-60 aria-invalid:border-danger'
 
 /** One line of text; `suffix` names its unit. Text in any direction is shown in its own. */
 export function Input({ className, suffix, ...rest }: ComponentProps<'input'> & { suffix?: string }) {
@@ -143,7 +143,7 @@ export function CheckboxField({ checked, onChange, label, help, disabled }: Swit
         onCheckedChange={(next) => onChange(next === true)}
         disabled={disabled}
         aria-describedby={help ? `${id}-help` : undefined}
-        className="mt-0.5 grid size-4 shrink-0 place-items-center rounded border border-line-strong bg-sunken data-[state=checked]:border-accent data-[state=checked]:bg-accent disabled:opacity-50"
+        className="mt-0.5 grid size-4 shrink-0 place-items-center rounded border border-line-strong bg-surface data-[state=checked]:border-accent data-[state=checked]:bg-accent disabled:opacity-50"
       >
         <RadixCheckbox.Indicator>
           <svg viewBox="0 0 12 12" className="size-3 text-accent-fg" aria-hidden="true">

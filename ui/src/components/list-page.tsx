@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { useSearch } from '@tanstack/react-router'
-import type { ColumnDef } from '@tanstack/react-table'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import type { ColumnDef, SortingState } from '@tanstack/react-table'
 import { Pencil, Plus, Trash2, type LucideIcon } from 'lucide-react'
 import { useCallback, useMemo, useState, type ReactNode } from 'react'
 import { useMe } from '@/api/hooks'
@@ -14,6 +14,8 @@ import { MenuItem, MoreMenu } from './menu'
 import { Page } from './page'
 import { EmptyState } from './states'
 
+type PageOfOne = '/users/$id' | '/groups/$id' | '/credentials/$id' | '/service-accounts/$id' | '/targets/$id'
+
 interface ListPageProps<Item> {
   title: string
   description: ReactNode
@@ -23,7 +25,8 @@ interface ListPageProps<Item> {
   /** The list, for what is being searched for. */
   list: (q: string | undefined) => ReturnType<typeof listQuery<Item>>
   columns: ColumnDef<Item>[]
-  nameOf: (item: Item) => string
+  /** What one is called, where that is not its name. */
+  nameOf?: (item: Item) => string
   /** What stands there while there is none: what it is for, how to begin. */
   about: ReactNode
   /** In place of "New …" on an empty list. */
@@ -31,7 +34,9 @@ interface ListPageProps<Item> {
   /** The verb of the primary act, where it is not "New zone". */
   createLabel?: string
   /** Creates one, or changes the one given. */
-  form: (item: Item | null, close: () => void) => ReactNode
+  form: (item: Item | null, close: () => void, onCreated: (item: Item) => void) => ReactNode
+  /** Where one of them has a page of its own: there one goes on after creating it. */
+  page?: PageOfOne
   /** Asks before one is deleted. */
   remove?: (item: Item, close: () => void) => ReactNode
   /** Filters beside the search. */
@@ -39,15 +44,15 @@ interface ListPageProps<Item> {
   /** Whether one of those filters is set. */
   filtered?: boolean
   dim?: (item: Item) => boolean
-  /** Where the hub lists by something else than the name that is shown. */
-  unordered?: boolean
+  /** The order the hub lists in, where that is not by name. */
+  order?: SortingState
   /** Which of them can be changed and deleted here; all, unless said. */
   changeable?: (item: Item) => boolean
 }
 
 /** A list of things that an administrator creates, changes and deletes; everybody else reads it. */
-export function ListPage<Item extends { id: string }>(props: ListPageProps<Item>) {
-  const { title, noun, form, remove, nameOf, changeable, filtered = false } = props
+export function ListPage<Item extends { id: string; name?: string }>(props: ListPageProps<Item>) {
+  const { title, noun, form, remove, nameOf = ownName, changeable, page, filtered = false } = props
   const admin = may(useMe(), 'administer')
   const { q } = useSearch({ strict: false }) as { q?: string }
   const change = useChangeSearch<{ q?: string }>()
@@ -55,6 +60,9 @@ export function ListPage<Item extends { id: string }>(props: ListPageProps<Item>
   const [editing, setEditing] = useState<Item | 'new' | null>(null)
   const [deleting, setDeleting] = useState<Item | null>(null)
   const query = useInfiniteQuery(props.list(q))
+  const navigate = useNavigate()
+  // A new one is rarely of use yet: its page has what is still to do.
+  const goTo = ({ id }: Item) => page && void navigate({ to: page, params: { id }, ignoreBlocker: true })
   const deletable = remove !== undefined
   const columns = useMemo<ColumnDef<Item>[]>(() => {
     if (!admin) return props.columns
@@ -94,7 +102,7 @@ export function ListPage<Item extends { id: string }>(props: ListPageProps<Item>
         query={query}
         columns={columns}
         rowId={(item) => item.id}
-        order={props.unordered ? undefined : BY_NAME}
+        order={props.order ?? BY_NAME}
         dim={props.dim}
         toolbar={
           <>
@@ -114,10 +122,11 @@ export function ListPage<Item extends { id: string }>(props: ListPageProps<Item>
           )
         }
       />
-      {editing && form(editing === 'new' ? null : editing, () => setEditing(null))}
+      {editing && form(editing === 'new' ? null : editing, () => setEditing(null), goTo)}
       {deleting && remove?.(deleting, () => setDeleting(null))}
     </Page>
   )
 }
 
+const ownName = ({ name = '' }: { name?: string }) => name
 const BY_NAME = [{ id: 'name', desc: false }]

@@ -38,11 +38,17 @@ export function MultiPick({ noun, options, value, onChange, loading }: MultiPick
   const [open, setOpen] = useState(false)
   const field = useFieldProps()
   const byId = new Map(options.map((option) => [option.id, option]))
+  const repeated = new Set(options.map(({ label }) => label).filter((label, index, all) => all.indexOf(label) !== index))
+  // A chip says more only where its name alone could be another one's.
+  const nameOf = (id: string) => {
+    const option = byId.get(id)
+    return option && option.hint && repeated.has(option.label) ? `${option.label} (${option.hint})` : option?.label
+  }
   const toggle = (id: string) => onChange(value.includes(id) ? value.filter((other) => other !== id) : [...value, id])
   return (
     <div className="flex flex-wrap gap-1.5">
       {value.map((id) => (
-        <Chip key={id} label={byId.get(id)?.label ?? (loading ? '…' : id.slice(-8))} onRemove={() => toggle(id)} />
+        <Chip key={id} label={nameOf(id) ?? (loading ? '…' : id.slice(-8))} onRemove={() => toggle(id)} />
       ))}
       <Popover.Root open={open} onOpenChange={setOpen}>
         <Popover.Trigger {...field} className="inline-flex h-6 items-center gap-1 rounded-md border border-dashed border-line-strong px-2 text-xs text-muted hover:bg-hover hover:text-fg">
@@ -96,7 +102,7 @@ export function TagsInput({ value, onChange }: { value: string[]; onChange: (val
     }
   }
   return (
-    <div className="flex min-h-8 flex-wrap items-center gap-1 rounded-md border border-line-strong/80 bg-sunken p-1 focus-within:border-ring dark:border-line-strong/60">
+    <div className="flex min-h-8 flex-wrap items-center gap-1 rounded-md border border-line-strong bg-surface p-1 focus-within:border-ring dark:border-line-strong/60">
       {value.map((tag) => (
         <Chip key={tag} label={tag} onRemove={() => onChange(value.filter((other) => other !== tag))} />
       ))}

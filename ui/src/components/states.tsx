@@ -27,13 +27,25 @@ export function EmptyState({ icon: Icon, title, children, action, className }: E
   )
 }
 
+interface Reference {
+  /** Left out where it stands beside already. */
+  code?: string
+  requestId?: string | null
+}
+
 /** The code and the request id of a problem, small, for whoever is asked for help. */
-export function ProblemReference({ problem, className }: { problem: ApiProblem; className?: string }) {
-  const reference = [problem.code, problem.requestId].filter(Boolean).join(' · ')
+export function ProblemReference({ problem: { code, requestId }, className }: { problem: Reference; className?: string }) {
   return (
-    <span className={cn('inline-flex max-w-full items-center gap-1 font-mono text-2xs text-muted', className)}>
-      <span className="truncate">{reference}</span>
-      <CopyButton text={reference} label="Copy reference" className="size-5" />
+    <span className={cn('inline-flex max-w-full flex-wrap items-center gap-x-2 font-mono text-2xs text-muted', className)}>
+      {code && <span className="break-all">{code}</span>}
+      {requestId && (
+        <span className="inline-flex max-w-full items-center gap-1">
+          <span className="min-w-0 break-all">
+            <span className="font-sans">Request id</span> {requestId}
+          </span>
+          <CopyButton text={requestId} label="Copy request id" className="size-5" />
+        </span>
+      )}
     </span>
   )
 }

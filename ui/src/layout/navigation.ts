@@ -45,7 +45,7 @@ const GROUPS: NavigationGroup[] = [
   {
     label: 'Evidence',
     items: [
-      { label: 'Sessions', to: '/sessions', icon: Activity, need: 'see-sessions', keywords: ['active', 'terminate'] },
+      { label: 'Sessions', to: '/sessions', icon: Activity, need: 'see-sessions', keywords: ['active', 'end', 'terminate'] },
       { label: 'Ledger', to: '/ledger', icon: ScrollText, need: 'see-ledger', keywords: ['audit', 'log', 'entries'] },
     ],
   },

@@ -5,6 +5,7 @@ import { useState } from 'react'
 import { toast } from 'sonner'
 import { useMe } from '@/api/hooks'
 import { sessions, signOut } from '@/api/hub'
+import type { Session } from '@/api/types'
 import { IconButton } from '@/components/button'
 import { ConfirmDialog } from '@/components/confirm'
 import { Menu, MenuCheck, MenuItem, MenuLabel, MenuSeparator } from '@/components/menu'
@@ -15,6 +16,7 @@ import { roleName } from '@/lib/access'
 import { initials } from '@/lib/format'
 import { commandKey } from '@/lib/platform'
 import { queryClient } from '@/lib/query-client'
+import { sessionsShownHere } from '@/lib/session-locks'
 import { setTheme, useTheme, type ThemeChoice } from '@/lib/theme'
 
 interface TopBarProps {
@@ -56,7 +58,8 @@ function PersonMenu() {
   const navigate = useNavigate()
   const { choice } = useTheme()
   const name = me.user.display_name || me.user.username
-  const [asking, setAsking] = useState(false)
+  // Which sessions end: those of this sign-in. One that no browser shows at the moment may be of this one.
+  const [asking, setAsking] = useState<((session: Session) => boolean) | null>(null)
   const leave = async () => {
     const { provider_logout_url } = await signOut()
     if (provider_logout_url) window.location.assign(provider_logout_url)
@@ -66,11 +69,13 @@ function PersonMenu() {
   // Terminals end with the sign-in that opened them: who has some is asked first.
   const askOrLeave = useMutation({
     mutationFn: async () => {
+      const here = await sessionsShownHere()
+      const ends = (session: Session) => !session.attached || here === null || here.has(session.id)
       const open = await queryClient
         .fetchInfiniteQuery({ ...sessions.list({ user_id: me.user.id, status: 'active' }), staleTime: 0 })
-        .then(({ pages }) => pages.some(({ items }) => items.length > 0))
+        .then(({ pages }) => pages.some(({ items }) => items.some(ends)))
         .catch(() => false)
-      if (open) setAsking(true)
+      if (open) setAsking(() => ends)
       else await leave()
     },
     onError: (error) => toast.error(asProblem(error).message),
@@ -111,9 +116,9 @@ function PersonMenu() {
         </MenuItem>
       </Menu>
       {asking && (
-        <ConfirmDialog onClose={() => setAsking(false)} title="Sign out?" action="Sign out" onConfirm={leave}>
-          Terminals that you opened in this browser end with your sign-in.
-          <SessionsThatEnd of={{ user_id: me.user.id }} maybe />
+        <ConfirmDialog onClose={() => setAsking(null)} title="Sign out?" action="Sign out" onConfirm={leave}>
+          Terminals of this browser end with your sign-in; those of another browser go on.
+          <SessionsThatEnd of={{ user_id: me.user.id }} only={asking} />
         </ConfirmDialog>
       )}
     </>

@@ -16,7 +16,7 @@ const PERMISSION: Record<Exclude<Need, 'anyone'>, string> = {
 export const may = (me: Me, need: Need): boolean => need === 'anyone' || me.permissions.includes(PERMISSION[need])
 
 /** Whether this person may end a session of someone else. */
-export const mayTerminateAny = (me: Me): boolean => me.permissions.includes('session.terminate')
+export const mayEndAny = (me: Me): boolean => me.permissions.includes('session.terminate')
 
 /** The roles that can be given, with what they mean. */
 export const ROLE_CHOICES = [

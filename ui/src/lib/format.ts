@@ -65,13 +65,13 @@ export function formatDuration(seconds: number): string {
     .join(' ')
 }
 
-/** "812 B", "1.4 kB", "38 MB". */
+/** "812 B", "1.4 KiB", "38 MiB": two or three digits, powers of 1024. */
 export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
   let value = bytes
   let unit = 0
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
     unit += 1
   }
   return `${unit > 0 && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`

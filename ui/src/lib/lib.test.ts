@@ -27,7 +27,7 @@ describe('formats', () => {
   it('write durations with at most two units', () => {
     expect([0, 59, 60, 3600, 7500, 97_200, -1].map(formatDuration)).toEqual(['0 s', '59 s', '1 min', '1 h', '2 h 5 min', '1 d 3 h', '–'])
   })
-  it('write bytes', () => expect([0, 999, 1000, 1440, 38_000_000].map(formatBytes)).toEqual(['0 B', '999 B', '1.0 kB', '1.4 kB', '38 MB']))
+  it('write bytes', () => expect([0, 1023, 1024, 15_000, 1_048_576, 5e9].map(formatBytes)).toEqual(['0 B', '1023 B', '1.0 KiB', '15 KiB', '1.0 MiB', '4.7 GiB']))
   it('write times relative to now', () => {
     const now = Date.parse('2026-01-01T12:00:00Z')
     expect(formatRelative('2026-01-01T11:59:50Z', now)).toBe('just now')

@@ -3,7 +3,7 @@ import type { Me } from '@/api/types'
 import { navigationFor, needOf } from '@/layout/navigation'
 import { changesOf } from './changes'
 import { formatRelative } from './format'
-import { isNear, signInEnd } from './sign-in-end'
+import { isNear, signInEnd, wantsRenewal } from './sign-in-end'
 import { actionName, fieldSentence } from './words'
 
 const at = (minutes: number) => Date.UTC(2026, 0, 1, 12, minutes)
@@ -55,6 +55,14 @@ describe('the end of a sign-in', () => {
   })
   it('is never past the absolute one', () => {
     expect(signInEnd(session(30, 35), at(0), at(20))).toEqual({ at: at(35), why: 'absolute' })
+  })
+  it('is put off for who works without asking for anything, not for who is away', () => {
+    const renew = (input: number, now: number, asked = 0) => wantsRenewal(session(30, 600), at(0), at(asked), at(input), at(now))
+    expect(renew(14, 14)).toBe(false)
+    expect(renew(16, 16)).toBe(true)
+    expect(renew(10, 16)).toBe(false)
+    expect(renew(15, 16, 16), 'a request kept it already').toBe(false)
+    expect(wantsRenewal(session(600, 600), at(0), at(0), at(599), at(599)), 'nothing moves the absolute end').toBe(false)
   })
   it('is told in time', () => {
     expect(isNear({ at: at(30), why: 'idle' }, at(26))).toBe(false)

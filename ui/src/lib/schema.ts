@@ -6,7 +6,7 @@ z.config({ jitless: true })
 
 export const nameRule = z.string().trim().min(1, 'Give it a name.').max(200, 'At most 200 characters.')
 export const descriptionRule = z.string().trim().max(2000, 'At most 2,000 characters.')
-export const passwordRule = z.string().min(12, 'At least 12 characters.').max(256, 'At most 256 characters.')
+export const passwordRule = z.string().min(12, 'This is too short.').max(256, 'At most 256 characters.')
 export const rolesRule = z.array(z.enum(['admin', 'operator', 'auditor']))
 
 /** What the hub takes for "nothing". */

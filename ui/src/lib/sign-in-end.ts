@@ -26,6 +26,19 @@ export function signInEnd(session: Me['auth_session'], answeredAt: number, lastR
   return idle < absolute ? { at: idle, why: 'idle' } : { at: absolute, why: 'absolute' }
 }
 
+/** Who did something within this time is at work. */
+const AT_WORK_MS = 60_000
+
+/**
+ * Whether a sign-in is to be renewed now: somebody is at work here since the last request (which
+ * would have kept it), and less than half of the time without one is left.
+ */
+export function wantsRenewal(session: Me['auth_session'], answeredAt: number, lastRequestAt: number, lastInputAt: number, now: number): boolean {
+  const end = signInEnd(session, answeredAt, lastRequestAt)
+  if (end.why !== 'idle' || lastInputAt <= lastRequestAt || now - lastInputAt > AT_WORK_MS) return false
+  return end.at - now < (Date.parse(session.idle_expires_at) - answeredAt) / 2
+}
+
 /** Whether it is time to say something about it. */
 export const isNear = (end: SignInEnd, now: number): boolean =>
   end.at - now <= (end.why === 'idle' ? WARN_IDLE_MS : WARN_ABSOLUTE_MS)

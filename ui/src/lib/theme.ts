@@ -6,6 +6,8 @@ export type ThemeChoice = 'system' | 'light' | 'dark'
 const KEY = 'openpam.theme'
 const listeners = new Set<() => void>()
 const system = matchMedia('(prefers-color-scheme: dark)')
+// Read once, then only told: a browser that was asked in between does not announce the change any more.
+let systemIsDark = system.matches
 
 function read(): ThemeChoice {
   try {
@@ -19,7 +21,7 @@ function read(): ThemeChoice {
 let choice = read()
 
 function resolve(): 'light' | 'dark' {
-  if (choice === 'system') return system.matches ? 'dark' : 'light'
+  if (choice === 'system') return systemIsDark ? 'dark' : 'light'
   return choice
 }
 
@@ -27,7 +29,10 @@ function apply() {
   document.documentElement.dataset.theme = resolve()
   for (const listener of listeners) listener()
 }
-system.addEventListener('change', apply)
+system.addEventListener('change', ({ matches }) => {
+  systemIsDark = matches
+  apply()
+})
 
 /** Chooses a theme for this browser, at once and for the next visit. */
 export function setTheme(next: ThemeChoice) {

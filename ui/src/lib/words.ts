@@ -69,7 +69,7 @@ const ACTIONS: Record<string, string> = {
   'session.reauthorize': 'Open session allowed again',
   'session.resume': 'Session resumed',
   'session.start': 'Session started',
-  'session.terminate': 'Session terminated',
+  'session.terminate': 'Session ended early',
   'settings.update': 'Settings changed',
   'site.create': 'Site created',
   'site.delete': 'Site deleted',

@@ -49,7 +49,7 @@ export function LoginPage() {
           )}
           {providers.isError && <ErrorState error={providers.error} onRetry={() => void providers.refetch()} className="px-0 py-4" />}
           {oidc && (
-            <a href={providerLink(oidc.login_url, search.return_to)} className={cn(buttonClass({ variant: 'primary', size: 'lg' }), 'w-full')}>
+            <a href={providerLink(oidc.login_url, search.return_to)} className={cn(buttonClass({ variant: showLocal ? 'secondary' : 'primary', size: 'lg' }), 'w-full')}>
               Continue with {oidc.display_name}
               <ArrowRight aria-hidden className="size-4" />
             </a>

@@ -10,6 +10,7 @@ import { Page } from '@/components/page'
 import { ErrorState } from '@/components/states'
 import { may } from '@/lib/access'
 import { cn } from '@/lib/cn'
+import { credentialLabel } from '@/lib/credentials'
 import { forbidden } from '@/lib/forbidden'
 import type { SetupSearch } from '@/router'
 import { useChangeSearch } from '@/lib/use-list-search'
@@ -48,7 +49,7 @@ export function SetupPage() {
       body: (
         <div className="flex flex-wrap gap-2">
           <Button variant="primary" onClick={() => setPanel('credential')}>Create a credential</Button>
-          {unused.slice(0, 4).map((credential) => <Button key={credential.id} onClick={() => void give(credential.id)}>Use {credential.name}</Button>)}
+          {unused.slice(0, 4).map((credential) => <Button key={credential.id} onClick={() => void give(credential.id)}>Use {credentialLabel(credential)}</Button>)}
         </div>
       ),
     },
@@ -56,7 +57,7 @@ export function SetupPage() {
       title: 'Connect', about: 'Try it, then open the first terminal.',
       body: target && (
         <div className="flex flex-col items-start gap-3">
-          <div className="w-full"><ConnectionTestCard choice="Credential" options={own.map(({ id, name }) => ({ id, label: name }))} run={(id) => targets.test(target.id, id)} /></div>
+          <div className="w-full"><ConnectionTestCard choice="Credential" options={own.map((credential) => ({ id: credential.id, label: credentialLabel(credential) }))} run={(id) => targets.test(target.id, id)} /></div>
           {launch.data && <Button variant="primary" size="lg" onClick={() => connect(launch.data)}>Open a terminal on {target.name}</Button>}
         </div>
       ),
@@ -83,8 +84,8 @@ export function SetupPage() {
         })}
       </ol>
       {panel === 'zone' && <ZoneForm zone={null} onClose={() => setPanel(null)} />}
-      {panel === 'target' && <TargetForm target={null} zoneId={zoneList.data?.[0]?.id} onClose={() => setPanel(null)} onSaved={(saved) => change({ target: saved.id })} />}
-      {panel === 'credential' && <CredentialForm credential={null} onClose={() => setPanel(null)} onSaved={(saved) => void give(saved.id)} />}
+      {panel === 'target' && <TargetForm target={null} zoneId={zoneList.data?.[0]?.id} onClose={() => setPanel(null)} onCreated={(saved) => change({ target: saved.id })} />}
+      {panel === 'credential' && <CredentialForm credential={null} onClose={() => setPanel(null)} onCreated={(saved) => void give(saved.id)} />}
       {prompt}
     </Page>
   )

@@ -4,27 +4,21 @@ import { toast } from 'sonner'
 import { z } from 'zod'
 import { sites } from '@/api/hub'
 import type { Site } from '@/api/types'
+import { changedColumn, nameColumn } from '@/components/columns'
 import { ConfirmDialog } from '@/components/confirm'
 import { Field, Input, Textarea } from '@/components/field'
 import { FormPanel } from '@/components/form'
 import { ListPage } from '@/components/list-page'
-import { NamedCell } from '@/components/named-cell'
-import { RelativeTime } from '@/components/time'
 import { changesOf } from '@/lib/changes'
 import { descriptionRule, nameRule, orNull } from '@/lib/schema'
 
 const columns: ColumnDef<Site>[] = [
-  {
-    id: 'name',
-    header: 'Name',
-    accessorFn: (site) => site.name,
-    enableHiding: false,
-    cell: ({ row: { original: site } }) => (
-      <NamedCell under={site.description}>
-        <span className="text-data block truncate font-medium text-fg">{site.name}</span>
-      </NamedCell>
+  nameColumn({
+    under: (site) => site.description,
+    cell: (site) => (
+      <span className="text-data block truncate font-medium text-fg">{site.name}</span>
     ),
-  },
+  }),
   {
     id: 'code',
     header: 'Code',
@@ -32,13 +26,7 @@ const columns: ColumnDef<Site>[] = [
     meta: { className: 'w-32 sm:w-44' },
     cell: ({ row }) => <code className="truncate font-mono text-xs text-muted">{row.original.code}</code>,
   },
-  {
-    id: 'updated',
-    header: 'Changed',
-    accessorFn: (site) => site.updated_at,
-    meta: { className: 'w-32', from: 'sm' },
-    cell: ({ row }) => <RelativeTime time={row.original.updated_at} />,
-  },
+  changedColumn('sm'),
 ]
 
 /** The places whose satellites serve zones. */
@@ -51,7 +39,6 @@ export const SitesPage = () => (
     about="You need one only for networks that the hub cannot reach itself: satellites are installed at a site and serve its zones."
     list={(q) => sites.list({ q })}
     columns={columns}
-    nameOf={siteName}
     form={(site, close) => <SiteForm site={site} onClose={close} />}
     remove={(site, close) => (
       <ConfirmDialog
@@ -69,8 +56,6 @@ export const SitesPage = () => (
     )}
   />
 )
-
-const siteName = (site: Site) => site.name
 
 const schema = z.object({
   name: nameRule,

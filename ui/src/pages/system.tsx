@@ -8,10 +8,11 @@ import { ErrorState } from '@/components/states'
 import { RelativeTime } from '@/components/time'
 import { count } from '@/lib/format'
 import { sentence } from '@/lib/words'
+import { useAttended } from '@/lib/attention'
 
 /** Whether everything the hub needs is there. */
 export function SystemPage() {
-  const query = useQuery(systemQuery)
+  const query = useQuery({ ...systemQuery, refetchInterval: useAttended() && 10_000 })
   if (query.isError && !query.data) return <ErrorState error={query.error} onRetry={() => void query.refetch()} />
   if (!query.data) return <DetailSkeleton />
   const { version, hubs, database, vault } = query.data

@@ -8,31 +8,25 @@ import { z } from 'zod'
 import { sites, zones } from '@/api/hub'
 import type { Zone } from '@/api/types'
 import { Badge } from '@/components/badge'
+import { changedColumn, nameColumn } from '@/components/columns'
 import { ConfirmDialog } from '@/components/confirm'
 import { ROW_LINK } from '@/components/data-table'
 import { Field, Input, RadioCards, Select, Textarea } from '@/components/field'
 import { FormPanel } from '@/components/form'
 import { ListPage } from '@/components/list-page'
-import { NamedCell } from '@/components/named-cell'
-import { RelativeTime } from '@/components/time'
 import { changesOf } from '@/lib/changes'
 import { count } from '@/lib/format'
 import { descriptionRule, nameRule, orNull } from '@/lib/schema'
 
 const columns: ColumnDef<Zone>[] = [
-  {
-    id: 'name',
-    header: 'Name',
-    accessorFn: (zone) => zone.name,
-    enableHiding: false,
-    cell: ({ row: { original: zone } }) => (
-      <NamedCell under={zone.description}>
-        <Link to="/targets" search={{ zone_id: zone.id }} title={`Targets of ${zone.name}`} className={ROW_LINK}>
-          {zone.name}
-        </Link>
-      </NamedCell>
+  nameColumn({
+    under: (zone) => zone.description,
+    cell: (zone) => (
+      <Link to="/targets" search={{ zone_id: zone.id }} title={`Targets of ${zone.name}`} className={ROW_LINK}>
+        {zone.name}
+      </Link>
     ),
-  },
+  }),
   {
     id: 'type',
     header: 'Reached',
@@ -47,13 +41,7 @@ const columns: ColumnDef<Zone>[] = [
     meta: { className: 'w-28 tabular-nums', from: 'sm' },
     cell: ({ row }) => row.original.target_count.toLocaleString('en'),
   },
-  {
-    id: 'updated',
-    header: 'Changed',
-    accessorFn: (zone) => zone.updated_at,
-    meta: { className: 'w-32', from: 'md' },
-    cell: ({ row }) => <RelativeTime time={row.original.updated_at} />,
-  },
+  changedColumn(),
 ]
 
 /** The networks in which targets are. */
@@ -66,13 +54,10 @@ export const ZonesPage = () => (
     about="Start with one for the network that the hub itself can reach; targets are put into it."
     list={(q) => zones.list({ q })}
     columns={columns}
-    nameOf={zoneName}
     form={(zone, close) => <ZoneForm zone={zone} onClose={close} />}
     remove={(zone, close) => <DeleteZone zone={zone} onClose={close} />}
   />
 )
-
-const zoneName = (zone: Zone) => zone.name
 
 const DeleteZone = ({ zone, onClose }: { zone: Zone; onClose: () => void }) => (
   <ConfirmDialog

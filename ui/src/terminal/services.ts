@@ -20,6 +20,7 @@ async function answer<T>(request: Promise<T>): Promise<Answer<T>> {
         code: error.code,
         title: error.title,
         detail: error.message,
+        requestId: error.requestId,
       },
     }
   }

@@ -4,6 +4,7 @@ import { lazy, Suspense, useEffect, useRef, useState } from 'react'
 import '@xterm/xterm/css/xterm.css'
 import { useMe } from '@/api/hooks'
 import { Button } from '@/components/button'
+import { useAttended } from '@/lib/attention'
 import { useTheme } from '@/lib/theme'
 import { commandOf } from './model/keymap'
 import { activeTab } from './model/layout'
@@ -113,9 +114,24 @@ function EmptyWorkspace() {
   )
 }
 
+const LOOK_EVERY_MS = 10_000
+
 /** Sessions that were left open elsewhere and can be continued here. */
 function OpenSessions() {
   const { elsewhere } = useWorkspace()
+  const attended = useAttended()
+  const some = elsewhere.length > 0
+  useEffect(() => {
+    const look = () => void (document.visibilityState === 'visible' && workspace.findElsewhere())
+    const timer = some && attended ? setInterval(look, LOOK_EVERY_MS) : undefined
+    window.addEventListener('focus', look)
+    document.addEventListener('visibilitychange', look)
+    return () => {
+      clearInterval(timer)
+      window.removeEventListener('focus', look)
+      document.removeEventListener('visibilitychange', look)
+    }
+  }, [some, attended])
   if (elsewhere.length === 0) return null
   return (
     <div role="status" className="flex h-9 shrink-0 items-center border-b border-line bg-info-soft pr-2 text-sm text-info-text">
@@ -132,7 +148,7 @@ function OpenSessions() {
           </Button>
         ))}
       </div>
-      <Tool icon={X} label="Dismiss" className="ml-auto" onClick={() => workspace.show({ elsewhere: [] })} />
+      <Tool icon={X} label="Dismiss" className="ml-auto" onClick={() => workspace.dismissElsewhere()} />
     </div>
   )
 }

@@ -16,7 +16,7 @@ import { Skeleton } from '@/components/states'
 import { TargetLinks } from '@/components/target-links'
 import { RelativeTime } from '@/components/time'
 import { may } from '@/lib/access'
-import { credentialKind } from '../launcher/use-connect'
+import { credentialKind } from '@/lib/credentials'
 import { DeleteCredential } from './delete'
 import { CredentialForm, SecretForm } from './form'
 

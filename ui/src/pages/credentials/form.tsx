@@ -40,11 +40,11 @@ const secretOf = (values: Values): SecretBody =>
 interface CredentialFormProps {
   credential: Credential | null
   onClose: () => void
-  onSaved?: (credential: Credential) => void
+  onCreated?: (credential: Credential) => void
 }
 
 /** Creates or changes a credential. A secret goes in and never comes out again. */
-export function CredentialForm({ credential, onClose, onSaved }: CredentialFormProps) {
+export function CredentialForm({ credential, onClose, onCreated }: CredentialFormProps) {
   return (
     <FormPanel<Values>
       title={credential ? `Edit ${credential.name}` : 'New credential'}
@@ -64,7 +64,7 @@ export function CredentialForm({ credential, onClose, onSaved }: CredentialFormP
         else if (values.source === 'secret') body.secret = secretOf(values)
         const saved = credential ? await credentials.update(credential.id, changesOf(credential, body)) : await credentials.create({ ...body, kind: values.kind } as CredentialBody)
         toast.success(credential ? `Credential ${saved.name} saved` : `Credential ${saved.name} created`)
-        onSaved?.(saved)
+        if (!credential) onCreated?.(saved)
       }}
     >
       {({ register, control, watch, formState: { errors } }) => {

@@ -4,28 +4,22 @@ import { KeyRound } from 'lucide-react'
 import { credentials } from '@/api/hub'
 import type { Credential } from '@/api/types'
 import { Badge } from '@/components/badge'
+import { changedColumn, nameColumn } from '@/components/columns'
 import { ROW_LINK } from '@/components/data-table'
 import { ListPage } from '@/components/list-page'
-import { NamedCell } from '@/components/named-cell'
-import { RelativeTime } from '@/components/time'
-import { credentialKind } from '../launcher/use-connect'
+import { credentialKind } from '@/lib/credentials'
 import { DeleteCredential } from './delete'
 import { CredentialForm } from './form'
 
 const columns: ColumnDef<Credential>[] = [
-  {
-    id: 'name',
-    header: 'Name',
-    accessorFn: (credential) => credential.name,
-    enableHiding: false,
-    cell: ({ row: { original } }) => (
-      <NamedCell under={original.description}>
-        <Link to="/credentials/$id" params={{ id: original.id }} className={ROW_LINK}>
-          {original.name}
-        </Link>
-      </NamedCell>
+  nameColumn({
+    under: (credential) => credential.description,
+    cell: (credential) => (
+      <Link to="/credentials/$id" params={{ id: credential.id }} className={ROW_LINK}>
+        {credential.name}
+      </Link>
     ),
-  },
+  }),
   {
     id: 'username',
     header: 'Logs in as',
@@ -46,13 +40,7 @@ const columns: ColumnDef<Credential>[] = [
     meta: { className: 'w-24 tabular-nums', from: 'md' },
     cell: ({ row }) => row.original.target_count.toLocaleString('en'),
   },
-  {
-    id: 'updated',
-    header: 'Changed',
-    accessorFn: (credential) => credential.updated_at,
-    meta: { className: 'w-32', from: 'md' },
-    cell: ({ row }) => <RelativeTime time={row.original.updated_at} />,
-  },
+  changedColumn(),
 ]
 
 /** How to log in to targets; never the secrets themselves. */
@@ -65,10 +53,9 @@ export const CredentialsPage = () => (
     about="A credential is a user name and a reference to its secret in the vault. Give it to the targets it opens."
     list={(q) => credentials.list({ q })}
     columns={columns}
-    nameOf={credentialName}
-    form={(credential, close) => <CredentialForm credential={credential} onClose={close} />}
+    page="/credentials/$id"
+    form={(credential, close, onCreated) => <CredentialForm credential={credential} onClose={close} onCreated={onCreated} />}
     remove={(credential, close) => <DeleteCredential credential={credential} onClose={close} />}
   />
 )
 
-const credentialName = (credential: Credential) => credential.name

@@ -12,12 +12,13 @@ import { descriptionRule, nameRule, rolesRule } from '@/lib/schema'
 const schema = z.object({ name: nameRule, description: descriptionRule, roles: rolesRule })
 
 /** Creates or changes a local group. */
-export const GroupForm = ({ group, onClose }: { group: Group | null; onClose: () => void }) => (
+export const GroupForm = ({ group, onClose, onCreated }: { group: Group | null; onClose: () => void; onCreated?: (group: Group) => void }) => (
   <FormPanel title={group ? `Edit ${group.name}` : 'New group'} action={group ? 'Save' : 'Create group'} onClose={onClose} schema={schema}
     values={{ name: group?.name ?? '', description: group?.description ?? '', roles: group?.roles ?? [] }}
     onSubmit={async (values) => {
       const saved = group ? await groups.update(group.id, changesOf(group, values)) : await groups.create(values)
       toast.success(group ? `Group ${saved.name} saved` : `Group ${saved.name} created`)
+      if (!group) onCreated?.(saved)
     }}>
     {({ register, control, formState: { errors } }) => (
       <>

@@ -4,26 +4,21 @@ import { FolderKey } from 'lucide-react'
 import { groups } from '@/api/hub'
 import type { Group } from '@/api/types'
 import { Badge, RoleBadges } from '@/components/badge'
+import { nameColumn } from '@/components/columns'
 import { ROW_LINK } from '@/components/data-table'
 import { ListPage } from '@/components/list-page'
-import { NamedCell } from '@/components/named-cell'
 import { DeleteGroup } from './delete'
 import { GroupForm } from './form'
 
 const columns: ColumnDef<Group>[] = [
-  {
-    id: 'name',
-    header: 'Name',
-    accessorFn: (group) => group.name,
-    enableHiding: false,
-    cell: ({ row: { original: group } }) => (
-      <NamedCell under={group.description}>
-        <Link to="/groups/$id" params={{ id: group.id }} className={ROW_LINK}>
-          {group.name}
-        </Link>
-      </NamedCell>
+  nameColumn({
+    under: (group) => group.description,
+    cell: (group) => (
+      <Link to="/groups/$id" params={{ id: group.id }} className={ROW_LINK}>
+        {group.name}
+      </Link>
     ),
-  },
+  }),
   {
     id: 'source',
     header: 'From',
@@ -57,12 +52,11 @@ export const GroupsPage = () => (
     about="Make one for each circle of people who work on the same machines. Groups of the directory appear when their members sign in."
     list={(q) => groups.list({ q })}
     columns={columns}
-    nameOf={groupName}
-    form={(group, close) => <GroupForm group={group} onClose={close} />}
+    page="/groups/$id"
+    form={(group, close, onCreated) => <GroupForm group={group} onClose={close} onCreated={onCreated} />}
     remove={(group, close) => <DeleteGroup group={group} onClose={close} />}
     changeable={isLocal}
   />
 )
 
-const groupName = (group: Group) => group.name
 const isLocal = (group: Group) => group.source === 'local'

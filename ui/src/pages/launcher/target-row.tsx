@@ -9,8 +9,8 @@ import { Menu, MenuItem, MenuLabel } from '@/components/menu'
 import { asProblem } from '@/components/states'
 import { RelativeTime } from '@/components/time'
 import { cn } from '@/lib/cn'
+import { credentialHint } from '@/lib/credentials'
 import { formatAddress } from '@/lib/format'
-import { credentialKind } from './use-connect'
 
 interface TargetRowProps {
   target: LaunchTarget
@@ -82,9 +82,9 @@ export function TargetRow({ target, onConnect }: TargetRowProps) {
               <MenuItem
                 key={credential.id}
                 onSelect={() => onConnect(target, credential)}
-                hint={<span className="text-2xs text-faint">{credentialKind[credential.kind]}</span>}
+                hint={<span className="text-2xs text-faint">{credentialHint(credential)}</span>}
               >
-                {credential.username}
+                {credential.name}
               </MenuItem>
             ))}
           </Menu>
@@ -97,7 +97,7 @@ export function TargetRow({ target, onConnect }: TargetRowProps) {
           aria-pressed={target.favorite}
           disabled={favorite.isPending}
           onClick={() => favorite.mutate()}
-          className={cn(target.favorite ? 'text-warning [&_svg]:fill-current' : 'sm:opacity-0 sm:group-hover:opacity-100 sm:focus-visible:opacity-100')}
+          className={cn(target.favorite ? 'text-warning [&_svg]:fill-current' : 'pointer-fine:opacity-50 pointer-fine:group-hover:opacity-100 pointer-fine:focus-visible:opacity-100')}
         />
       </div>
     </li>

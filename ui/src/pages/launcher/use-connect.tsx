@@ -6,10 +6,8 @@ import type { LaunchCredential, LaunchTarget } from '@/api/types'
 import { Button } from '@/components/button'
 import { Dialog, DialogBody, DialogFooter } from '@/components/dialog'
 import { Field, RadioCards, Textarea } from '@/components/field'
+import { credentialKind } from '@/lib/credentials'
 import { formatAddress } from '@/lib/format'
-
-/** What kind of credential it is, in words. */
-export const credentialKind = { password: 'Password', private_key: 'Private key', ssh_ca: 'Signed certificate' } as const
 
 interface Connect {
   /** Opens a terminal, or asks first what is still missing. */

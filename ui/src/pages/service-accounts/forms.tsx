@@ -19,12 +19,13 @@ import { sentence } from '@/lib/words'
 const schema = z.object({ name: nameRule, description: descriptionRule, enabled: z.boolean(), roles: rolesRule })
 
 /** Creates or changes a service account. */
-export const ServiceAccountForm = ({ account, onClose }: { account: ServiceAccount | null; onClose: () => void }) => (
+export const ServiceAccountForm = ({ account, onClose, onCreated }: { account: ServiceAccount | null; onClose: () => void; onCreated?: (account: ServiceAccount) => void }) => (
   <FormPanel title={account ? `Edit ${account.name}` : 'New service account'} action={account ? 'Save' : 'Create service account'} onClose={onClose} schema={schema}
     values={{ name: account?.name ?? '', description: account?.description ?? '', enabled: account?.enabled ?? true, roles: account?.roles ?? [] }}
     onSubmit={async (values) => {
       const saved = account ? await serviceAccounts.update(account.id, changesOf(account, values)) : await serviceAccounts.create(values)
       toast.success(account ? `${saved.name} saved` : `Service account ${saved.name} created`)
+      if (!account) onCreated?.(saved)
     }}>
     {({ register, control, formState: { errors } }) => (
       <>

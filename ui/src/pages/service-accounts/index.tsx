@@ -4,27 +4,22 @@ import { Bot } from 'lucide-react'
 import { serviceAccounts } from '@/api/hub'
 import type { ServiceAccount } from '@/api/types'
 import { EnabledBadge, RoleBadges } from '@/components/badge'
+import { nameColumn } from '@/components/columns'
 import { ROW_LINK } from '@/components/data-table'
 import { ListPage } from '@/components/list-page'
-import { NamedCell } from '@/components/named-cell'
 import { RelativeTime } from '@/components/time'
 import { DeleteServiceAccount } from './delete'
 import { ServiceAccountForm } from './forms'
 
 const columns: ColumnDef<ServiceAccount>[] = [
-  {
-    id: 'name',
-    header: 'Name',
-    accessorFn: (account) => account.name,
-    enableHiding: false,
-    cell: ({ row: { original: account } }) => (
-      <NamedCell under={account.description}>
-        <Link to="/service-accounts/$id" params={{ id: account.id }} className={ROW_LINK}>
-          {account.name}
-        </Link>
-      </NamedCell>
+  nameColumn({
+    under: (account) => account.description,
+    cell: (account) => (
+      <Link to="/service-accounts/$id" params={{ id: account.id }} className={ROW_LINK}>
+        {account.name}
+      </Link>
     ),
-  },
+  }),
   { id: 'roles', header: 'Roles', enableSorting: false, meta: { from: 'sm' }, cell: ({ row }) => <RoleBadges roles={row.original.roles} /> },
   { id: 'state', header: 'State', accessorFn: (account) => account.enabled, meta: { className: 'w-28 sm:w-32' }, cell: ({ row }) => <EnabledBadge enabled={row.original.enabled} /> },
   { id: 'created', header: 'Since', accessorFn: (account) => account.created_at, meta: { className: 'w-32', from: 'md' }, cell: ({ row }) => <RelativeTime time={row.original.created_at} /> },
@@ -40,12 +35,11 @@ export const ServiceAccountsPage = () => (
     about="Make one for each program, so that each can be stopped by itself; then give it a token."
     list={(q) => serviceAccounts.list({ q })}
     columns={columns}
-    nameOf={accountName}
-    form={(account, close) => <ServiceAccountForm account={account} onClose={close} />}
+    page="/service-accounts/$id"
+    form={(account, close, onCreated) => <ServiceAccountForm account={account} onClose={close} onCreated={onCreated} />}
     remove={(account, close) => <DeleteServiceAccount account={account} onClose={close} />}
     dim={isDisabled}
   />
 )
 
-const accountName = (account: ServiceAccount) => account.name
 const isDisabled = (account: ServiceAccount) => !account.enabled

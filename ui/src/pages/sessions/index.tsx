@@ -15,11 +15,12 @@ import { NamedCell } from '@/components/named-cell'
 import { Page } from '@/components/page'
 import { EmptyState } from '@/components/states'
 import { Elapsed, RelativeTime } from '@/components/time'
-import { mayTerminateAny } from '@/lib/access'
+import { mayEndAny } from '@/lib/access'
+import { useAttended } from '@/lib/attention'
 import { formatBytes } from '@/lib/format'
 import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
 import type { SessionsSearch } from '@/router'
-import { TerminateDialog } from './terminate'
+import { EndSessionDialog } from './end'
 
 const mine = getRouteApi('/signed-in/frame/my-sessions')
 const all = getRouteApi('/signed-in/frame/sessions')
@@ -29,7 +30,7 @@ const STATUSES = [
   { value: 'active', label: 'Active' },
   { value: 'completed', label: 'Completed' },
   { value: 'failed', label: 'Failed' },
-  { value: 'terminated', label: 'Terminated' },
+  { value: 'terminated', label: 'Ended early' },
 ] as const
 
 /** The sessions of the person who looks. */
@@ -58,10 +59,11 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
   const change = useChangeSearch<SessionsSearch>()
   const [ending, setEnding] = useState<Session | null>(null)
   const from = useMemo(() => periodStart(search.since), [search.since])
+  const attended = useAttended()
   const query = useInfiniteQuery({
     ...sessions.list({ q: search.q, status: search.status, target_id: search.target_id, user_id: userId ?? search.user_id, from }),
     // Every page that was read is read again: a long list more seldom.
-    refetchInterval: ({ state }) => ((state.data?.pages.length ?? 0) > 3 ? 30_000 : 5_000),
+    refetchInterval: ({ state }) => attended && ((state.data?.pages.length ?? 0) > 3 ? 30_000 : 5_000),
   })
   const setText = useCallback((q: string | undefined) => change({ q }), [change])
   const first = query.data?.pages[0]?.items[0]
@@ -141,9 +143,9 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
                 <Eye aria-hidden className="size-4 opacity-70" /> Show details
               </Link>
             </MenuItem>
-            {session.status === 'active' && (session.user_id === me.user.id || mayTerminateAny(me)) && (
+            {session.status === 'active' && (session.user_id === me.user.id || mayEndAny(me)) && (
               <MenuItem icon={CircleStop} danger onSelect={() => setEnding(session)}>
-                Terminate…
+                End…
               </MenuItem>
             )}
           </MoreMenu>
@@ -206,7 +208,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
           )
         }
       />
-      {ending && <TerminateDialog session={ending} onClose={() => setEnding(null)} />}
+      {ending && <EndSessionDialog session={ending} onClose={() => setEnding(null)} />}
     </>
   )
 }

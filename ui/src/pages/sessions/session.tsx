@@ -12,9 +12,10 @@ import { Detail } from '@/components/detail'
 import { EntityActivity } from '@/components/activity'
 import { Card, Columns, Fact, Facts, LINK, Page } from '@/components/page'
 import { Elapsed, RelativeTime } from '@/components/time'
-import { may, mayTerminateAny } from '@/lib/access'
+import { may, mayEndAny } from '@/lib/access'
+import { useAttended } from '@/lib/attention'
 import { formatBytes, formatExact } from '@/lib/format'
-import { TerminateDialog } from './terminate'
+import { EndSessionDialog } from './end'
 
 const route = getRouteApi('/signed-in/frame/sessions/$id')
 
@@ -22,9 +23,10 @@ const route = getRouteApi('/signed-in/frame/sessions/$id')
 export function SessionPage() {
   const everybody = may(useMe(), 'see-sessions')
   const { id } = route.useParams()
+  const attended = useAttended()
   const query = useQuery({
     ...sessions.one(id),
-    refetchInterval: ({ state }) => (state.data?.status === 'active' ? 3_000 : false),
+    refetchInterval: ({ state }) => (attended && state.data?.status === 'active' ? 3_000 : false),
   })
   const list = everybody ? ALL : MINE
   return (
@@ -54,9 +56,9 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
       }
       actions={
         session.status === 'active' &&
-        (own || mayTerminateAny(me)) && (
+        (own || mayEndAny(me)) && (
           <Button variant="danger-ghost" icon={CircleStop} onClick={() => setEnding(true)}>
-            Terminate…
+            End…
           </Button>
         )
       }
@@ -126,7 +128,7 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
         }
         side={<EntityActivity objectId={session.id} />}
       />
-      {ending && <TerminateDialog session={session} onClose={() => setEnding(false)} />}
+      {ending && <EndSessionDialog session={session} onClose={() => setEnding(false)} />}
     </Page>
   )
 }

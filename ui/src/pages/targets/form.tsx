@@ -8,6 +8,7 @@ import { Field, Input, Select, SwitchField, Textarea } from '@/components/field'
 import { FormPanel } from '@/components/form'
 import { MultiPick, TagsInput } from '@/components/pickers'
 import { changesOf } from '@/lib/changes'
+import { credentialHint } from '@/lib/credentials'
 import { descriptionRule, nameRule, orNull } from '@/lib/schema'
 
 const schema = z.object({
@@ -30,11 +31,11 @@ interface TargetFormProps {
   target: Target | null
   zoneId?: string
   onClose: () => void
-  onSaved?: (target: Target) => void
+  onCreated?: (target: Target) => void
 }
 
 /** Creates or changes a target. */
-export function TargetForm({ target, zoneId, onClose, onSaved }: TargetFormProps) {
+export function TargetForm({ target, zoneId, onClose, onCreated }: TargetFormProps) {
   const zoneList = useQuery(zones.all())
   const groupList = useQuery(groups.all())
   const credentialList = useQuery(credentials.all())
@@ -63,7 +64,7 @@ export function TargetForm({ target, zoneId, onClose, onSaved }: TargetFormProps
         const body = { ...values, protocol: target?.protocol ?? 'ssh', description: orNull(values.description), environment: values.environment || null }
         const saved = target ? await targets.update(target.id, changesOf(target, body)) : await targets.create(body)
         toast.success(target ? `Target ${saved.name} saved` : `Target ${saved.name} created`)
-        onSaved?.(saved)
+        if (!target) onCreated?.(saved)
       }}
     >
       {({ register, control, formState: { errors } }) => (
@@ -103,7 +104,7 @@ export function TargetForm({ target, zoneId, onClose, onSaved }: TargetFormProps
           <Field label="Credentials" help="What one may log in with. The first is offered first.">
             <Controller control={control} name="credential_ids" render={({ field }) => (
               <MultiPick noun="credentials" value={field.value} onChange={field.onChange} loading={credentialList.isPending}
-                options={(credentialList.data ?? []).map(({ id, name, username }) => ({ id, label: name, hint: username }))} />
+                options={(credentialList.data ?? []).map((credential) => ({ id: credential.id, label: credential.name, hint: credentialHint(credential) }))} />
             )} />
           </Field>
           <Field label="Access groups" help="Members of these groups see the target and may connect.">

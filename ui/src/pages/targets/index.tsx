@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
+import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ColumnDef } from '@tanstack/react-table'
 import { Boxes } from 'lucide-react'
 import { useMemo } from 'react'
@@ -7,10 +7,10 @@ import { targets, zones } from '@/api/hub'
 import type { Target } from '@/api/types'
 import { Badge, EnvironmentBadge } from '@/components/badge'
 import { buttonClass } from '@/components/button'
+import { nameColumn } from '@/components/columns'
 import { ROW_LINK } from '@/components/data-table'
 import { FilterChip } from '@/components/filters'
 import { ListPage } from '@/components/list-page'
-import { NamedCell } from '@/components/named-cell'
 import { formatAddress } from '@/lib/format'
 import { useChangeSearch } from '@/lib/use-list-search'
 import type { TargetsSearch } from '@/router'
@@ -23,7 +23,6 @@ const TAGS_SHOWN = 2
 
 /** The machines one can connect to. */
 export function TargetsPage() {
-  const navigate = useNavigate()
   const { zone_id, tag } = route.useSearch()
   const change = useChangeSearch<TargetsSearch>()
   const zoneList = useQuery(zones.all())
@@ -42,7 +41,6 @@ export function TargetsPage() {
       }
       list={(q) => targets.list({ q, zone_id, tag })}
       columns={columns}
-      nameOf={targetName}
       dim={isOff}
       filtered={Boolean(zone_id ?? tag)}
       filters={
@@ -51,37 +49,26 @@ export function TargetsPage() {
           {tag && <FilterChip label="Tag" value={tag} options={[{ value: tag, label: tag }]} onChange={(next) => change({ tag: next })} />}
         </>
       }
-      form={(target, close) => (
-        <TargetForm
-          target={target}
-          zoneId={zone_id}
-          onClose={close}
-          // A new one is not usable yet: its page has what is still to do.
-          onSaved={(saved) => !target && void navigate({ to: '/targets/$id', params: { id: saved.id }, ignoreBlocker: true })}
-        />
+      page="/targets/$id"
+      form={(target, close, onCreated) => (
+        <TargetForm target={target} zoneId={zone_id} onClose={close} onCreated={onCreated} />
       )}
       remove={(target, close) => <DeleteTarget target={target} onClose={close} />}
     />
   )
 }
 
-const targetName = (target: Target) => target.name
 const isOff = (target: Target) => !target.enabled
 
 const columnsFor = (zoneNames: Map<string, string>): ColumnDef<Target>[] => [
-  {
-    id: 'name',
-    header: 'Name',
-    accessorFn: targetName,
-    enableHiding: false,
-    cell: ({ row: { original: target } }) => (
-      <NamedCell under={<span className="font-mono text-2xs">{formatAddress(target.host, target.port)}</span>}>
-        <Link to="/targets/$id" params={{ id: target.id }} className={ROW_LINK}>
-          {target.name}
-        </Link>
-      </NamedCell>
+  nameColumn({
+    under: (target) => <span className="font-mono text-2xs">{formatAddress(target.host, target.port)}</span>,
+    cell: (target) => (
+      <Link to="/targets/$id" params={{ id: target.id }} className={ROW_LINK}>
+        {target.name}
+      </Link>
     ),
-  },
+  }),
   {
     id: 'environment',
     header: 'Environment',

@@ -17,6 +17,7 @@ import { Card, Columns, Fact, Facts, LINK, Page } from '@/components/page'
 import { asProblem } from '@/components/states'
 import { RelativeTime } from '@/components/time'
 import { may } from '@/lib/access'
+import { credentialHint, credentialLabel } from '@/lib/credentials'
 import { count, formatAddress } from '@/lib/format'
 import { useConnect } from '../launcher/use-connect'
 import { DeleteTarget, SwitchOffTarget } from './delete'
@@ -135,7 +136,7 @@ function TargetDetail({ target }: { target: Target }) {
                           <Link to="/credentials/$id" params={{ id: credential.id }} className={LINK}>
                             {credential.name}
                           </Link>{' '}
-                          <span className="text-xs text-faint">as {credential.username}</span>
+                          <span className="text-xs text-faint">{credentialHint(credential)}</span>
                         </li>
                       ))}
                     </ul>
@@ -165,7 +166,7 @@ function TargetDetail({ target }: { target: Target }) {
               <ConnectionTestCard
                 choice="Credential"
                 none="None: up to the host key"
-                options={(own.data ?? []).map(({ id: key, name, username }) => ({ id: key, label: `${name} (${username})` }))}
+                options={(own.data ?? []).map((credential) => ({ id: credential.id, label: credentialLabel(credential) }))}
                 run={(credential) => targets.test(target.id, credential)}
               />
             )}

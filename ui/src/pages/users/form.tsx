@@ -21,7 +21,7 @@ const schema = z.object({
 })
 
 /** Creates a local account or changes someone; who comes from the directory keeps name and address from there. */
-export function UserForm({ user, onClose }: { user: User | null; onClose: () => void }) {
+export function UserForm({ user, onClose, onCreated }: { user: User | null; onClose: () => void; onCreated?: (user: User) => void }) {
   const groupList = useQuery(groups.all())
   const local = user === null || user.source === 'local'
   const choices = (groupList.data ?? []).filter((group) => group.source === 'local')
@@ -36,8 +36,9 @@ export function UserForm({ user, onClose }: { user: User | null; onClose: () => 
         const { roles, group_ids } = values
         const facts = { display_name: orNull(values.display_name), email: orNull(values.email) }
         if (user) await users.update(user.id, changesOf(user, local ? { ...facts, roles, group_ids } : { roles }))
-        else await users.create({ ...facts, username: values.username, password: values.password, roles, group_ids })
+        const created = user ? null : await users.create({ ...facts, username: values.username, password: values.password, roles, group_ids })
         toast.success(user ? `${user.username} saved` : `User ${values.username} created`)
+        if (created) onCreated?.(created)
       }}>
       {({ register, control, formState: { errors } }) => (
         <>
@@ -70,6 +71,6 @@ export const PasswordForm = ({ user, onClose }: { user: User; onClose: () => voi
       await users.setPassword(user.id, password)
       toast.success(`The password of ${user.username} was changed`)
     }}>
-    {({ register, formState: { errors } }) => <Field label="New password" error={errors.password?.message}><Input {...register('password')} type="password" autoComplete="new-password" autoFocus /></Field>}
+    {({ register, formState: { errors } }) => <Field label="New password" error={errors.password?.message} help="At least 12 characters. Pass it on by a safe way."><Input {...register('password')} type="password" autoComplete="new-password" autoFocus /></Field>}
   </FormPanel>
 )

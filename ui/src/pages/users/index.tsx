@@ -22,7 +22,7 @@ const columns: ColumnDef<User>[] = [
         <span aria-hidden className="hidden size-7 shrink-0 place-items-center rounded-full bg-hover text-2xs font-semibold text-muted sm:grid">
           {initials(personName(user))}
         </span>
-        <NamedCell under={user.email ?? user.username}>
+        <NamedCell under={<><span className="sm:hidden">{user.username}</span><span className="max-sm:hidden">{user.email}</span></>}>
           <Link to="/users/$id" params={{ id: user.id }} className={ROW_LINK}>
             {personName(user)}
           </Link>
@@ -30,6 +30,7 @@ const columns: ColumnDef<User>[] = [
       </>
     ),
   },
+  { id: 'username', header: 'User name', accessorFn: (user) => user.username, meta: { from: 'sm' }, cell: ({ row }) => <code className="truncate font-mono text-xs text-muted">{row.original.username}</code> },
   { id: 'roles', header: 'Roles', enableSorting: false, meta: { from: 'sm' }, cell: ({ row }) => <RoleBadges roles={row.original.effective_roles} /> },
   { id: 'source', header: 'From', accessorFn: (user) => user.source, meta: { className: 'w-28', from: 'md' }, cell: ({ row }) => (row.original.source === 'local' ? 'Local' : 'Directory') },
   { id: 'state', header: 'State', accessorFn: (user) => user.enabled, meta: { className: 'w-28 sm:w-32' }, cell: ({ row }) => <EnabledBadge enabled={row.original.enabled} /> },
@@ -48,10 +49,12 @@ export const UsersPage = () => (
     list={(q) => users.list({ q })}
     columns={columns}
     nameOf={personName}
-    form={(user, close) => <UserForm user={user} onClose={close} />}
+    form={(user, close, onCreated) => <UserForm user={user} onClose={close} onCreated={onCreated} />}
     dim={isDisabled}
-    unordered
+    order={BY_USER_NAME}
+    page="/users/$id"
   />
 )
 
+const BY_USER_NAME = [{ id: 'username', desc: false }]
 const isDisabled = (user: User) => !user.enabled

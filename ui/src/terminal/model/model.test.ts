@@ -4,8 +4,8 @@ import { addTab, EMPTY_LAYOUT, splitPane } from './layout'
 import { BIG_PASTE_BYTES, reviewPaste } from './paste'
 import { DEFAULT_PREFERENCES, readPreferences } from './preferences'
 import { parseWorkspace } from './storage'
-import { THEMES, themeOf } from './themes'
-import { bytesInWords, inWords } from './words'
+import { DEFAULT_LIGHT, THEMES, themeOf } from './themes'
+import { inWords } from './words'
 
 const press = (keys: string, key = ''): KeyPress => {
   const parts = keys.split('+')
@@ -97,9 +97,33 @@ describe('preferences', () => {
     expect(values).toHaveLength(24)
     for (const value of values) expect(value).toMatch(/^#[0-9a-f]{6,8}$/)
   })
+
+  test('what programs print in a colour can be read in the theme of a light page', () => {
+    const { background = '', ...colours } = themeOf(DEFAULT_LIGHT, 'light').colours
+    const printed = ANSI_NAMES.filter((name) => name !== 'brightWhite').map((name) => [name, contrast(String(colours[name]), background)] as const)
+    expect(printed.filter(([, ratio]) => ratio < 4.5)).toEqual([])
+  })
 })
 
-test('durations and sizes are said in words', () => {
+test('durations are said in words', () => {
   expect([-5, 900, 59_000, 300_000, 720_000, 7_500_000].map(inWords)).toEqual(['0 s', '1 s', '59 s', '5 min 0 s', '12 min', '2 h 5 min'])
-  expect([0, 1023, 1024, 15_000, 1_048_576, 5e9].map(bytesInWords)).toEqual(['0 B', '1023 B', '1.0 KiB', '15 KiB', '1.0 MiB', '4.7 GiB'])
 })
+
+const ANSI_NAMES = [
+  'black', 'red', 'green', 'yellow', 'blue', 'magenta', 'cyan', 'white',
+  'brightBlack', 'brightRed', 'brightGreen', 'brightYellow', 'brightBlue', 'brightMagenta', 'brightCyan', 'brightWhite',
+] as const
+
+/** The contrast of two colours as WCAG 2 computes it. */
+function contrast(one: string, other: string): number {
+  const [light = 0, dark = 0] = [one, other].map(luminance).toSorted((a, b) => b - a)
+  return (light + 0.05) / (dark + 0.05)
+}
+
+function luminance(hex: string): number {
+  const [red = 0, green = 0, blue = 0] = [1, 3, 5].map((from) => {
+    const value = Number.parseInt(hex.slice(from, from + 2), 16) / 255
+    return value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4
+  })
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+}

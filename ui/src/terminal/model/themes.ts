@@ -32,7 +32,7 @@ function theme(id: string, name: string, dark: boolean, palette: string): Termin
 
 export const THEMES: readonly TerminalTheme[] = [
   theme('graphite', 'Graphite', true, '0e0f13 d9dce3 343a55 24262e f2777a 7fd19b e5c07b 7aa2f7 c099ff 6cc7d9 c5c8d1 5c6270 ff9a9d a1e5b8 f5d99a a3bffa d6bbff 93dde9 f4f5f8'),
-  theme('paper', 'Paper', false, 'fdfdfc 262a33 cfd8f7 262a33 b3262e 1f7a3d 8a5a00 2753c9 7a3fb8 0b7285 6b7280 4b5563 d1363f 26964c a66f00 3b6af0 9556d6 1391a8 9aa1ad'),
+  theme('paper', 'Paper', false, 'fdfdfc 262a33 cfd8f7 262a33 b3262e 1f7a3d 8a5a00 2753c9 7a3fb8 0b7285 6b7280 4b5563 d1363f 228544 9e6900 3b6af0 9455d4 117e92 9aa1ad'),
   theme('night', 'Night Harbour', true, '1a1b26 c0caf5 33467c 15161e f7768e 9ece6a e0af68 7aa2f7 bb9af7 7dcfff a9b1d6 565f89 ff899d b9f27c faba4a 8db0ff c7a9ff a4daff c0caf5'),
   theme('nord', 'Nord', true, '2e3440 d8dee9 4c566a 3b4252 bf616a a3be8c ebcb8b 81a1c1 b48ead 88c0d0 e5e9f0 6f7b91 d0737c b5d09e f2d7a0 93b3d3 c6a0bf 8fbcbb eceff4'),
   theme('gruvbox', 'Gruvbox', true, '282828 ebdbb2 504945 282828 fb4934 b8bb26 fabd2f 83a598 d3869b 8ec07c d5c4a1 928374 fb6a58 c6c93c fbcb53 97b8ac df9bad a4d092 fbf1c7'),

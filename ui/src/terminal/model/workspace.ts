@@ -47,6 +47,10 @@ export class Workspace {
   #appearance: 'light' | 'dark' = 'dark'
   #saveTimer: ReturnType<typeof setTimeout> | null = null
   #started = false
+  #userId: string | null = null
+  /** Open sessions that the person does not want to be reminded of. */
+  readonly #dismissed = new Set<string>()
+  #ended = 0
   #restored = false
   #state: WorkspaceState = {
     layout: EMPTY_LAYOUT,
@@ -105,7 +109,8 @@ export class Workspace {
     for (const [id, pane] of this.#panes) {
       if (!visible || !panesOf(visible.root).includes(id)) pane.startHidden()
     }
-    await this.#findElsewhere(userId)
+    this.#userId = userId
+    await this.findElsewhere()
   }
 
   /** Opens a target in a tab of its own. */
@@ -156,7 +161,7 @@ export class Workspace {
     this.#save()
   }
 
-  show(change: Partial<Pick<WorkspaceState, 'picking' | 'settings' | 'finding' | 'closing' | 'paste' | 'elsewhere'>>): void {
+  show(change: Partial<Pick<WorkspaceState, 'picking' | 'settings' | 'finding' | 'closing' | 'paste'>>): void {
     this.#set(change)
   }
 
@@ -167,7 +172,7 @@ export class Workspace {
   }
 
   requestPaste(pane: string, text: string): void {
-    if (text === '') return
+    if (text === '' || !this.#panes.get(pane)?.listens) return
     const review = reviewPaste(text, this.#state.preferences.confirmPaste)
     if (review.needsConfirmation) this.#set({ paste: { pane, review } })
     else this.#panes.get(pane)?.paste(review.text)
@@ -221,6 +226,7 @@ export class Workspace {
       onChanged: () => {
         this.#set({ revision: this.#state.revision + 1 })
         this.#save()
+        this.#countEnded()
       },
       warn: (title, description) => toast.warning(title, { description, id: title }),
       tell: (title, description) => toast(title, { description, id: title }),
@@ -230,11 +236,26 @@ export class Workspace {
     return pane
   }
 
-  async #findElsewhere(userId: string): Promise<void> {
-    const answer = await fetchActiveSessions(userId)
+  /** Asks which own sessions are open and shown nowhere: some may have ended, here or by themselves. */
+  async findElsewhere(): Promise<void> {
+    if (this.#userId === null) return
+    const answer = await fetchActiveSessions(this.#userId)
     if (!answer.ok) return
     const here = new Set([...this.#panes.values()].map((pane) => pane.state.sessionId))
-    this.#set({ elsewhere: answer.value.filter((session) => !session.attached && !here.has(session.id)) })
+    this.#set({
+      elsewhere: answer.value.filter(({ id, attached }) => !attached && !here.has(id) && !this.#dismissed.has(id)),
+    })
+  }
+
+  dismissElsewhere(): void {
+    for (const { id } of this.#state.elsewhere) this.#dismissed.add(id)
+    this.#set({ elsewhere: [] })
+  }
+
+  #countEnded(): void {
+    const before = this.#ended
+    this.#ended = [...this.#panes.values()].filter((pane) => pane.state.connection.phase === 'ended').length
+    if (this.#ended > before) void this.findElsewhere()
   }
 
   #applyPreferences(preferences: TerminalPreferences): void {

@@ -5,6 +5,7 @@ import { TerminalConnection, type ConnectionState, type ConnectionStats } from '
 import { describeRefusal, type Ending, LEFT, UNREACHABLE } from '../protocol/endings'
 import type { Progress } from '../protocol/input-queue'
 import type { NoticeMessage } from '../protocol/messages'
+import { sessionLock } from '@/lib/session-locks'
 import { connectionServices, fetchTarget, forgetLaunchTargets } from '../services'
 import { Screen } from './screen'
 
@@ -83,7 +84,7 @@ export class PaneController {
         this.#set({ size })
       },
       onTitle: (title) => this.#set({ title }),
-      onBell: () => this.#host.isVisible(id) || this.#set({ unseen: true }),
+      onBell: () => this.#state.unseen || this.#host.isVisible(id) || this.#set({ unseen: true }),
       onPaste: (text) => host.onPaste(id, text),
       onSelection: (text) => {
         if (text && host.preferences().copyOnSelect) void navigator.clipboard?.writeText(text).catch(() => undefined)
@@ -105,6 +106,12 @@ export class PaneController {
   /** A session runs, or is about to. */
   get active(): boolean {
     return this.#connection?.active ?? false
+  }
+
+  /** Whether somebody is there to type to: a session, or one that is on its way. */
+  get listens(): boolean {
+    const { phase } = this.#state.connection
+    return this.#state.asks === null && phase !== 'idle' && phase !== 'ended'
   }
 
   get stored(): StoredPane {
@@ -175,9 +182,12 @@ export class PaneController {
     void this.#connect(sessionId, true)
   }
 
-  /** Gives the terminal the keyboard, once it is on the page. */
+  /** Gives the terminal the keyboard, once it is on the page; or the question that stands in front of it. */
   focus(): void {
-    void this.#shown?.then(() => this.screen.terminal.focus())
+    void this.#shown?.then(() => {
+      if (this.#state.asks) this.screen.element.closest('[data-pane]')?.querySelector<HTMLElement>('form input:checked, form input')?.focus()
+      else this.screen.terminal.focus()
+    })
   }
 
   retryNow(): void {
@@ -292,7 +302,7 @@ export class PaneController {
     if (!('locks' in navigator)) return true
     this.#releaseLock?.()
     this.#releaseLock = null
-    const name = `openpam.session.${sessionId}`
+    const name = sessionLock(sessionId)
     // A page that reloads may let go of its locks a moment after the new one asks.
     for (let attempt = 0; attempt < 5; attempt += 1) {
       const got = await this.#requestLock(name, steal)

@@ -10,6 +10,7 @@ import { FONTS, type TerminalPreferences } from '../model/preferences'
 import { themeOf } from '../model/themes'
 import type { TerminalSize } from '../protocol/messages'
 import { clipboardBase64, GuardedClipboard } from './clipboard'
+import { hasHardwareWebgl } from './hardware'
 import { ReplayGuard } from './replay-guard'
 import { PolicyStyles } from './styles'
 
@@ -224,7 +225,7 @@ export class Screen {
   }
 
   #useWebgl(): void {
-    if (this.#webgl || this.#webglFailed) return
+    if (this.#webgl || this.#webglFailed || !hasHardwareWebgl()) return
     try {
       const webgl = new WebglAddon()
       webgl.onContextLoss(() => {

@@ -385,6 +385,39 @@ describe('ending', () => {
     expect(connection.state).toMatchObject({ ending: { kind: 'failed', code: 'host_key_changed', detail: 'The host key changed.' } })
   })
 
+  test('the request id of an error is kept for whoever is asked for help; else that of the connection', async () => {
+    const { connection } = start()
+    const first = await peer(0)
+    first.say({ type: 'error', code: 'host_key_changed', message: 'The host key changed.', request_id: 'r-1' })
+    first.socket.close(1000)
+    await phase(connection, 'ended')
+    expect(connection.state).toMatchObject({ ending: { code: 'host_key_changed', requestId: 'r-1' } })
+
+    const again = start()
+    const second = await peer(1)
+    second.say({ type: 'ready', session_id: 's-1', resume_token: 't', snapshot: false, request_id: 'r-2' })
+    await phase(again.connection, 'open')
+    second.say({ type: 'error', code: 'connection_lost', message: 'The target is gone.' })
+    second.socket.close(4500)
+    await phase(again.connection, 'ended')
+    expect(again.connection.state).toMatchObject({ ending: { code: 'connection_lost', requestId: 'r-2' } })
+  })
+
+  test('the request id of a refusal is kept', async () => {
+    const problem: Problem = { status: 403, code: 'access_denied', title: 'No', detail: '', requestId: 'r-3' }
+    const { connection } = start({ services: { preflight: () => Promise.resolve({ ok: false, problem }) } })
+    await phase(connection, 'ended')
+    expect(connection.state).toMatchObject({ ending: { code: 'access_denied', requestId: 'r-3' } })
+  })
+
+  test('who ended a session and why is said as the hub says it', async () => {
+    const { hub, connection } = await opened()
+    hub.say({ type: 'exit', reason: 'Ended by Olga Ortiz: change freeze' })
+    hub.socket.close(4003)
+    await phase(connection, 'ended')
+    expect(connection.state).toMatchObject({ ending: { title: 'This session was ended', detail: 'Ended by Olga Ortiz: change freeze' } })
+  })
+
   test('disconnect asks the hub to end the session', async () => {
     const { hub, connection, log } = await opened()
     void connection.disconnect()

@@ -131,6 +131,8 @@ export class TerminalConnection {
   #bytesSent = 0
   #exit: ExitMessage | null = null
   #error: ErrorMessage | null = null
+  /** Of the request that opened the socket, as the hub said it. */
+  #requestId: string | null = null
   #attempt = 0
   #lostAt: number | null = null
   /** This page has shown nothing of the session it continues. */
@@ -289,6 +291,7 @@ export class TerminalConnection {
     this.#announcedSize = this.#size
     this.#exit = null
     this.#error = null
+    this.#requestId = null
     const create = this.#options.socket ?? ((address, protocol) => new WebSocket(address, protocol))
     const socket = create(url, SUBPROTOCOL)
     socket.binaryType = 'arraybuffer'
@@ -334,6 +337,7 @@ export class TerminalConnection {
     this.#clearOpenTimer()
     this.#sessionId = message.session_id
     this.#resumeToken = message.resume_token
+    this.#requestId = message.request_id ?? null
     if (message.snapshot) this.#options.sink.reset()
     if (message.snapshot || this.#startsOver) this.#options.sink.replay()
     this.#startsOver = false
@@ -398,9 +402,9 @@ export class TerminalConnection {
     const final = this.#exit !== null || this.#disconnectTimer !== null || !isResumable(code)
     if (final && (opened || this.#exit || this.#error || code !== 1000)) {
       const endCode = isResumable(code) ? 1000 : code
-      this.#end(describeClose(endCode, reason, this.#exit, this.#error))
+      this.#endClosed(endCode, reason)
     } else if (this.#error && !opened) {
-      this.#end(describeClose(code, reason, null, this.#error))
+      this.#endClosed(code, reason)
     } else if (this.#sessionId) {
       this.#lostConnection()
     } else {
@@ -455,6 +459,13 @@ export class TerminalConnection {
     } else {
       this.#end(describeResumeRefusal(answer.problem))
     }
+  }
+
+  /** Ends with what the hub said on the socket before it closed. */
+  #endClosed(code: number, reason: string): void {
+    const ending = describeClose(code, reason, this.#exit, this.#error)
+    const requestId = this.#error?.request_id ?? this.#requestId
+    this.#end(ending.code === null ? ending : { ...ending, requestId })
   }
 
   #end(ending: Ending): void {

@@ -9,6 +9,8 @@ export interface Ending {
   /** A stable code that can be quoted to support. */
   code: string | null
   exitStatus: number | null
+  /** Finds the hub's log lines about it, where the hub said it. */
+  requestId?: string | null
 }
 
 /** A failure the hub explained as a problem document. */
@@ -17,6 +19,7 @@ export interface Problem {
   code: string
   title: string
   detail: string
+  requestId?: string | null
 }
 
 export const CLOSE_ENDED = 1000
@@ -62,7 +65,7 @@ export function describeClose(
     case CLOSE_TERMINATED:
       return {
         kind: 'terminated',
-        title: 'An operator ended this session',
+        title: 'This session was ended',
         detail: said || 'Ask your operators why before you connect again.',
         code: error?.code ?? 'terminated',
         exitStatus,
@@ -149,6 +152,7 @@ export function describeRefusal(problem: Problem): Ending {
     detail: problem.detail || problem.title,
     code: problem.code,
     exitStatus: null,
+    requestId: problem.requestId,
   }
 }
 
@@ -162,6 +166,7 @@ export function describeResumeRefusal(problem: Problem): Ending {
       detail: problem.detail || 'The session cannot be continued.',
       code: problem.code,
       exitStatus: null,
+      requestId: problem.requestId,
     }
   }
   return {
@@ -172,6 +177,7 @@ export function describeResumeRefusal(problem: Problem): Ending {
       'It ended while you were disconnected. What it had shown is kept above.',
     code: problem.code,
     exitStatus: null,
+    requestId: problem.requestId,
   }
 }
 

@@ -27,6 +27,8 @@ export interface ReadyMessage {
   snapshot: boolean
   /** Stream position of the first byte that follows, where the hub says it. */
   offset?: number
+  /** Finds the hub's log lines about this connection. */
+  request_id?: string
 }
 
 export interface NoticeMessage {
@@ -47,6 +49,7 @@ export interface ErrorMessage {
   type: 'error'
   code: string
   message: string
+  request_id?: string
 }
 
 export type ServerMessage = ReadyMessage | NoticeMessage | ExitMessage | ErrorMessage
@@ -84,6 +87,7 @@ export function parseServerMessage(frame: string): ServerMessage | null {
         resume_token,
         snapshot: fields.snapshot === true,
         offset: count(fields.offset),
+        request_id: text(fields.request_id),
       }
     }
     case 'notice': {
@@ -104,6 +108,7 @@ export function parseServerMessage(frame: string): ServerMessage | null {
         type: 'error',
         code: text(fields.code) ?? 'internal',
         message: text(fields.message) ?? '',
+        request_id: text(fields.request_id),
       }
     default:
       return null

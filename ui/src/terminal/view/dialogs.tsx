@@ -1,6 +1,6 @@
 import { Button } from '@/components/button'
 import { Dialog, DialogBody, DialogFooter } from '@/components/dialog'
-import { bytesInWords } from '../model/words'
+import { formatBytes } from '@/lib/format'
 import { workspace } from '../model/workspace'
 import { focusTerminal } from './parts'
 import { useWorkspace } from './use-workspace'
@@ -26,7 +26,7 @@ export function PasteDialog() {
       description={
         review && (
           <>
-            {bytesInWords(review.bytes)} into {name ?? 'the terminal'}. Each line end may run a command.
+            {formatBytes(review.bytes)} into {name ?? 'the terminal'}. Each line end may run a command.
             {review.removed > 0 && ` ${review.removed} hidden control characters were taken out.`}
           </>
         )

@@ -3,8 +3,11 @@ import { useState } from 'react'
 import type { LaunchTarget } from '@/api/types'
 import { Button } from '@/components/button'
 import { Field, Input } from '@/components/field'
+import { ProblemReference } from '@/components/states'
 import { cn } from '@/lib/cn'
-import { bytesInWords, inWords } from '../model/words'
+import { credentialKind } from '@/lib/credentials'
+import { formatBytes } from '@/lib/format'
+import { inWords } from '../model/words'
 import { workspace } from '../model/workspace'
 import type { PaneController } from '../pane/controller'
 import type { ConnectionState } from '../protocol/connection'
@@ -51,7 +54,7 @@ export function TransferBanner({ progress }: { progress: Progress }) {
     <div role="status" className={cn(BANNER, 'bg-info-soft text-info-text')}>
       <progress value={progress.sent} max={progress.total} className="h-1 w-32 accent-accent" />
       <span className="min-w-0 flex-1 truncate">
-        Pasting {bytesInWords(progress.sent)} of {bytesInWords(progress.total)}. Ctrl-C stops it.
+        Pasting {formatBytes(progress.sent)} of {formatBytes(progress.total)}. Ctrl-C stops it.
       </span>
     </div>
   )
@@ -117,7 +120,7 @@ export function EndedOverlay({ pane, ending, blank }: { pane: PaneController; en
           <div className="min-w-0 flex-1">
             <h2 className="font-semibold">{ending.title}</h2>
             {ending.detail && <Detail text={ending.detail} />}
-            {ending.code && <p className="mt-1.5 font-mono text-2xs text-faint">{ending.code}</p>}
+            {ending.code && <ProblemReference problem={{ code: ending.code, requestId: ending.requestId }} className="mt-1.5" />}
           </div>
         </div>
         <div className="mt-4 flex flex-wrap justify-end gap-2">
@@ -166,8 +169,10 @@ export function SetupOverlay({ pane, target, asks }: { pane: PaneController; tar
             {target.credentials.map((item) => (
               <label key={item.id} className="flex h-8 items-center gap-2 rounded-md px-2 text-sm hover:bg-hover">
                 <input type="radio" name="credential" autoFocus={!asks.reason && credential === item.id} checked={credential === item.id} onChange={() => setCredential(item.id)} className="accent-accent" />
-                <span className="font-mono">{item.username}</span>
-                <span className="truncate text-muted">{item.name}</span>
+                <span className="max-w-1/2 shrink-0 truncate font-mono">{item.username}</span>
+                <span className="truncate text-muted">
+                  {item.name}, {credentialKind[item.kind].toLowerCase()}
+                </span>
               </label>
             ))}
           </fieldset>

@@ -34,15 +34,12 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
     <section
       aria-label={`Terminal ${target?.name ?? ''}`}
       data-pane={pane.id}
-      className={cn(
-        'relative flex h-full w-full min-w-0 flex-col',
-        production && 'after:pointer-events-none after:absolute after:inset-0 after:z-20 after:border-2 after:border-danger',
-      )}
+      className={cn('relative flex h-full w-full min-w-0 flex-col', production && 'border-t-2 border-danger')}
     >
       <div
         className={cn(
           'flex h-7 shrink-0 items-center gap-2 border-b pr-1 pl-3 text-xs',
-          production ? 'border-danger bg-danger-soft' : 'border-line bg-surface',
+          production ? 'border-line bg-danger-soft' : 'border-line bg-surface',
           !alone && !active && 'opacity-75',
         )}
       >
@@ -69,7 +66,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
       {state.notice && connection.phase !== 'ended' && <NoticeBanner notice={state.notice} onClose={() => pane.dismissNotice()} />}
       {state.transfer && <TransferBanner progress={state.transfer} />}
       <div className="relative min-h-0 flex-1" style={{ background }}>
-        <div ref={place} className="absolute inset-0 overflow-hidden py-1 pl-2" />
+        <div ref={place} inert={state.asks !== null} className="absolute inset-0 overflow-hidden py-1 pl-2" />
         {finding === pane.id && <FindBar pane={pane} found={state.find} />}
         {(connection.phase === 'checking' || connection.phase === 'connecting') && (
           <WaitOverlay name={target?.name} resuming={connection.phase === 'connecting' && connection.resuming} />

@@ -1,5 +1,6 @@
 import { cn } from '@/lib/cn'
-import { bytesInWords, inWords } from '../model/words'
+import { formatBytes } from '@/lib/format'
+import { inWords } from '../model/words'
 import type { PaneController } from '../pane/controller'
 import { useClock, usePaneState } from './use-workspace'
 
@@ -33,16 +34,16 @@ export function StatusBar({ pane }: { pane: PaneController }) {
       )}
       <span className="flex items-center gap-1.5" title="This session is not recorded">
         <span aria-hidden className="size-1.5 rounded-full border border-faint" />
-        <span className="max-sm:sr-only">Not recorded</span>
+        Not recorded
       </span>
       {left !== null && open && (
         <span className={cn('font-medium', left < 5 * 60_000 ? 'text-warning-text' : 'text-fg')}>Ends in {inWords(left)}</span>
       )}
-      <span className="ml-auto" title="Received and sent by this page">
-        ↓ {bytesInWords(stats.bytesReceived)} ↑ {bytesInWords(stats.bytesSent)}
+      <span className="ml-auto max-sm:hidden" title="Received and sent by this page">
+        ↓ {formatBytes(stats.bytesReceived)} ↑ {formatBytes(stats.bytesSent)}
       </span>
       <span className="max-sm:hidden">UTF-8</span>
-      <span title="Columns and rows">
+      <span className="max-sm:ml-auto" title="Columns and rows">
         {size.cols}×{size.rows}
       </span>
     </footer>

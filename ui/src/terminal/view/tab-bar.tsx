@@ -126,6 +126,8 @@ function TabHandle({ tab, selected, renaming, onRename, onDragStart, onDropHere 
           className={cn(
             'group relative flex max-w-56 min-w-28 shrink-0 items-center border-r border-line text-sm',
             selected ? 'bg-surface text-fg' : 'text-muted hover:bg-hover hover:text-fg',
+            facts.production && 'shadow-[inset_0_0_0_1px_var(--danger)]',
+            facts.production && selected && 'bg-danger-soft',
           )}
         >
           <span
@@ -162,8 +164,8 @@ function TabHandle({ tab, selected, renaming, onRename, onDragStart, onDropHere 
               className="flex h-full min-w-0 flex-1 items-center gap-2 pr-1 pl-3 text-left -outline-offset-2"
             >
               {tab.colour && <span aria-hidden className={cn('size-2 shrink-0 rounded-full', DOTS[tab.colour])} />}
-              <span className={cn('truncate', facts.ended && 'text-faint line-through')}>{facts.label}</span>
-              {facts.count > 1 && <span className="text-2xs text-faint">{facts.count}</span>}
+              <span className={cn('truncate', facts.ended && 'line-through', facts.ended && !facts.production && 'text-faint')}>{facts.label}</span>
+              {facts.count > 1 && <span className="text-2xs text-muted">{facts.count}</span>}
               {facts.lost && <span className="size-1.5 shrink-0 rounded-full bg-warning" title="Reconnecting" />}
               {facts.unseen && !selected && <Circle className="size-2 shrink-0 fill-accent text-accent" aria-label="Bell" />}
               {facts.production && <span className="sr-only">production</span>}
