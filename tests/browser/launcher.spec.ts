@@ -189,3 +189,19 @@ test('signing out names the terminals of this browser, not those of another', as
   await expect(page.getByText('You are signed out')).toBeVisible()
   await new Terminal(other).run('echo sti""ll', /^still$/m)
 })
+
+test('what an administrator tells everybody is above the targets, as plain text', async ({ browserFor, world }) => {
+  const person = await world.person([])
+  const page = await browserFor(person.api)
+  await page.goto('/')
+  await expect(page.getByText('No targets are open to you yet')).toBeVisible()
+  await expect(page.getByRole('complementary', { name: 'Message of the day' })).toHaveCount(0)
+  await world.admin.patch('/admin/settings', { motd: 'Maintenance <b>tonight</b>\nSave your work.' })
+  try {
+    await page.reload()
+    const message = page.getByRole('complementary', { name: 'Message of the day' })
+    await expect(message).toHaveText('Maintenance <b>tonight</b>\nSave your work.')
+  } finally {
+    await world.admin.patch('/admin/settings', { motd: null })
+  }
+})

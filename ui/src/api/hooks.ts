@@ -1,7 +1,7 @@
 /** Queries and their keys for what several pages read. Keys start with the resource, so one call renews all of it. */
 import { queryOptions, useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { apiPath, get, readiness } from './client'
-import type { Me, Providers } from './types'
+import type { Me, Motd, Providers } from './types'
 
 /** How one may sign in here; public. */
 export const providersQuery = queryOptions({
@@ -15,6 +15,13 @@ export const meQuery = queryOptions({
   queryKey: ['auth', 'me'],
   queryFn: ({ signal }) => get<Me>(apiPath('/auth/me', {}), { signal }),
   staleTime: 60_000,
+})
+
+/** What an administrator tells everybody. */
+export const motdQuery = queryOptions({
+  queryKey: ['motd'],
+  queryFn: ({ signal }) => get<Motd>(apiPath('/motd', {}), { signal }),
+  meta: { quiet: true },
 })
 
 /** Who is signed in; only below a route that has made sure of it. */

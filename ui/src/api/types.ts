@@ -37,6 +37,7 @@ export type Source = Schemas['Source']
 /** Something with an id and a name. */
 export type Named = Sent<Schemas['MeGroup']>
 
+export type Motd = Sent<Schemas['Motd']>
 export type Providers = Sent<Schemas['Providers']>
 export type Me = Sent<Schemas['Me']>
 export type LoggedOut = Sent<Schemas['LoggedOut']>

@@ -113,7 +113,7 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
             </div>
           </Card>
           <Card title="Message">
-            <Field label="Message of the day" optional error={errors.motd?.message} help="Kept for everybody; nothing shows it yet.">
+            <Field label="Message of the day" optional error={errors.motd?.message} help="Shown to everybody above the launcher. Plain text.">
               <Textarea rows={4} {...register('motd')} />
             </Field>
           </Card>

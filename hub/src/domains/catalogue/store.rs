@@ -37,7 +37,8 @@ pub(super) async fn list(
                left join favorite_targets f on f.target_id = t.target_id and f.user_id = $2
                left join lateral (
                    select max(start_time) as last_used_at from sessions s
-                   where s.tenant_id = t.tenant_id and s.target_id = t.target_id and s.user_id = $2) used on true
+                   where s.tenant_id = t.tenant_id and s.target_id = t.target_id and s.user_id = $2
+                     and (s.status <> 'failed' or s.bytes_received > 0)) used on true
                where ($3 or exists (
                          select from target_access_groups a
                          where a.target_id = t.target_id and a.group_id = any ($4::uuid[])))

@@ -1,8 +1,8 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { LayoutGrid, SearchX } from 'lucide-react'
+import { LayoutGrid, Megaphone, SearchX } from 'lucide-react'
 import { useCallback, useMemo, useRef, type KeyboardEvent } from 'react'
-import { useMe } from '@/api/hooks'
+import { motdQuery, useMe } from '@/api/hooks'
 import { launchTargets, targets as adminTargets } from '@/api/hub'
 import type { LaunchTarget } from '@/api/types'
 import { Button, buttonClass } from '@/components/button'
@@ -73,6 +73,7 @@ export function LauncherPage() {
 
   return (
     <Page title="Launcher" description="Pick a machine; you are logged in without ever seeing its password.">
+      <MessageOfTheDay />
       {/* oxlint-disable-next-line jsx-a11y/no-static-element-interactions -- arrows move between the controls inside */}
       <div onKeyDown={onKeyDown}>
         <div className="mb-4 flex flex-wrap items-center gap-2">
@@ -122,6 +123,18 @@ export function LauncherPage() {
       {prompt}
       {may(me, 'administer') && query.data && !filtered && found.length === 0 && <FirstStartHint />}
     </Page>
+  )
+}
+
+/** What an administrator tells everybody; plain text. */
+function MessageOfTheDay() {
+  const text = useQuery(motdQuery).data?.motd
+  if (!text) return null
+  return (
+    <aside aria-label="Message of the day" className="mb-4 flex gap-3 rounded-xl border bg-surface px-4 py-3 text-sm shadow-card">
+      <Megaphone aria-hidden className="mt-0.5 size-4 shrink-0 text-muted" />
+      <p className="min-w-0 break-words whitespace-pre-wrap">{text}</p>
+    </aside>
   )
 }
 
