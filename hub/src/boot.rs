@@ -13,6 +13,7 @@ use crate::{
     db::{Changes, Db},
     domains::{
         identity::{self, Identity},
+        recordings::{self, Storage},
         sessions::LiveSessions,
         vault::Vault,
     },
@@ -49,6 +50,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         origin,
         identity: Identity::new(&config)?,
         vault: Vault::new(&config)?,
+        recordings: storage(&config.recording)?,
         live: LiveSessions::default(),
         terminals: Attachments::default(),
         random: SystemRandom::new(),
@@ -76,6 +78,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
 fn start_tasks(hub: &Hub) {
     identity::start_tasks(hub);
     crate::domains::vault::start_tasks(hub);
+    recordings::start_tasks(hub);
     let listening = hub.clone();
     hub.lifecycle().supervise("change listener", async move {
         // Sessions that end in their own time after the soft stop are still to be watched.
@@ -97,6 +100,15 @@ fn start_tasks(hub: &Hub) {
             metrics.run_upkeep();
         }
     });
+}
+
+fn storage(config: &crate::config::Recording) -> anyhow::Result<Option<Storage>> {
+    let Some(folder) = &config.directory else {
+        tracing::warn!("sessions are not recorded: recording.directory is not set");
+        return Ok(None);
+    };
+    let storage = Storage::local(Path::new(folder)).with_context(|| format!("cannot keep recordings in {folder}"))?;
+    Ok(Some(storage))
 }
 
 fn init_logging(config: &Config) -> anyhow::Result<()> {

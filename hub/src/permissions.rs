@@ -39,6 +39,10 @@ permissions! {
     SessionReadAll = "session.read_all": Admin | Operator | Auditor;
     /// End anybody's session.
     SessionTerminate = "session.terminate": Admin | Operator;
+    /// Play, export and verify everybody's recordings.
+    RecordingPlay = "recording.play": Admin | Auditor;
+    /// Play, export and verify the recordings of one's own sessions.
+    RecordingPlayOwn = "recording.play_own": Admin | Operator | Auditor;
     /// Read the audit trail.
     AuditRead = "audit.read": Admin | Auditor;
     /// See zones, sites, targets and credentials (never secrets).

@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     context::{Clock, Ids},
     db::{Changes, Db},
-    domains::{identity::Identity, sessions::LiveSessions, vault::Vault},
+    domains::{identity::Identity, recordings::Storage, sessions::LiveSessions, vault::Vault},
     gateway::Attachments,
 };
 
@@ -43,6 +43,8 @@ pub struct Inner {
     pub identity: Identity,
     /// HashiCorp Vault or OpenBao.
     pub vault: Vault,
+    /// Where recordings are kept; none where sessions are not recorded.
+    pub recordings: Option<Storage>,
     /// Sessions that run on this hub.
     pub live: LiveSessions,
     /// How browsers find their terminal sessions again.
@@ -118,6 +120,11 @@ impl Hub {
     /// The vault.
     pub fn vault(&self) -> &Vault {
         &self.inner.vault
+    }
+
+    /// Where recordings are kept; none where sessions are not recorded.
+    pub fn recordings(&self) -> Option<&Storage> {
+        self.inner.recordings.as_ref()
     }
 
     /// Sessions that run on this hub.

@@ -162,6 +162,16 @@ impl Client {
         self.call(Method::GET, path, None).await?.ok(StatusCode::OK)
     }
 
+    /// GET that must answer 200; the text.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn text(&self, path: &str) -> anyhow::Result<String> {
+        let answer = self.call(Method::GET, path, None).await?;
+        ensure!(answer.status == StatusCode::OK, "{}: {} {}", answer.asked, answer.status, answer.text);
+        Ok(answer.text)
+    }
+
     /// POST that must succeed; the JSON, or null.
     ///
     /// # Errors

@@ -50,6 +50,20 @@ pub struct HubOptions {
     pub log_format: &'static str,
     /// Accepted `tid` claims, when not the provider's own.
     pub allowed_tids: Option<Vec<String>>,
+    /// Where recordings are kept, by every hub with these options; none for no recordings.
+    pub recordings: Option<Arc<Folder>>,
+    /// `[recording]` keys.
+    pub recording: BTreeMap<&'static str, String>,
+}
+
+/// A folder of a name of its own, made when something is put into it, removed at the end.
+#[derive(Debug)]
+pub struct Folder(pub PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Default for HubOptions {
@@ -67,6 +81,8 @@ impl Default for HubOptions {
             trusted_proxies: Vec::new(),
             log_format: "json",
             allowed_tids: None,
+            recordings: Some(Arc::new(Folder(std::env::temp_dir().join(unique("openpam-test-recordings"))))),
+            recording: BTreeMap::new(),
         }
     }
 }
@@ -441,6 +457,13 @@ namespace = "{}"
         for (key, value) in keys {
             writeln!(text, "{key} = {value}")?;
         }
+    }
+    writeln!(text, "\n[recording]")?;
+    if let Some(folder) = &options.recordings {
+        writeln!(text, "directory = \"{}\"", folder.0.display())?;
+    }
+    for (key, value) in &options.recording {
+        writeln!(text, "{key} = {value}")?;
     }
     if options.oidc {
         let tids = options.allowed_tids.clone().unwrap_or_else(|| vec![oidc.tenant_id.clone()]);

@@ -4,6 +4,7 @@ mod access;
 mod endings;
 mod flow;
 mod hosts;
+mod recordings;
 mod refusals;
 mod resume;
 mod vault;

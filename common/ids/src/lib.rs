@@ -91,6 +91,8 @@ ids! {
     HostKeyId,
     /// A way to log in to a target.
     CredentialId,
+    /// A key of recordings.
+    RecordingKeyId,
     /// One connection of a user to a target.
     SessionId,
     /// One entry of the audit trail.

@@ -17,6 +17,8 @@ pub const SESSIONS_ENDED: &str = "openpam_sessions_ended_total";
 pub const SESSION_OPEN_DURATION: &str = "openpam_session_open_duration_seconds";
 /// Bytes carried by sessions, by direction.
 pub const SESSION_BYTES: &str = "openpam_session_bytes_total";
+/// Bytes of recordings, as stored.
+pub const RECORDING_BYTES: &str = "openpam_recording_bytes_total";
 /// Sign-ins by method and outcome.
 pub const LOGINS: &str = "openpam_logins_total";
 /// Access decisions by action and outcome.

@@ -27,6 +27,8 @@ pub struct Config {
     pub identity: Identity,
     /// Terminal sessions.
     pub terminal: Terminal,
+    /// Recordings of sessions.
+    pub recording: Recording,
 }
 
 /// Where the hub listens and how it is reached.
@@ -279,6 +281,38 @@ impl Default for Terminal {
             keepalive_seconds: 30,
             connect_timeout_seconds: 10,
             max_sessions: 2_000,
+        }
+    }
+}
+
+/// Recordings of sessions.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Recording {
+    /// Folder that recordings are kept in; without one sessions are not recorded.
+    pub directory: Option<String>,
+    /// Whether a session ends when it cannot be recorded any more.
+    pub required: bool,
+    /// Stored bytes a second and session, on the average; a target that says more waits.
+    pub bytes_per_second: u64,
+    /// Seconds of that which may be stored at once.
+    pub burst_seconds: u64,
+    /// Seconds after a session's end at which a recording that its hub did not close is closed by another.
+    pub abandoned_after_seconds: u64,
+    /// X25519 public key, base64, of the break-glass recipient whose private key is kept elsewhere;
+    /// without it the hub makes one and keeps it in the vault.
+    pub escrow_public_key: Option<String>,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            required: true,
+            bytes_per_second: 4 * 1024 * 1024,
+            burst_seconds: 30,
+            abandoned_after_seconds: 60,
+            escrow_public_key: None,
         }
     }
 }

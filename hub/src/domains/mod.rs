@@ -1,12 +1,13 @@
 //! The domains, in dependency order: each may use those above it, through their `mod.rs`.
 //!
-//! Order: audit, idempotency, identity, targets, access, vault, sessions, settings, catalogue.
+//! Order: audit, idempotency, identity, targets, access, vault, sessions, recordings, settings, catalogue.
 
 pub mod access;
 pub mod audit;
 pub mod catalogue;
 pub(crate) mod idempotency;
 pub mod identity;
+pub mod recordings;
 pub mod sessions;
 pub mod settings;
 pub mod targets;
@@ -22,6 +23,7 @@ pub(crate) fn routes() -> Routes {
         .merge(targets::routes())
         .merge(vault::routes())
         .merge(sessions::routes())
+        .merge(recordings::routes())
         .merge(settings::routes())
         .merge(catalogue::routes())
 }

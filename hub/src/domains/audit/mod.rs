@@ -11,5 +11,5 @@ mod types;
 
 pub use error::AuditError;
 pub(crate) use http::routes;
-pub use service::record;
+pub use service::{happened, record};
 pub use types::{Entry, Event, Object, Outcome};

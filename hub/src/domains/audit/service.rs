@@ -1,7 +1,9 @@
 //! Writing to the trail.
 
+use chrono::{DateTime, Utc};
 use openpam_ids::AuditEventId;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{AuditError, Event, store};
 use crate::context::{Context, Ids};
@@ -25,4 +27,19 @@ pub async fn record(
         "audit"
     );
     Ok(id)
+}
+
+/// Whether the same principal did `action` to `object_id` since then, and `id` is its entry.
+///
+/// # Errors
+/// When the trail cannot be read.
+pub async fn happened(
+    connection: &mut PgConnection,
+    context: &Context,
+    id: AuditEventId,
+    action: &str,
+    object_id: Uuid,
+    since: DateTime<Utc>,
+) -> Result<bool, AuditError> {
+    Ok(store::happened(connection, id, action, context.principal.actor.id(), object_id, since).await?)
 }

@@ -1,5 +1,6 @@
 //! SQL of the trail.
 
+use chrono::{DateTime, Utc};
 use openpam_ids::AuditEventId;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -77,4 +78,28 @@ pub(super) async fn list(
     )
     .fetch_all(connection)
     .await
+}
+
+/// Whether the entry is there and says this.
+pub(super) async fn happened(
+    connection: &mut PgConnection,
+    id: AuditEventId,
+    action: &str,
+    actor: Option<Uuid>,
+    object: Uuid,
+    since: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        "select exists (select from audit_events
+                        where audit_event_id = $1 and action = $2 and actor_id = $3 and object_id = $4
+                          and occurred_at >= $5 and outcome = 'success') as \"found!\"",
+        id.as_uuid(),
+        action,
+        actor,
+        object,
+        since
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(found)
 }

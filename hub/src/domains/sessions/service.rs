@@ -18,6 +18,14 @@ use crate::{
 /// Longest reason, in characters.
 const MAX_REASON: usize = 1_000;
 
+/// A session of the transaction's tenant, whoever asks.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(connection: &mut PgConnection, id: SessionId) -> Result<Option<Session>, sqlx::Error> {
+    store::find(connection, id).await
+}
+
 /// A reason in a person's words: trimmed; `None` where there is none.
 ///
 /// # Errors

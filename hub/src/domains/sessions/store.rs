@@ -19,8 +19,9 @@ pub(super) async fn insert(
     };
     sqlx::query!(
         "insert into sessions (session_id, tenant_id, hub_id, user_id, user_name, auth_session_id, target_id,
-                               target_name, credential_id, credential_name, decision_id, protocol, client_ip, reason)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                               target_name, credential_id, credential_name, decision_id, protocol, client_ip, reason,
+                               recording_path)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         session.id.as_uuid(),
         tenant_id.as_uuid(),
         hub_id.as_uuid(),
@@ -35,6 +36,7 @@ pub(super) async fn insert(
         protocol,
         session.client_ip.map(ipnetwork::IpNetwork::from),
         session.reason,
+        session.recording_path,
     )
     .execute(connection)
     .await?;

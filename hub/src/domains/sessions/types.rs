@@ -71,6 +71,8 @@ pub struct NewSession {
     pub client_ip: Option<IpAddr>,
     /// Why, in the person's words.
     pub reason: Option<String>,
+    /// Where its recording is, if it has one.
+    pub recording_path: Option<String>,
 }
 
 /// Why a session is over.

@@ -2,8 +2,10 @@
 //!
 //! Owns `credentials`, `target_credentials` and `vault_orphans`, and the connection to HashiCorp Vault
 //! or OpenBao.
-//! INVARIANT: a secret leaves the vault for an [`Authorization`](crate::domains::access::Authorization)
-//! only, is zeroized after use, and is never in a row, a log line or an answer.
+//! INVARIANT: a credential's secret leaves the vault for an
+//! [`Authorization`](crate::domains::access::Authorization) only, is zeroized after use, and is never in
+//! a row, a log line or an answer. Keys of recordings have an area of their own, out of the reach of
+//! credentials.
 
 mod breaker;
 mod client;
@@ -21,7 +23,9 @@ mod types;
 pub use client::Vault;
 pub use error::{CredentialError, VaultError};
 pub(crate) use http::routes;
-pub use service::{credentials_of, credentials_of_all, find, login_secret, set_credentials_of};
+pub use service::{
+    credentials_of, credentials_of_all, find, login_secret, read_key, recording_key_path, set_credentials_of, write_key,
+};
 pub use tasks::start_tasks;
 pub use types::{Credential, CredentialFilter, CredentialKind, Holder, LoginSecret};
 

@@ -1,12 +1,13 @@
 //! Taking a secret out for a session, and which credentials a target has.
 
-use openpam_ids::{CredentialId, TargetId};
+use openpam_ids::{CredentialId, RecordingKeyId, TargetId};
+use openpam_secret::SecretString;
 use sqlx::PgConnection;
 
 use super::{
     error::{CredentialError, VaultError},
     store,
-    types::{Credential, CredentialFilter, CredentialKind, Holder, LoginSecret, check_path},
+    types::{Credential, CredentialFilter, CredentialKind, Holder, LoginSecret, SecretFields, check_path},
 };
 use crate::{
     context::Context,
@@ -107,4 +108,28 @@ pub async fn login_secret(
             Ok(LoginSecret::PrivateKey { pem, passphrase: fields.passphrase })
         }
     }
+}
+
+/// Where a key of the tenant's recordings is kept: not below the tenant's own area, which its
+/// credentials may refer to.
+pub fn recording_key_path(hub: &Hub, tenant_slug: &str, id: RecordingKeyId) -> String {
+    format!("{}/.recordings/{tenant_slug}/{id}", hub.vault().config.kv_prefix)
+}
+
+/// Keeps a key at a path where nothing is yet.
+///
+/// # Errors
+/// With the reason the vault did not take it.
+pub async fn write_key(hub: &Hub, path: &str, key: SecretString) -> std::result::Result<(), VaultError> {
+    let fields = SecretFields { private_key: Some(key), ..SecretFields::default() };
+    hub.vault().write(path, &fields, true).await
+}
+
+/// The key at a path.
+///
+/// # Errors
+/// With the reason the vault did not give it.
+pub async fn read_key(hub: &Hub, path: &str) -> std::result::Result<SecretString, VaultError> {
+    let missing = || VaultError::FieldMissing { path: path.to_owned(), field: "private_key" };
+    hub.vault().read(path, None).await?.private_key.ok_or_else(missing)
 }

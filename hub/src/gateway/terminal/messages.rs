@@ -23,6 +23,8 @@ pub(super) enum ServerMessage<'a> {
         offset: u64,
         /// The screen must be reset first: what follows rebuilds it.
         snapshot: bool,
+        /// Whether the session is recorded.
+        recorded: bool,
     },
     /// Something the person should know.
     Notice {

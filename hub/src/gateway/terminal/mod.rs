@@ -6,6 +6,7 @@ mod keys;
 mod messages;
 mod open;
 mod output;
+mod recording;
 mod resume;
 mod session;
 mod socket;

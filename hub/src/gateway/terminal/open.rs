@@ -7,13 +7,17 @@ use openpam_ids::{CredentialId, SessionId, TargetId};
 use openpam_telemetry::names;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::session::{self, Limits};
+use super::{
+    recording,
+    session::{self, Limits},
+};
 use crate::{
     context::Context,
     db::{self, DbError, Tx},
     dial,
     domains::{
         access::{self, Authorization, Denial, SessionRequest},
+        recordings::{self, Recorder},
         sessions::{self, End, LiveSession, LiveSessions, NewSession, Place},
         settings,
         targets::{self, Protocol, Target},
@@ -109,6 +113,10 @@ pub(super) async fn open(hub: &Hub, context: &Context, wish: Wish) -> Result<Ses
 
 async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<SessionId, Problem> {
     let begun = Instant::now();
+    let prepared = match hub.recordings() {
+        Some(_) => Some(recordings::prepare(hub, context).await?),
+        None => None,
+    };
     let Some(user_id) = context.principal.user_id() else { return Err(denied(Denial::NotAPerson)) };
     let mut tx = hub.db().begin(context).await?;
     let allowed = match decide(hub, &mut tx, context, &wish).await? {
@@ -135,8 +143,14 @@ async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<Sess
         protocol: Protocol::Ssh,
         client_ip: context.client_ip,
         reason: allowed.reason.clone(),
+        recording_path: prepared.as_ref().map(|_| recordings::path(context, id)),
     };
     sessions::start(&mut tx, hub, context, &row).await?;
+    let size = (wish.cols, wish.rows);
+    let recorder = match &prepared {
+        Some(prepared) => Some(Box::new(recordings::begin(&mut tx, hub, context, id, size, prepared).await?)),
+        None => None,
+    };
     tx.commit().await.map_err(DbError::from)?;
     let holder = Holder {
         tenant_slug: allowed.tenant_slug.clone(),
@@ -144,26 +158,29 @@ async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<Sess
         user_name: context.principal.name.clone(),
         session_id: Some(id),
     };
-    match connect(hub, &allowed, &holder, (wish.cols, wish.rows)).await {
+    match connect(hub, &allowed, &holder, size).await {
         Ok(shell) => {
             metrics::histogram!(names::SESSION_OPEN_DURATION).record(begun.elapsed().as_secs_f64());
             tracing::info!(session_id = %id, target = %allowed.target.name, milliseconds = begun.elapsed().as_millis(),
                 "session opened");
-            start_carrying(hub, place, shell, allowed.limits);
+            start_carrying(hub, place, shell, recorder, allowed.limits);
             Ok(id)
         }
         Err(failure) => {
             let problem = Problem::from(&failure);
             let end = End::Failed { code: problem.code(), message: problem.detail().to_owned() };
+            if let Some(recorder) = recorder {
+                recording::close(hub, id, recorder, &end);
+            }
             session::finish(hub, place.session(), &end).await;
             Err(problem)
         }
     }
 }
 
-fn start_carrying(hub: &Hub, place: Place, shell: Shell, limits: Limits) {
+fn start_carrying(hub: &Hub, place: Place, shell: Shell, recorder: Option<Box<Recorder>>, limits: Limits) {
     let arrivals = hub.terminals().open(place.session().id);
-    let carrying = session::carry(hub.clone(), place, shell, arrivals, limits);
+    let carrying = session::carry(hub.clone(), place, shell, recorder, arrivals, limits);
     hub.lifecycle().spawn_child(tracing::Instrument::in_current_span(carrying));
 }
 

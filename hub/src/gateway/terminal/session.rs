@@ -22,10 +22,14 @@ use super::{
     keys::is_typed,
     messages::{ClientMessage, ServerMessage},
     output::Output,
+    recording,
     socket::{Event, Reader, Socket, Writer},
 };
 use crate::{
-    domains::sessions::{self, End, LiveSession, Place},
+    domains::{
+        recordings::{self, Recorder},
+        sessions::{self, End, LiveSession, Place},
+    },
     gateway::ssh::{Checker, Gate, Shell, SshError},
     state::Hub,
 };
@@ -59,6 +63,7 @@ pub(super) struct Limits {
 
 const RESTARTING: &str = "This hub restarts. Save your work and connect again in a moment.";
 
+
 enum Input {
     Keys(Bytes),
     Size(u16, u16),
@@ -74,6 +79,7 @@ enum Act {
     Written(Result<(), axum::Error>),
     Broken(russh::Error),
     Room,
+    Recorded(Result<(), recordings::Error>),
     EndRequested,
     Arrived(Option<Arrival>),
     Stopping,
@@ -85,6 +91,9 @@ struct Carrier {
     live: Arc<LiveSession>,
     limits: Limits,
     output: Output,
+    recorder: Option<Box<Recorder>>,
+    /// The person was told that the target waits for the recording.
+    told_throttled: bool,
     socket: Option<Socket>,
     backlog: VecDeque<Input>,
     exit: (Option<u32>, Option<String>),
@@ -102,13 +111,22 @@ struct Carrier {
 }
 
 /// Carries the session until it ends, then writes how.
-pub(super) async fn carry(hub: Hub, place: Place, mut shell: Shell, arrivals: mpsc::Receiver<Arrival>, limits: Limits) {
+pub(super) async fn carry(
+    hub: Hub,
+    place: Place,
+    mut shell: Shell,
+    recorder: Option<Box<Recorder>>,
+    arrivals: mpsc::Receiver<Arrival>,
+    limits: Limits,
+) {
     let live = place.session().clone();
     let now = Instant::now();
     let mut carrier = Carrier {
         live: live.clone(),
         limits,
         output: Output::default(),
+        recorder,
+        told_throttled: false,
         socket: None,
         backlog: VecDeque::new(),
         exit: (None, None),
@@ -128,6 +146,9 @@ pub(super) async fn carry(hub: Hub, place: Place, mut shell: Shell, arrivals: mp
     let end = carrier.run(&mut shell, arrivals).await;
     tracing::info!(session_id = %live.id, status = end.status().name(), code = end.code(), "session ended");
     hub.terminals().close(live.id);
+    if let Some(recorder) = carrier.recorder.take() {
+        recording::close(&hub, live.id, recorder, &end);
+    }
     // A target that does not answer must not keep the browser's socket open.
     // Boxed, because an idle session should not keep room for its end.
     Box::pin(async { tokio::join!(carrier.say_goodbye(&end), shell.close()) }).await;
@@ -159,7 +180,8 @@ impl Carrier {
             tokio::pin!(pump);
             let mut last_output_until = None;
             loop {
-                gate.set_open(self.output.may_read(!self.backlog.is_empty()));
+                let recorder_keeps_up = self.recorder.as_ref().is_none_or(|recorder| recorder.may_read());
+                gate.set_open(recorder_keeps_up && self.output.may_read(!self.backlog.is_empty()));
                 if let Some(until) = last_output_until
                     && (self.socket.is_none() || self.output.is_drained() || Instant::now() >= until)
                 {
@@ -182,6 +204,7 @@ impl Carrier {
                     written = write(writer, &mut self.output) => Act::Written(written),
                     error = &mut pump, if last_output_until.is_none() => Act::Broken(error),
                     _ = input.reserve(), if !may_take_input => Act::Room,
+                    recorded = recording::progress(self.recorder.as_mut()) => Act::Recorded(recorded),
                     () = end_requested(&mut end_requests) => Act::EndRequested,
                     arrival = arrivals.recv() => Act::Arrived(arrival),
                     () = self.hub.lifecycle().soft().cancelled(), if !stopping => Act::Stopping,
@@ -219,6 +242,8 @@ impl Carrier {
                         self.hand_over(&input);
                         None
                     }
+                    Act::Recorded(Ok(())) => None,
+                    Act::Recorded(Err(error)) => self.on_recording_failed(&error),
                     Act::EndRequested => end_requests.borrow().clone(),
                     Act::Arrived(Some(arrival)) => {
                         self.on_arrival(arrival, &input);
@@ -255,6 +280,10 @@ impl Carrier {
     fn take_output(&mut self, data: Bytes) {
         self.live.count_received(data.len());
         self.received.increment(data.len() as u64);
+        // INVARIANT: the recorder first, then the browser.
+        if let Some(recorder) = &mut self.recorder {
+            recorder.output(data.clone());
+        }
         self.output.push(data);
     }
 
@@ -283,6 +312,9 @@ impl Carrier {
                 }
                 self.live.count_sent(bytes.len());
                 self.sent.increment(bytes.len() as u64);
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.input(bytes.clone());
+                }
                 let mut rest = bytes;
                 while !rest.is_empty() {
                     let piece = rest.split_to(rest.len().min(PIECE));
@@ -291,6 +323,9 @@ impl Carrier {
                 self.hand_over(input);
             }
             Event::Message(ClientMessage::Resize { cols, rows }) => {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.resize(cols, rows);
+                }
                 self.backlog.push_back(Input::Size(cols, rows));
                 self.hand_over(input);
             }
@@ -340,8 +375,12 @@ impl Carrier {
             resume_token: token.expose_secret(),
             offset: continuation.offset,
             snapshot: continuation.snapshot,
+            recorded: self.recorder.is_some(),
         });
         if self.was_attached {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.resize(arrival.size.0, arrival.size.1);
+            }
             self.backlog.push_back(Input::Size(arrival.size.0, arrival.size.1));
             self.hand_over(input);
         }
@@ -398,6 +437,7 @@ impl Carrier {
             Some(self.next_sign),
             self.stop_at,
             last_output_until,
+            self.recorder.as_ref().and_then(|recorder| recorder.due_at()),
         ]
         .into_iter()
         .flatten()
@@ -412,6 +452,14 @@ impl Carrier {
 
     fn on_time(&mut self) -> Option<End> {
         let now = Instant::now();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.on_time();
+            if recorder.is_throttled() && !std::mem::replace(&mut self.told_throttled, true) {
+                if let Some(socket) = &mut self.socket {
+                    socket.queue(&ServerMessage::Notice { message: recording::THROTTLED, ends_at: None });
+                }
+            }
+        }
         if self.stop_at.is_some_and(|at| now >= at) {
             return Some(End::Expired { code: "hub_shutdown", message: RESTARTING.to_owned() });
         }
@@ -439,6 +487,19 @@ impl Carrier {
             {
                 socket.queue(&ServerMessage::Notice { message, ends_at: Some(ends_at) });
             }
+        }
+        None
+    }
+
+    /// Ends the session where it must be recorded; goes on without where that is allowed.
+    fn on_recording_failed(&mut self, error: &recordings::Error) -> Option<End> {
+        tracing::error!(session_id = %self.live.id, %error, "the session cannot be recorded any more");
+        self.recorder = None;
+        if self.hub.config().recording.required {
+            return Some(End::Failed { code: "recording_failed", message: recording::UNRECORDED.to_owned() });
+        }
+        if let Some(socket) = &mut self.socket {
+            socket.queue(&ServerMessage::Notice { message: "This session is no longer recorded.", ends_at: None });
         }
         None
     }

@@ -1,0 +1,87 @@
+//! Failures of recordings.
+
+use http::StatusCode;
+use openpam_recordings::{Defect, WriteError};
+
+use crate::{
+    db::DbError,
+    domains::{audit::AuditError, vault::VaultError},
+    http::Problem,
+};
+
+/// Why something could not be done with a recording.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is none, or not for this principal.
+    #[error("no such recording")]
+    NotFound,
+    /// There is nothing to store recordings in.
+    #[error("no store of recordings is configured")]
+    NoStore,
+    /// A record could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// What is stored is not as it was written.
+    #[error("the recording is damaged: {0}")]
+    Damaged(#[from] Defect),
+    /// The store does not answer, or refuses.
+    #[error("the store of recordings failed: {0}")]
+    Store(String),
+    /// Something else is where this would be stored.
+    #[error("the store of recordings holds something else at {0}")]
+    Occupied(String),
+    /// What is stored is larger than any recording's part.
+    #[error("the object {0} is larger than any part of a recording")]
+    TooLarge(String),
+    /// A key is not what it should be.
+    #[error("the recording key {0} in the vault is not usable")]
+    Key(String),
+    /// The vault did not give or take a key.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<AuditError> for Error {
+    fn from(error: AuditError) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let unavailable = |error: &Error| {
+            Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "recording_unavailable",
+                "This session must be recorded, and the store of recordings does not work. Tell an administrator.",
+            )
+            .retry_after(30)
+            .caused_by(error)
+        };
+        match error {
+            Error::NotFound => Self::not_found("recording"),
+            Error::Damaged(defect) => Self::new(
+                StatusCode::CONFLICT,
+                "recording_damaged",
+                format!("What is stored of this recording is not what was written: {defect} ({}).", defect.code()),
+            ),
+            Error::Vault(error) => error.into(),
+            Error::Database(error) => Self::database(&error),
+            error @ (Error::NoStore
+            | Error::Write(_)
+            | Error::Store(_)
+            | Error::Occupied(_)
+            | Error::TooLarge(_)
+            | Error::Key(_)) => unavailable(&error),
+        }
+    }
+}

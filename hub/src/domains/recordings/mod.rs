@@ -1,0 +1,32 @@
+//! Recordings: what happened in a session, encrypted, chained and signed.
+//!
+//! Owns `recordings`, `recording_segments` and `recording_keys`, and the store of recordings.
+//! INVARIANTS: a byte reaches the recorder before it reaches the browser; where a session must be
+//! recorded, a recorder that cannot write ends it; the key that opens a recording is in the vault, and
+//! is taken out for a read that is in the trail.
+
+mod echo;
+mod error;
+mod http;
+mod keys;
+mod player;
+mod recorder;
+mod service;
+mod storage;
+mod store;
+mod tasks;
+mod types;
+
+pub use error::Error;
+pub(crate) use http::routes;
+pub use recorder::Recorder;
+pub use service::{Prepared, begin, path, prepare};
+pub use storage::Storage;
+pub use tasks::start_tasks;
+
+use crate::state::Hub;
+
+/// The store of recordings.
+fn store_of(hub: &Hub) -> Result<&Storage, Error> {
+    hub.recordings().ok_or(Error::NoStore)
+}

@@ -1,0 +1,299 @@
+//! Records one session while it runs: the session's task owns it, hands it every byte before the
+//! browser gets it, and drives it in its own loop. There is no task, timer or buffer of its own for a
+//! session that is silent.
+
+use std::{collections::VecDeque, pin::Pin, time::Duration};
+
+use bytes::Bytes;
+use openpam_ids::SessionId;
+use openpam_recordings::{Due, Echo, Exit, Limits, Outcome, Recipient, SealedSegment, Session, Writer, random::Secure};
+use openpam_telemetry::names;
+use tokio::time::Instant;
+
+use super::{
+    Error,
+    echo::{Decided, EchoWatch},
+    keys::Keys,
+    service, store_of,
+};
+use crate::{context::Context, domains::sessions::End, state::Hub};
+
+/// Segments that may wait for the store before the target is no longer read.
+const WAITING: usize = 2;
+/// Between attempts to store a segment.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long the store may fail before the session ends, where it must be recorded.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Storing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// What may be stored, on the average and at once: more is not dropped, the target waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// Stored bytes a second.
+    pub bytes_per_second: u64,
+    /// Stored bytes at once.
+    pub burst: u64,
+}
+
+/// The recording of one session.
+pub struct Recorder {
+    hub: Hub,
+    context: Context,
+    session_id: SessionId,
+    signer: openpam_recordings::SignerKey,
+    writer: Writer,
+    echo: EchoWatch,
+    begun: Instant,
+    waiting: VecDeque<SealedSegment>,
+    storing: Option<Storing>,
+    rate: Rate,
+    /// Stored bytes that are allowed right now; below zero the target waits.
+    allowed: i64,
+    allowed_at: Instant,
+    failure: Option<Error>,
+}
+
+impl Recorder {
+    /// Begins: the row is there, the first record is the terminal's size.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub(super) fn new(
+        hub: &Hub,
+        context: &Context,
+        session: Session,
+        session_id: SessionId,
+        keys: &Keys,
+        size: (u16, u16),
+    ) -> Result<Self, Error> {
+        let recipients: Vec<Recipient> = keys.recipients.clone();
+        let mut writer = Writer::new(session, &recipients, Limits::default(), &mut Secure(hub.random()))?;
+        let _ = writer.resize(0, size.0, size.1)?;
+        let config = &hub.config().recording;
+        let rate = Rate {
+            bytes_per_second: config.bytes_per_second,
+            burst: config.bytes_per_second.saturating_mul(config.burst_seconds),
+        };
+        let now = Instant::now();
+        Ok(Self {
+            hub: hub.clone(),
+            context: context.clone(),
+            session_id,
+            signer: keys.signer,
+            writer,
+            echo: EchoWatch::default(),
+            begun: now,
+            waiting: VecDeque::new(),
+            storing: None,
+            rate,
+            allowed: i64::try_from(rate.burst).unwrap_or(i64::MAX),
+            allowed_at: now,
+            failure: None,
+        })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes what the target said, before the browser gets it.
+    pub fn output(&mut self, bytes: Bytes) {
+        let now = self.now();
+        self.echo.output(now, bytes);
+        self.take(now);
+    }
+
+    /// Takes what the person typed.
+    pub fn input(&mut self, bytes: Bytes) {
+        let now = self.now();
+        self.echo.input(now, bytes);
+        self.take(now);
+    }
+
+    /// Takes a new size of the terminal.
+    pub fn resize(&mut self, cols: u16, rows: u16) {
+        let now = self.now();
+        self.echo.resize(now, cols, rows);
+        self.take(now);
+    }
+
+    /// Writes what is decided.
+    fn take(&mut self, now: u64) {
+        while let Some((at, record)) = self.echo.next(now) {
+            self.record(at, &record);
+        }
+    }
+
+    fn record(&mut self, at: u64, record: &Decided) {
+        let due = match record {
+            Decided::Output(bytes) => self.writer.output(at, bytes),
+            Decided::Input(bytes) => self.writer.input(at, bytes, Echo::On),
+            Decided::Masked(length) => {
+                self.writer.record(at, openpam_recordings::Record::MaskedInput(*length as u64))
+            }
+            Decided::Resize(cols, rows) => self.writer.resize(at, *cols, *rows),
+        };
+        match due {
+            Ok(Due::NotYet) => {}
+            Ok(Due::Now) => self.close_segment(at),
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
+    }
+
+    fn close_segment(&mut self, at: u64) {
+        match self.writer.close_segment(at) {
+            Ok(Some(segment)) => self.queue(segment),
+            Ok(None) => {}
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    fn queue(&mut self, segment: SealedSegment) {
+        let size = segment.bytes.len();
+        metrics::counter!(names::RECORDING_BYTES).increment(size as u64);
+        self.refill();
+        self.allowed = self.allowed.saturating_sub(i64::try_from(size).unwrap_or(i64::MAX));
+        self.waiting.push_back(segment);
+    }
+
+    fn refill(&mut self) {
+        let now = Instant::now();
+        let micros = now.duration_since(self.allowed_at).as_micros();
+        self.allowed_at = now;
+        let more = u128::from(self.rate.bytes_per_second) * micros / 1_000_000;
+        let most = i64::try_from(self.rate.burst).unwrap_or(i64::MAX);
+        self.allowed = self.allowed.saturating_add(i64::try_from(more).unwrap_or(i64::MAX)).min(most);
+    }
+
+    /// Whether the target may be read: the store keeps up, and the rate allows more.
+    pub fn may_read(&self) -> bool {
+        self.waiting.len() < WAITING && self.allowed >= 0
+    }
+
+    /// Whether it is the rate that holds the target back.
+    pub fn is_throttled(&self) -> bool {
+        self.allowed < 0
+    }
+
+    /// When [`Self::on_time`] is due.
+    pub fn due_at(&self) -> Option<Instant> {
+        let echo = self.echo.due_at();
+        let segment = self.writer.due_at();
+        let micros = [echo, segment].into_iter().flatten().min();
+        let timed = micros.map(|micros| self.begun + Duration::from_micros(micros));
+        let refilled = self.is_throttled().then(|| {
+            let missing = self.allowed.unsigned_abs().saturating_mul(1_000_000) / self.rate.bytes_per_second.max(1);
+            self.allowed_at + Duration::from_micros(missing.max(10_000))
+        });
+        [timed, refilled].into_iter().flatten().min()
+    }
+
+    /// Decides and closes what the clock asks for.
+    pub fn on_time(&mut self) {
+        let now = self.now();
+        self.take(now);
+        if self.writer.due_at().is_some_and(|due| now >= due) {
+            self.close_segment(now);
+        }
+        if self.is_throttled() {
+            self.refill();
+        }
+    }
+
+    /// Stores what waits; returns when one more segment is stored. Never returns while there is
+    /// nothing to do. Cancel safe: what was begun goes on at the next call.
+    ///
+    /// # Errors
+    /// When the recording cannot go on.
+    pub async fn progress(&mut self) -> Result<(), Error> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        if self.storing.is_none() {
+            match self.waiting.front() {
+                Some(segment) => {
+                    let (hub, context, id) = (self.hub.clone(), self.context.clone(), self.session_id);
+                    let segment = segment.clone();
+                    self.storing = Some(Box::pin(async move { keep(&hub, &context, id, &segment).await }));
+                }
+                None => return std::future::pending().await,
+            }
+        }
+        let Some(storing) = &mut self.storing else { return std::future::pending().await };
+        let result = storing.await;
+        self.storing = None;
+        self.waiting.pop_front();
+        result
+    }
+
+    /// Ends the recording: stores what is left, signs the manifest. Where that fails, another hub's
+    /// completer closes it.
+    ///
+    /// # Errors
+    /// Why it could not be closed here.
+    pub async fn finish(mut self, end: &End) -> Result<(), Error> {
+        while let Some((at, record)) = self.echo.drain() {
+            self.record(at, &record);
+        }
+        let now = self.now();
+        let exit = match end {
+            End::Exited { signal: Some(signal), .. } => Some(Exit::Signal(signal)),
+            End::Exited { status: Some(status), .. } => Some(Exit::Status(*status)),
+            End::Exited { .. } => Some(Exit::Unknown),
+            _ => None,
+        };
+        if let Some(exit) = exit {
+            let _ = self.writer.exit(now, exit)?;
+        }
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        while !self.waiting.is_empty() {
+            self.progress().await?;
+        }
+        let finished = self.writer.finish(now, outcome(end), self.signer)?;
+        if let Some(segment) = &finished.segment {
+            keep(&self.hub, &self.context, self.session_id, segment).await?;
+        }
+        service::close(&self.hub, &self.context, self.session_id, finished.manifest).await
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Recorder").field("session_id", &self.session_id).finish_non_exhaustive()
+    }
+}
+
+/// Stores a segment and notes it, trying again while store or database are down.
+async fn keep(hub: &Hub, context: &Context, id: SessionId, segment: &SealedSegment) -> Result<(), Error> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let stored = async {
+            store_of(hub)?.put_segment(context.tenant_id, id, segment).await?;
+            service::note_segment(hub, context, id, segment).await
+        };
+        match stored.await {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= until => return Err(error),
+            Err(error) => tracing::warn!(session_id = %id, %error, "a recording's segment is not stored yet"),
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+fn outcome(end: &End) -> Outcome {
+    match end {
+        End::Exited { .. } | End::Disconnected => Outcome::Ended,
+        End::Terminated { .. } => Outcome::Terminated,
+        End::Expired { code: "idle_timeout", .. } => Outcome::Idle,
+        End::Expired { code: "hub_shutdown", .. } => Outcome::Ended,
+        End::Expired { .. } => Outcome::AccessEnded,
+        End::Failed { .. } => Outcome::Failed,
+    }
+}

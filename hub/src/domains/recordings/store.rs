@@ -1,0 +1,254 @@
+//! SQL of recordings.
+
+use chrono::{DateTime, Utc};
+use openpam_ids::{RecordingKeyId, SessionId, TenantId};
+use openpam_recordings::{Manifest, SealedSegment};
+use sqlx::PgConnection;
+
+use super::{
+    keys::Key,
+    types::{Recording, Screen, SegmentEntry},
+};
+
+fn key(bytes: Vec<u8>) -> [u8; 32] {
+    // The table's check holds the length.
+    bytes.try_into().unwrap_or_default()
+}
+
+/// The tenant's present keys.
+pub(super) async fn keys(connection: &mut PgConnection) -> Result<Vec<Key>, sqlx::Error> {
+    let rows = sqlx::query!("select purpose, public_key, vault_path from recording_keys where retired_at is null")
+        .fetch_all(connection)
+        .await?;
+    let rows = rows.into_iter();
+    Ok(rows.map(|row| Key { purpose: row.purpose, public: key(row.public_key), vault_path: row.vault_path }).collect())
+}
+
+/// One key, present or retired.
+pub(super) async fn key_of(
+    connection: &mut PgConnection,
+    purpose: &str,
+    public: &[u8; 32],
+) -> Result<Option<Key>, sqlx::Error> {
+    let row = sqlx::query!(
+        "select purpose, public_key, vault_path from recording_keys where purpose = $1 and public_key = $2 limit 1",
+        purpose,
+        &public[..]
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Key { purpose: row.purpose, public: key(row.public_key), vault_path: row.vault_path }))
+}
+
+/// Every public key there was for the purpose.
+pub(super) async fn all_keys(connection: &mut PgConnection, purpose: &str) -> Result<Vec<[u8; 32]>, sqlx::Error> {
+    let rows = sqlx::query_scalar!("select public_key from recording_keys where purpose = $1", purpose)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(key).collect())
+}
+
+/// Notes a key; `false` when another hub was faster.
+pub(super) async fn insert_key(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: RecordingKeyId,
+    purpose: &str,
+    public: &[u8; 32],
+    vault_path: Option<&str>,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "insert into recording_keys (recording_key_id, tenant_id, purpose, public_key, vault_path)
+         values ($1, $2, $3, $4, $5)
+         on conflict (tenant_id, purpose) where retired_at is null do nothing",
+        id.as_uuid(),
+        tenant.as_uuid(),
+        purpose,
+        &public[..],
+        vault_path
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: SessionId,
+    required: bool,
+    path: &str,
+    started_at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into recordings (session_id, tenant_id, required, path, started_at) values ($1, $2, $3, $4, $5)",
+        id.as_uuid(),
+        tenant.as_uuid(),
+        required,
+        path,
+        started_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes that a segment is stored. Noting it twice is harmless.
+pub(super) async fn note_segment(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: SessionId,
+    segment: &SealedSegment,
+) -> Result<(), sqlx::Error> {
+    let header = &segment.header;
+    let micros = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
+    let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    let stored = i32::try_from(segment.bytes.len()).unwrap_or(i32::MAX);
+    let noted = sqlx::query!(
+        "insert into recording_segments (tenant_id, session_id, seq, from_us, until_us, records, plain_bytes,
+                                         stored_bytes, hash)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         on conflict on constraint recording_segments_key do nothing",
+        tenant.as_uuid(),
+        id.as_uuid(),
+        count(header.seq),
+        micros(header.from),
+        micros(header.until),
+        count(header.records),
+        count(header.plain_bytes),
+        stored,
+        &segment.hash.0[..]
+    )
+    .execute(&mut *connection)
+    .await?;
+    if noted.rows_affected() == 0 {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update recordings
+         set segments = $2, root = $3, records = records + $4, plain_bytes = plain_bytes + $5,
+             stored_bytes = stored_bytes + $6, dropped_bytes = dropped_bytes + $7, duration_us = $8
+         where session_id = $1 and state = 'recording'",
+        id.as_uuid(),
+        count(segment.head.segments),
+        &segment.head.root.0[..],
+        i64::from(header.records),
+        i64::from(header.plain_bytes),
+        i64::from(stored),
+        micros(header.dropped_bytes),
+        micros(header.until)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes how a recording was closed; `false` when it had been.
+pub(super) async fn close(
+    connection: &mut PgConnection,
+    id: SessionId,
+    state: &str,
+    manifest: &Manifest,
+    ended_at: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let done = sqlx::query!(
+        "update recordings
+         set state = $2, ended_at = greatest($3, started_at), segments = $4, records = $5, plain_bytes = $6,
+             stored_bytes = $7, dropped_bytes = $8, duration_us = $9, root = $10, signer = $11
+         where session_id = $1 and state = 'recording'",
+        id.as_uuid(),
+        state,
+        ended_at,
+        i32::try_from(manifest.segments).unwrap_or(i32::MAX),
+        number(manifest.records),
+        number(manifest.plain_bytes),
+        number(manifest.stored_bytes),
+        number(manifest.dropped_bytes),
+        number(manifest.ended_at),
+        &manifest.root.0[..],
+        &manifest.signer.0[..]
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn find(connection: &mut PgConnection, id: SessionId) -> Result<Option<Recording>, sqlx::Error> {
+    sqlx::query_as!(
+        Recording,
+        r#"select session_id as "session_id: _", state, required, path, started_at, ended_at, segments, records,
+                  plain_bytes, stored_bytes, dropped_bytes, duration_us, root
+           from recordings where session_id = $1"#,
+        id.as_uuid()
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+pub(super) async fn segments(connection: &mut PgConnection, id: SessionId) -> Result<Vec<SegmentEntry>, sqlx::Error> {
+    sqlx::query_as!(
+        SegmentEntry,
+        "select seq, from_us, until_us, records, plain_bytes, stored_bytes, hash
+         from recording_segments where session_id = $1 order by seq",
+        id.as_uuid()
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Recordings that are open although their session has ended some time ago.
+pub(super) async fn abandoned(
+    connection: &mut PgConnection,
+    ended_before: DateTime<Utc>,
+) -> Result<Vec<(SessionId, DateTime<Utc>)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select recordings.session_id as "id: SessionId", recordings.started_at
+           from recordings join sessions using (tenant_id, session_id)
+           where state = 'recording' and end_time < $1
+           order by recordings.session_id limit 100"#,
+        ended_before
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.started_at)).collect())
+}
+
+/// The last screen that is known at or before the segment.
+pub(super) async fn screen_before(
+    connection: &mut PgConnection,
+    id: SessionId,
+    seq: i32,
+) -> Result<Option<Screen>, sqlx::Error> {
+    sqlx::query_as!(
+        Screen,
+        "select seq, cols, rows, screen from recording_screens
+         where session_id = $1 and seq <= $2 order by seq desc limit 1",
+        id.as_uuid(),
+        seq
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Notes a screen. Noting it twice is harmless.
+pub(super) async fn note_screen(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: SessionId,
+    screen: &Screen,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into recording_screens (tenant_id, session_id, seq, cols, rows, screen)
+         values ($1, $2, $3, $4, $5, $6) on conflict on constraint recording_screens_key do nothing",
+        tenant.as_uuid(),
+        id.as_uuid(),
+        screen.seq,
+        screen.cols,
+        screen.rows,
+        screen.screen
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! How a terminal's session drives its recorder.
+
+use openpam_ids::SessionId;
+
+use crate::{
+    domains::{
+        recordings::{self, Recorder},
+        sessions::End,
+    },
+    state::Hub,
+};
+
+/// What the person reads when the target waits for the recording.
+pub(super) const THROTTLED: &str = "Output is slowed down: the target says more than can be recorded.";
+/// What the person reads when a session ends because it must be recorded.
+pub(super) const UNRECORDED: &str = "This session must be recorded, and its recording could not be stored.";
+
+/// The recorder's next step, for ever where there is none.
+pub(super) async fn progress(recorder: Option<&mut Box<Recorder>>) -> Result<(), recordings::Error> {
+    match recorder {
+        Some(recorder) => recorder.progress().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Closes the recording beside the session's end, which does not wait for it.
+pub(super) fn close(hub: &Hub, id: SessionId, recorder: Box<Recorder>, end: &End) {
+    let end = end.clone();
+    let closing = async move {
+        if let Err(error) = recorder.finish(&end).await {
+            tracing::warn!(session_id = %id, %error, "a recording is left for the completer to close");
+        }
+    };
+    hub.lifecycle().spawn_child(tracing::Instrument::in_current_span(closing));
+}

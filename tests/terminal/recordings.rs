@@ -1,0 +1,265 @@
+//! Every session leaves a recording that verifies, whatever happens to its hub.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use http::StatusCode;
+use openpam_recordings::{RecipientPrivateKey, Signers, Verdict, Verifier, dir::Folder};
+use openpam_tests::{HubOptions, World, eventually, unique, vault::VaultAdmin, world::Person};
+use serde_json::{Value, json};
+
+/// The recording of a session once it is in this state.
+async fn recording(world: &World, session: &str, state: &str) -> anyhow::Result<Value> {
+    let what = format!("the recording of {session} is {state}");
+    eventually(&what, Duration::from_secs(30), || async {
+        let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+        Ok((recording["state"] == state).then_some(recording))
+    })
+    .await
+}
+
+/// The folder of a session's recording.
+fn folder(world: &World, recording: &Value) -> anyhow::Result<std::path::PathBuf> {
+    let root = &world.options.recordings.as_ref().context("no recordings")?.0;
+    Ok(root.join(recording["path"].as_str().context("no path")?))
+}
+
+/// Where in the vault the tenant's key of this purpose is.
+async fn private_key(world: &World, purpose: &str) -> anyhow::Result<RecipientPrivateKey> {
+    use base64::Engine as _;
+    let path = world
+        .database
+        .by_hand(&format!("select vault_path from recording_keys where purpose = '{purpose}'"))
+        .await?;
+    let secret = VaultAdmin::new(&world.stack.servers.openbao)?.get(&path).await?;
+    let text = secret["private_key"].as_str().with_context(|| format!("no key at {path}"))?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text)?;
+    RecipientPrivateKey::from_bytes(&bytes).context("no X25519 key")
+}
+
+/// What an export says, as one text.
+fn output_of(export: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for line in export.lines().skip(1) {
+        let event: (f64, String, String) = serde_json::from_str(line).with_context(|| line.to_owned())?;
+        if event.1 == "o" {
+            text.push_str(&event.2);
+        }
+    }
+    Ok(text)
+}
+
+#[tokio::test]
+async fn a_session_leaves_a_recording_that_is_whole_signed_and_can_be_read_by_both_keys() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    assert_eq!(terminal.ready["recorded"], true, "{}", terminal.ready);
+    let session = terminal.session_id();
+    terminal.run("echo a-line-that-was-sh''own").await?;
+    terminal.type_line("exit 7").await?;
+    terminal.end(Duration::from_secs(10)).await?;
+    let recording = recording(&world, &session, "complete").await?;
+    let verification = &recording["verification"];
+    assert_eq!(verification["verdict"], "intact", "{verification}");
+    for check in ["structure", "chain", "merkle", "signature"] {
+        assert_eq!(verification[check], "passed", "{verification}");
+    }
+    ensure!(recording["duration_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{recording}");
+    assert_eq!(world.session(&session).await?["recording_path"], recording["path"]);
+
+    // The files alone say the same, to each of the two who can read them.
+    let files = folder(&world, &recording)?;
+    for purpose in ["tenant", "escrow"] {
+        let key = private_key(&world, purpose).await?;
+        let report = Folder::open(&files)?.verify(Verifier::new(Signers::Any).with_key(&key))?;
+        assert_eq!(report.verdict, Verdict::Consistent, "{purpose}: {report:?}");
+    }
+    // No text of the session is in any of them.
+    for entry in std::fs::read_dir(&files)? {
+        let bytes = std::fs::read(entry?.path())?;
+        ensure!(!bytes.windows(8).any(|part| part == b"a-line-t"), "the recording is not encrypted");
+    }
+
+    let export = world.admin.text(&format!("/sessions/{session}/recording/export?format=asciicast-v3")).await?;
+    ensure!(output_of(&export)?.contains("a-line-that-was-shown"), "{export}");
+    ensure!(export.lines().last().is_some_and(|line| line.contains(r#""x","7""#)), "no exit status: {export}");
+
+    let trail = world.admin.list(&format!("/audit/entries?object_id={session}&action=recording.")).await?;
+    let actions = trail.iter().filter_map(|entry| entry["action"].as_str()).collect::<Vec<_>>();
+    ensure!(actions.contains(&"recording.close") && actions.contains(&"recording.export"), "{actions:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_password_that_is_typed_is_in_no_recording_and_what_the_screen_shows_is() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    let secret = unique("typed");
+    terminal.type_line("read -rs -p 'Passphrase: ' word; echo got ${#word}").await?;
+    terminal.until(b"Passphrase: ").await?;
+    // As a person types, and as one pastes.
+    let (first, rest) = secret.split_at(4);
+    for letter in first.bytes() {
+        terminal.type_bytes(vec![letter]).await?;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    terminal.type_line(rest).await?;
+    terminal.until(format!("got {}", secret.len()).as_bytes()).await?;
+    terminal.type_line("exit").await?;
+    terminal.end(Duration::from_secs(10)).await?;
+    recording(&world, &session, "complete").await?;
+    let export = world.admin.text(&format!("/sessions/{session}/recording/export")).await?;
+    let mut typed = String::new();
+    for line in export.lines().skip(1) {
+        let event: (f64, String, String) = serde_json::from_str(line)?;
+        if event.1 == "i" {
+            typed.push_str(&event.2);
+        }
+    }
+    ensure!(typed.contains("read -rs -p"), "what was echoed is missing: {typed:?}");
+    ensure!(!export.contains(&secret) && !typed.contains(rest), "the secret is in the recording: {typed:?}");
+    ensure!(typed.contains('*'), "nothing says that something was typed: {typed:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_kill_9_what_was_stored_verifies_and_another_hub_closes_it() -> anyhow::Result<()> {
+    let mut options = HubOptions::default();
+    options.recording.insert("abandoned_after_seconds", "5".to_owned());
+    let mut world = World::start(options).await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    // More than a segment holds, so that some are stored while the session runs.
+    terminal.keep_output = false;
+    terminal.type_line("head -c 12000000 /dev/urandom | base64").await?;
+    terminal.until_received(14_000_000).await?;
+    eventually("a segment is stored", Duration::from_secs(10), || async {
+        let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+        assert_eq!(recording["state"], "recording");
+        Ok((recording["segments"].as_array().map_or(0, Vec::len) >= 2).then_some(()))
+    })
+    .await?;
+    world.hub.kill().await?;
+    let second = world.another_hub().await?;
+    let admin = world.admin.at(second.url());
+    world.database.by_hand("update hubs set last_seen_at = now() - interval '1 hour' where stopped_at is null and last_seen_at < now() - interval '2 seconds'").await?;
+    eventually("the session is closed", Duration::from_secs(30), || async {
+        let session = admin.get(&format!("/sessions/{session}")).await?;
+        Ok((session["status"] == "failed").then_some(()))
+    })
+    .await?;
+    let recording = eventually("the recording is closed", Duration::from_secs(45), || async {
+        let recording = admin.get(&format!("/sessions/{session}/recording")).await?;
+        Ok((recording["state"] == "completed").then_some(recording))
+    })
+    .await?;
+    assert_eq!(recording["verification"]["verdict"], "intact", "{}", recording["verification"]);
+    assert_eq!(recording["verification"]["completeness"], "completed");
+    let key = private_key(&world, "tenant").await?;
+    let report = Folder::open(&folder(&world, &recording)?)?.verify(Verifier::new(Signers::Any).with_key(&key))?;
+    assert_eq!(report.verdict, Verdict::Consistent, "{report:?}");
+    ensure!(report.segments >= 2, "{report:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_changed_in_the_store_shows_and_does_not_play() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    terminal.type_line("exit").await?;
+    terminal.end(Duration::from_secs(10)).await?;
+    let before = recording(&world, &session, "complete").await?;
+    let file = folder(&world, &before)?.join("0000000000.segment");
+    let mut bytes = std::fs::read(&file)?;
+    let last = bytes.len() - 20;
+    bytes[last] ^= 1;
+    std::fs::write(&file, &bytes)?;
+    let after = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+    ensure!(after["verification"]["verdict"] != "intact", "{}", after["verification"]);
+    let export = world.admin.call(http::Method::GET, &format!("/sessions/{session}/recording/export"), None).await?;
+    export.problem(StatusCode::CONFLICT, "recording_damaged")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_may_see_a_recording_and_every_look_is_in_the_trail() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let [worker, auditor, operator] = [
+        world.person(&[], &[&reachable.group_id]).await?,
+        world.person(&["auditor"], &[]).await?,
+        world.person(&["operator"], &[&reachable.group_id]).await?,
+    ];
+    let played = async |person: &Person| -> anyhow::Result<String> {
+        let mut terminal = reachable.open(&person.client).await?;
+        terminal.type_line("exit").await?;
+        terminal.end(Duration::from_secs(10)).await?;
+        recording(&world, &terminal.session_id(), "complete").await?;
+        Ok(terminal.session_id())
+    };
+    let (of_worker, of_operator) = (played(&worker).await?, played(&operator).await?);
+    for (person, session, allowed) in [
+        (&worker, &of_worker, false),
+        (&worker, &of_operator, false),
+        (&operator, &of_operator, true),
+        (&operator, &of_worker, false),
+        (&auditor, &of_worker, true),
+        (&auditor, &of_operator, true),
+    ] {
+        for part in ["", "/player", "/export"] {
+            let path = format!("/sessions/{session}/recording{part}");
+            let answer = person.client.call(http::Method::GET, &path, None).await?;
+            let expected = if allowed { StatusCode::OK } else { StatusCode::NOT_FOUND };
+            ensure!(answer.status == expected, "{path}: {answer:?}");
+        }
+    }
+    // A segment is given for a playing of one's own only.
+    let index = auditor.client.get(&format!("/sessions/{of_worker}/recording/player")).await?;
+    let url = index["segments"][0]["url"].as_str().context("no segment")?.trim_start_matches("/api/v1").to_owned();
+    let segment = auditor.client.get(&url).await?;
+    assert_eq!(segment["events"][0][0], 0.0, "{segment}");
+    let second_auditor = world.person(&["auditor"], &[]).await?;
+    for (client, url) in [
+        (&second_auditor.client, url.clone()),
+        (&auditor.client, url.replace(&of_worker, &of_operator)),
+        (&auditor.client, format!("{}?play={}", url.split('?').next().unwrap_or_default(), uuid::Uuid::now_v7())),
+    ] {
+        client.call(http::Method::GET, &url, None).await?.problem(StatusCode::NOT_FOUND, "not_found")?;
+    }
+    let trail = world.admin.list(&format!("/audit/entries?action=recording.play&actor_id={}", auditor.id)).await?;
+    ensure!(trail.len() == 3, "each playing is in the trail once: {trail:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_store_that_takes_nothing_ends_a_session_that_must_be_recorded() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    let root = world.options.recordings.as_ref().context("no recordings")?.0.clone();
+    // The tests run as root, whom no mode stops: a file where the folder should be does.
+    let tenant = world.database.by_hand("select tenant_id from recordings").await?;
+    std::fs::remove_dir_all(root.join(&tenant)).ok();
+    std::fs::write(root.join(&tenant), "in the way")?;
+    terminal.keep_output = false;
+    terminal.type_line("head -c 60000000 /dev/urandom | base64").await?;
+    let ended = terminal.end(Duration::from_secs(60)).await?;
+    assert_eq!(ended.code, 4500, "{ended:?}");
+    let ended = world.session_becomes(&session, "failed").await?;
+    assert_eq!(ended["error_code"], "recording_failed");
+    // Nor does another one begin.
+    let mut next = HubOptions::default();
+    next.recordings = None;
+    let world = World::start(next).await?;
+    let reachable = world.password_target().await?;
+    let terminal = reachable.open(&world.admin).await?;
+    assert_eq!(terminal.ready["recorded"], false);
+    Ok(())
+}
