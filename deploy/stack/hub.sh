@@ -32,6 +32,9 @@ role_id = "$(openbao_role_id)"
 wrapped_secret_id_file = "$STATE/hub/wrapped_secret_id"
 kv_prefix = "openpam"
 
+[vault.ssh_roles]
+dev = ["openpam"]
+
 [recording]
 directory = "$STATE/recordings"
 

@@ -66,7 +66,8 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     crate::gateway::start_tasks(&hub);
     start_tasks(&hub);
     let application = http::application(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    serve::start(&lifecycle, listener, tls, application);
+    let trusted_proxies = hub.config().server.trusted_proxies.clone();
+    serve::start(&lifecycle, listener, tls, application, trusted_proxies);
     tracing::info!(%listen, origin = hub.origin(), hub_id = %hub.hub_id(), version = env!("CARGO_PKG_VERSION"), "hub started");
     let ended = supervisor.run(stop_signal(), grace).await;
     hub.db().close().await;

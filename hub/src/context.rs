@@ -123,6 +123,8 @@ pub struct Principal {
     pub auth_session: Option<AuthSessionId>,
     /// Permissions an API token is limited to; `None` for no limit.
     pub scopes: Option<BTreeSet<String>>,
+    /// When the API token ends.
+    pub token_expires_at: Option<DateTime<Utc>>,
 }
 
 impl Principal {
@@ -144,6 +146,7 @@ impl Principal {
             groups: Vec::new(),
             auth_session: None,
             scopes: None,
+            token_expires_at: None,
         }
     }
 

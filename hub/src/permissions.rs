@@ -69,6 +69,17 @@ pub fn permits(principal: &Principal, permission: Permission) -> bool {
         && principal.scopes.as_ref().is_none_or(|scopes| scopes.contains(permission.name()))
 }
 
+/// Whether the principal may give these roles to others, or act on who has them: a token that is
+/// limited must not make itself, or somebody else, more than it is.
+pub fn may_grant<'a>(principal: &Principal, roles: impl IntoIterator<Item = &'a Role>) -> bool {
+    let Some(scopes) = &principal.scopes else { return true };
+    let roles = roles.into_iter().collect::<Vec<_>>();
+    Permission::ALL
+        .iter()
+        .filter(|permission| roles.iter().any(|role| permission.roles().contains(role)))
+        .all(|permission| scopes.contains(permission.name()))
+}
+
 /// Every permission the principal has.
 pub fn permissions_of(principal: &Principal) -> BTreeSet<Permission> {
     Permission::ALL.iter().copied().filter(|permission| permits(principal, *permission)).collect()
@@ -82,6 +93,21 @@ mod tests {
     #[test]
     fn without_a_role_there_is_no_permission() {
         assert!(permissions_of(&Principal::anonymous("nobody")).is_empty());
+    }
+
+    #[test]
+    fn a_limited_token_grants_nothing_beyond_its_limits() {
+        let mut principal = Principal::system("test");
+        principal.roles = [Role::Admin].into();
+        assert!(may_grant(&principal, &[Role::Admin]), "without scopes the role decides");
+        principal.scopes = Some(["identity.manage".to_owned()].into());
+        assert!(may_grant(&principal, &[]));
+        for role in [Role::Admin, Role::Operator, Role::Auditor] {
+            assert!(!may_grant(&principal, &[role]), "{role:?}");
+        }
+        let of_auditor = Permission::ALL.iter().filter(|permission| permission.roles().contains(&Role::Auditor));
+        principal.scopes = Some(of_auditor.map(|permission| permission.name().to_owned()).collect());
+        assert!(may_grant(&principal, &[Role::Auditor]) && !may_grant(&principal, &[Role::Auditor, Role::Admin]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use http::{Method, StatusCode, header};
-use openpam_tests::{Client, Database, HubOptions, Stack, World, client::COOKIE, hub::Prepared, unique};
+use openpam_tests::{Client, Database, HubOptions, Stack, World, client::COOKIE, hub::Prepared, unique, world::id};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -347,5 +347,103 @@ async fn a_cookie_and_a_token_of_one_tenant_open_nothing_in_another() -> anyhow:
     let plain = world.admin.request(Method::GET, "/api/v1/auth/me").header(header::AUTHORIZATION, "Basic eDp5");
     let answer = world.admin.send(plain).await?;
     ensure!(answer.status == StatusCode::OK, "an unknown scheme is not a credential; the cookie is: {answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_ssh_authority_signs_for_a_tenants_own_roles_only() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let (slug, other) = world.another_tenant().await?;
+    let role = world.stack.servers.openbao.ssh_role.clone();
+    let body = |role: &str| {
+        json!({ "name": unique("ca"), "kind": "ssh_ca", "username": world.stack.certificate_target().username,
+                "ssh_role": role })
+    };
+    // The role belongs to the first tenant: whoever gets it signed gets into that tenant's machines.
+    for foreign in [role.as_str(), world.options.tenant.as_str(), &format!("{slug}x")] {
+        let answer = other.call(Method::POST, "/admin/credentials", Some(&body(foreign))).await?;
+        let problem = answer.problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
+        assert_eq!(problem["errors"][0]["field"], "ssh_role", "{foreign}: {problem}");
+    }
+    let credential = id(&other.post("/admin/credentials", &body(&format!("{slug}.people"))).await?)?;
+    // Nor does one that came past that check.
+    world
+        .database
+        .by_hand(&format!("update credentials set ssh_role = '{role}' where credential_id = '{credential}'"))
+        .await?;
+    let zone = id(&other.post("/admin/zones", &json!({ "name": "z", "type": "hub" })).await?)?;
+    let server = world.stack.certificate_target();
+    let target = json!({ "name": "t", "protocol": "ssh", "host": server.host, "port": server.port, "zone_id": zone,
+                         "credential_ids": [credential] });
+    let target = id(&other.post("/admin/targets", &target).await?)?;
+    let scan = other.post(&format!("/admin/targets/{target}/scan"), &json!({})).await?;
+    for key in scan["keys"].as_array().context("no keys")? {
+        let body = json!({ "public_key": key["public_key"], "kind": "host" });
+        other.post(&format!("/admin/targets/{target}/host-keys"), &body).await?;
+    }
+    let connect = openpam_tests::terminal::Connect::new(&target, &credential);
+    let refused = openpam_tests::Terminal::try_open(&other, &connect).await?.err().context("a shell opened")?;
+    assert_eq!(refused.body["code"], "vault_role_not_allowed", "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_limited_token_makes_nothing_that_can_do_more() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let account =
+        id(&world.admin.post("/admin/service-accounts", &json!({ "name": unique("sa"), "roles": ["admin"] })).await?)?;
+    let tokens = format!("/admin/service-accounts/{account}/tokens");
+    let days = |days| (chrono::Utc::now() + chrono::TimeDelta::days(days)).to_rfc3339();
+    let token = async |client: &openpam_tests::Client, scopes: &[&str], expires_at: String| {
+        let body = json!({ "name": unique("token"), "scopes": scopes, "expires_at": expires_at });
+        client.call(Method::POST, &tokens, Some(&body)).await
+    };
+    let made = token(&world.admin, &["identity.manage", "identity.read"], days(2)).await?.ok(StatusCode::CREATED)?;
+    let limited = world.admin.stranger().with_token(made["token"].as_str().context("no token")?);
+    for (scopes, expires_at) in [(&[][..], days(1)), (&["audit.read"][..], days(1)), (&["identity.read"][..], days(3))]
+    {
+        token(&limited, scopes, expires_at).await?.problem(StatusCode::FORBIDDEN, "beyond_scope")?;
+    }
+    token(&limited, &["identity.read"], days(1)).await?.ok(StatusCode::CREATED)?;
+    let group = id(&world.admin.post("/admin/groups", &json!({ "name": unique("g"), "roles": ["admin"] })).await?)?;
+    let plain = world.person(&[], &[]).await?;
+    let admin = world.person(&["admin"], &[]).await?;
+    let person = |roles: &[&str], groups: &[&str]| json!({ "username": unique("p"), "display_name": "P", "password": unique("a-password"), "roles": roles, "group_ids": groups });
+    for (method, path, body) in [
+        (Method::POST, "/admin/users".to_owned(), person(&["auditor"], &[])),
+        (Method::POST, "/admin/users".to_owned(), person(&[], &[&group])),
+        (Method::POST, "/admin/groups".to_owned(), json!({ "name": unique("g"), "roles": ["operator"] })),
+        (Method::POST, "/admin/service-accounts".to_owned(), json!({ "name": unique("sa"), "roles": ["auditor"] })),
+        (Method::PATCH, format!("/admin/users/{}", plain.id), json!({ "roles": ["admin"] })),
+        (Method::PATCH, format!("/admin/users/{}", plain.id), json!({ "group_ids": [group] })),
+        (Method::PATCH, format!("/admin/groups/{group}"), json!({ "name": unique("renamed") })),
+        (Method::PUT, format!("/admin/groups/{group}/members/{}", plain.id), json!({})),
+        (Method::POST, format!("/admin/users/{}/password", admin.id), json!({ "password": unique("a-password") })),
+        (Method::DELETE, format!("/admin/users/{}", admin.id), json!(null)),
+    ] {
+        let answer = limited.call(method.clone(), &path, Some(&body)).await?;
+        answer.problem(StatusCode::FORBIDDEN, "beyond_scope").with_context(|| format!("{method} {path} {body}"))?;
+    }
+    limited.post("/admin/users", &person(&[], &[])).await?;
+    ensure!(world.admin.get("/auth/me").await?["roles"].to_string().contains("admin"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_answered_only_to_who_may_still_make_it() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let person = world.person(&["admin"], &[]).await?;
+    let body = json!({ "name": unique("zone"), "type": "hub" });
+    let repeat = async || {
+        let request = person.client.request(Method::POST, "/api/v1/admin/zones").header("idempotency-key", "one-key");
+        person.client.send(request.json(&body)).await
+    };
+    let first = repeat().await?.ok(StatusCode::CREATED)?;
+    let second = repeat().await?;
+    assert_eq!(second.headers.get("idempotency-replayed").map(|value| value.as_bytes()), Some(&b"true"[..]));
+    assert_eq!(second.ok(StatusCode::CREATED)?, first);
+    world.admin.patch(&format!("/admin/users/{}", person.id), &json!({ "roles": [] })).await?;
+    let third = repeat().await?;
+    ensure!(!third.status.is_success() && !third.text.contains(&id(&first)?), "{third:?}");
     Ok(())
 }

@@ -248,7 +248,7 @@ async fn a_slow_head_is_cut_off_and_half_open_sockets_do_not_hold_others_up() ->
         ensure!(ended.is_ok(), "a half-open upgrade was still open after 20 s");
     }
     // One that says nothing, and ones that could become either version of HTTP.
-    for beginning in ["", "P", "PRI * HTTP/2."] {
+    for beginning in ["", "P", "PRI * HTTP/2.", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r"] {
         let mut silent = TcpStream::connect(address(world.admin.url())).await?;
         silent.write_all(beginning.as_bytes()).await?;
         half_open.push(silent);

@@ -452,6 +452,8 @@ namespace = "{}"
     if let Some(file) = &vault.ca_file {
         writeln!(text, "ca_file = \"{}\"", file.display())?;
     }
+    // The stack's CA has one role, which is this tenant's alone.
+    writeln!(text, "\n[vault.ssh_roles]\n{} = [\"{}\"]", options.tenant, vault.ssh_role)?;
     for (section, keys) in [("identity", &options.identity), ("terminal", &options.terminal)] {
         writeln!(text, "\n[{section}]")?;
         for (key, value) in keys {

@@ -46,7 +46,19 @@ async fn a_session_that_ended_stays_as_it_ended() -> anyhow::Result<()> {
         try_set(&mut connection, &format!("status = '{ended}', error_code = 'x', end_time = now()")).await?;
         refuses(&mut connection, "status = 'active', end_time = null", "sessions_ended_is_final").await?;
         refuses(&mut connection, "end_time = now() + interval '1 hour'", "sessions_ended_is_final").await?;
-        refuses(&mut connection, "reason = 'another'", "sessions_ended_is_final").await?;
+        for change in [
+            "reason = 'another'",
+            "user_name = 'somebody else'",
+            "target_name = 'another'",
+            "credential_name = 'another'",
+            "client_ip = '192.0.2.1'",
+            "bytes_sent = 1",
+            "error_code = 'y'",
+            "terminated_by = gen_random_uuid()",
+            "exit_status = 1",
+        ] {
+            refuses(&mut connection, change, "sessions_ended_is_final").await?;
+        }
         let other = if ended == "completed" { "terminated" } else { "completed" };
         refuses(&mut connection, &format!("status = '{other}'"), "sessions_ended_is_final").await?;
     }

@@ -389,3 +389,60 @@ async fn a_session_ends_with_the_sign_in_that_resumed_it_and_not_with_the_first(
     elsewhere.post("/auth/logout", &json!({})).await?;
     closes(terminal, started, "the sign-in that resumed it ends", "signed_out").await
 }
+
+#[tokio::test]
+async fn a_session_that_another_hub_has_closed_does_not_go_on() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let Work { mut terminal, .. } = at_work(&world).await?;
+    let session = terminal.session_id();
+    // As the reconciler of another hub does, when this one was silent for half a minute.
+    let started = Instant::now();
+    world
+        .database
+        .by_hand(&format!(
+            "update sessions set status = 'failed', error_code = 'hub_lost', end_time = now() where session_id = '{session}'"
+        ))
+        .await?;
+    let again =
+        world.admin.call(http::Method::POST, &format!("/sessions/{session}/terminate"), Some(&json!({}))).await?;
+    again.problem(http::StatusCode::CONFLICT, "session_ended")?;
+    let ended = terminal.end(Duration::from_secs(5)).await?;
+    ensure!(matches!(ended.code, 4003 | 4500), "{ended:?}");
+    ensure!(started.elapsed() < Duration::from_millis(1_500), "closed after {:?}", started.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_vault_that_hangs_holds_up_no_loss_of_access() -> anyhow::Result<()> {
+    use openpam_tests::{
+        HubOptions, Stack,
+        proxy::{Fault, FaultProxy},
+        unique,
+    };
+    let stack = Stack::load()?;
+    let (proxy, address) = FaultProxy::in_front_of(&stack.servers.openbao.address).await?;
+    let world = World::start(HubOptions { vault_address: Some(address), ..HubOptions::default() }).await?;
+    let Work { person, terminal, .. } = at_work(&world).await?;
+    proxy.set(Fault::Silence);
+    let storing = (0..40).map(|_| {
+        let client = world.admin.clone();
+        tokio::spawn(async move {
+            let body = json!({ "name": unique("c"), "kind": "password", "username": "x", "secret": { "password": "planted-x" } });
+            client.call(http::Method::POST, "/admin/credentials", Some(&body)).await
+        })
+    });
+    let storing = storing.collect::<Vec<_>>();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let started = Instant::now();
+    world.database.by_hand(&format!("update users set enabled = false where user_id = '{}'", person.id)).await?;
+    closes(terminal, started, "while the vault hangs", "signed_out").await?;
+    let started = Instant::now();
+    world.admin.stranger().sign_in(&world.options.tenant, "admin", &world.admin_password).await?;
+    ensure!(started.elapsed() < Duration::from_secs(2), "signing in took {:?}", started.elapsed());
+    proxy.set(Fault::None);
+    for storing in storing {
+        let answer = storing.await??;
+        ensure!(matches!(answer.status.as_u16(), 201 | 503), "{answer:?}");
+    }
+    Ok(())
+}

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use http::StatusCode;
 use openpam_recordings::{RecipientPrivateKey, Signers, Verdict, Verifier, dir::Folder};
 use openpam_tests::{HubOptions, World, eventually, unique, vault::VaultAdmin, world::Person};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The recording of a session once it is in this state.
 async fn recording(world: &World, session: &str, state: &str) -> anyhow::Result<Value> {

@@ -1,10 +1,11 @@
 //! The listener: limits on connections, time for headers, TLS, graceful end.
 
 use std::{
+    collections::HashMap,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,6 +15,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
+use ipnetwork::IpNetwork;
 use openpam_lifecycle::Lifecycle;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -28,6 +30,8 @@ use crate::config;
 
 /// Connections at the same time; the rest waits in the kernel's queue.
 const MAX_CONNECTIONS: usize = 8_192;
+/// Of them, connections of one address; a trusted proxy may have all.
+const MAX_PER_ADDRESS: usize = 4_096;
 /// A client must send its request's head within this time: slow loris ends here.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A TLS handshake must be done within this time.
@@ -53,10 +57,12 @@ pub(super) fn start(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     application: IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
+    trusted_proxies: Vec<IpNetwork>,
 ) {
     let owner = lifecycle.clone();
     lifecycle.supervise("listener", async move {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let addresses = Addresses::default();
         loop {
             let Ok(place) = places.clone().acquire_owned().await else { return };
             let (stream, peer) = tokio::select! {
@@ -71,9 +77,55 @@ pub(super) fn start(
                 },
                 () = owner.soft().cancelled() => return,
             };
+            let address = peer.ip().to_canonical();
+            let trusted = trusted_proxies.iter().any(|network| network.contains(address));
+            // Closed without a word: whoever does this does not read it.
+            let Some(of_address) = addresses.admit(address, trusted) else { continue };
+            let place = (place, of_address);
             owner.spawn_child(serve_connection(owner.clone(), stream, peer, tls.clone(), application.clone(), place));
         }
     });
+}
+
+/// How many connections each address has.
+#[derive(Debug, Clone, Default)]
+struct Addresses {
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// One connection of an address, while it lives.
+#[derive(Debug)]
+struct OfAddress {
+    addresses: Addresses,
+    address: IpAddr,
+}
+
+impl Addresses {
+    fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self, address: IpAddr, trusted: bool) -> Option<OfAddress> {
+        let mut counts = self.counts();
+        let count = counts.entry(address).or_default();
+        if *count >= MAX_PER_ADDRESS && !trusted {
+            return None;
+        }
+        *count += 1;
+        Some(OfAddress { addresses: self.clone(), address })
+    }
+}
+
+impl Drop for OfAddress {
+    fn drop(&mut self) {
+        let mut counts = self.addresses.counts();
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
 }
 
 async fn serve_connection(
@@ -82,7 +134,7 @@ async fn serve_connection(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     application: IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
-    place: OwnedSemaphorePermit,
+    place: (OwnedSemaphorePermit, OfAddress),
 ) {
     let _place = place;
     let _ = stream.set_nodelay(true);
@@ -128,20 +180,54 @@ async fn serve_http<S>(
     }
 }
 
-/// A stream whose first bytes must come in time. The HTTP library has limits of its own from the
-/// first line on, but waits for ever to learn which version of HTTP that is.
+/// A stream whose first bytes must come in time, and which must take what it is sent. The HTTP library
+/// has limits of its own from the first line on, but waits for ever to learn which version of HTTP that
+/// is, and for a client that does not read.
 struct Punctual<S> {
     stream: S,
-    awaited: usize,
+    /// Bytes so far that are those of [`PREFACE`].
+    matched: usize,
+    /// Until it is known which version of HTTP this is.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// While the client takes nothing.
+    stuck: Option<Pin<Box<Sleep>>>,
 }
 
-/// Fewer than any request has, and more than both versions of HTTP may begin with.
-const FIRST_BYTES: usize = 16;
+/// What a connection of HTTP/2 begins with (RFC 9113 §3.4): the version is open until a byte differs.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// A client must take something within this time. A terminal's session outlives its connection.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl<S> Punctual<S> {
     fn new(stream: S) -> Self {
-        Self { stream, awaited: FIRST_BYTES, deadline: Some(Box::pin(tokio::time::sleep(HEADER_TIMEOUT))) }
+        let deadline = Some(Box::pin(tokio::time::sleep(HEADER_TIMEOUT)));
+        Self { stream, matched: 0, deadline, stuck: None }
+    }
+
+    /// Looks at what came while the version is open.
+    fn look(&mut self, bytes: &[u8]) {
+        if self.deadline.is_none() || bytes.is_empty() {
+            return;
+        }
+        let rest = &PREFACE[self.matched..];
+        let length = rest.len().min(bytes.len());
+        if rest[..length] == bytes[..length] {
+            self.matched += length;
+        }
+        if rest[..length] != bytes[..length] || self.matched == PREFACE.len() {
+            self.deadline = None;
+        }
+    }
+
+    /// What a write came to, or that the client has taken nothing for too long.
+    fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));
+        std::task::ready!(stuck.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -149,10 +235,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Punctual<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.awaited = self.awaited.saturating_sub(buffer.filled().len() - before);
-        if self.awaited == 0 {
-            self.deadline = None;
-        }
+        self.look(&buffer.filled()[before..]);
         match (read, &mut self.deadline) {
             (Poll::Pending, Some(deadline)) => {
                 std::task::ready!(deadline.as_mut().poll(cx));
@@ -165,7 +248,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Punctual<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Punctual<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.judge(cx, written)
     }
 
     fn poll_write_vectored(
@@ -173,7 +257,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Punctual<S> {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.judge(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -181,11 +266,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Punctual<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.judge(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.judge(cx, shut)
     }
 }
 
@@ -196,5 +283,46 @@ struct PeerAddress(SocketAddr);
 impl axum::extract::connect_info::Connected<PeerAddress> for SocketAddr {
     fn connect_info(peer: PeerAddress) -> Self {
         peer.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_open_after(pieces: &[&[u8]]) -> bool {
+        let mut stream = Punctual { stream: (), matched: 0, deadline: None, stuck: None };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _entered = runtime.enter();
+        stream.deadline = Some(Box::pin(tokio::time::sleep(HEADER_TIMEOUT)));
+        for piece in pieces {
+            stream.look(piece);
+        }
+        stream.deadline.is_some()
+    }
+
+    #[test]
+    fn the_deadline_stays_until_the_version_is_known() {
+        for length in 0..PREFACE.len() {
+            assert!(is_open_after(&[&PREFACE[..length]]), "after {length} bytes of the preface");
+            let bytes = PREFACE[..length].iter().map(std::slice::from_ref).collect::<Vec<_>>();
+            assert!(is_open_after(&bytes), "after {length} bytes, one by one");
+        }
+        assert!(!is_open_after(&[PREFACE]));
+        for other in [&b"GET / HTTP/1.1"[..], b"P", b"PRI * HTTP/2.0\r\nx", b"\x16\x03"] {
+            assert_eq!(is_open_after(&[other]), PREFACE.starts_with(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_half_of_the_places_and_gives_them_back() {
+        let addresses = Addresses::default();
+        let (one, other) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let held = (0..MAX_PER_ADDRESS).map(|_| addresses.admit(one, false).unwrap()).collect::<Vec<_>>();
+        assert!(addresses.admit(one, false).is_none());
+        assert!(addresses.admit(other, false).is_some() && addresses.admit(one, true).is_some());
+        drop(held);
+        assert!(addresses.admit(one, false).is_some());
+        assert!(addresses.counts().is_empty(), "what has no connection is not remembered");
     }
 }

@@ -148,6 +148,9 @@ pub struct Vault {
     /// Path prefix, below the KV mount, of secrets that every tenant's credentials may refer to;
     /// empty for none.
     pub shared_prefix: String,
+    /// Tenant slug to roles of the SSH CA that its credentials may name, beside its own: a tenant's own
+    /// roles are the one called like its slug, and those that begin with the slug and a dot.
+    pub ssh_roles: BTreeMap<String, Vec<String>>,
     /// AppRole role id; not a secret by itself.
     pub role_id: String,
     /// File with the AppRole secret id.
@@ -171,6 +174,7 @@ impl Default for Vault {
             ssh_mount: "ssh".to_owned(),
             kv_prefix: "openpam".to_owned(),
             shared_prefix: "shared".to_owned(),
+            ssh_roles: BTreeMap::new(),
             role_id: String::new(),
             secret_id_file: None,
             wrapped_secret_id_file: None,

@@ -1,5 +1,7 @@
 //! `Idempotency-Key` on POST: a repeated request gets the answer of the first.
 
+use std::collections::BTreeSet;
+
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
@@ -7,12 +9,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use openpam_ids::GroupId;
 use tracing::Instrument as _;
 
 use super::Problem;
 use crate::{
-    context::Context,
+    context::{Context, Principal},
     domains::idempotency::{self, Attempt},
+    permissions::{Permission, permissions_of},
     state::Hub,
 };
 
@@ -52,7 +56,10 @@ pub(super) async fn replay(State(hub): State<Hub>, request: Request, next: Next)
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is larger than 1 MiB.")
     })?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let Some(attempt) = idempotency::begin(&hub, &context, &key, &[target.as_bytes(), &body]).await? else {
+    // Whoever may do something else by now gets no answer of then.
+    let authority = authority(&context.principal);
+    let request = [target.as_bytes(), authority.as_bytes(), &body];
+    let Some(attempt) = idempotency::begin(&hub, &context, &key, &request).await? else {
         return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
     };
     let claim = match attempt {
@@ -94,6 +101,13 @@ pub(super) async fn replay(State(hub): State<Hub>, request: Request, next: Next)
     receiver.await.map_err(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "ending", "The hub is ending. Try again in a moment.")
     })
+}
+
+/// What the principal may do, as a text.
+fn authority(principal: &Principal) -> String {
+    let permissions = permissions_of(principal).into_iter().map(Permission::name);
+    let groups = principal.groups.iter().map(GroupId::to_string).collect::<BTreeSet<_>>();
+    permissions.map(str::to_owned).chain(groups).collect::<Vec<_>>().join(" ")
 }
 
 async fn keep(hub: &Hub, context: &Context, claim: &idempotency::Claim, response: Response) -> Response {

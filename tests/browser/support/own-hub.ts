@@ -157,6 +157,9 @@ role_id = "${role.data.role_id}"
 wrapped_secret_id_file = "${join(this.#folder, 'wrapped_secret_id')}"
 request_timeout_seconds = 2
 
+[vault.ssh_roles]
+${this.tenant} = ["${openbao.ssh_role}"]
+
 [identity]
 ${lines({ login_attempts_per_ip_per_minute: 10_000, ...identity })}
 

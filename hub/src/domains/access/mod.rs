@@ -9,7 +9,7 @@ mod types;
 
 pub use error::AccessError;
 pub use service::{
-    SessionRequest, authorize_probe, authorize_session, foresee_session, reauthorize_session, record_loss,
+    SessionRequest, authorize_probe, authorize_session, foresee_session, reauthorize_session, record_loss, sees_target,
     still_allowed,
 };
 pub use types::{Authorization, Denial, Endpoint, Purpose};

@@ -74,6 +74,23 @@ pub async fn foresee_session(
     Ok(decided)
 }
 
+/// Whether the target is one that the context's person could open at all. Where it is not, the denial
+/// is written down, and whoever asks is to learn no more than that there is no such target.
+///
+/// # Errors
+/// When a denial could not be written.
+pub async fn sees_target(
+    connection: &mut PgConnection,
+    context: &Context,
+    target: &Target,
+) -> Result<bool, AccessError> {
+    let Err(denial @ Denial::NoAccess) = reaches(&context.principal, &target.access_groups) else { return Ok(true) };
+    let event = Event::denied("session.authorize").with("code", denial.code()).on("target", target.id, &target.name);
+    audit::record(connection, context, event).await?;
+    metrics::counter!(names::DECISIONS, "action" => "session.authorize", "outcome" => "denied").increment(1);
+    Ok(false)
+}
+
 impl SessionRequest<'_> {
     fn decide(&self, context: &Context) -> Result<&'static str, Denial> {
         let Self { target, credential_id, allowed_credentials, .. } = *self;
@@ -186,16 +203,7 @@ fn decide(
     credential_id: CredentialId,
     allowed_credentials: &[CredentialId],
 ) -> Result<&'static str, Denial> {
-    if !matches!(principal.actor, Actor::User(_)) {
-        return Err(Denial::NotAPerson);
-    }
-    let by = if permits(principal, Permission::SessionConnectAny) {
-        "role"
-    } else if access_groups.iter().any(|group| principal.groups.contains(group)) {
-        "access_group"
-    } else {
-        return Err(Denial::NoAccess);
-    };
+    let by = reaches(principal, access_groups)?;
     if !target_enabled {
         return Err(Denial::TargetDisabled);
     }
@@ -203,6 +211,19 @@ fn decide(
         return Err(Denial::CredentialNotAllowed);
     }
     Ok(by)
+}
+
+/// By what the principal has access to a target of these groups.
+fn reaches(principal: &Principal, access_groups: &[GroupId]) -> Result<&'static str, Denial> {
+    if !matches!(principal.actor, Actor::User(_)) {
+        Err(Denial::NotAPerson)
+    } else if permits(principal, Permission::SessionConnectAny) {
+        Ok("role")
+    } else if access_groups.iter().any(|group| principal.groups.contains(group)) {
+        Ok("access_group")
+    } else {
+        Err(Denial::NoAccess)
+    }
 }
 
 fn endpoint(target: &Target) -> Endpoint {

@@ -54,6 +54,9 @@ pub enum IdentityError {
     /// The same act was done with the caller's own account, which it may not.
     #[error("an administrator cannot do this to their own account")]
     OwnAccount,
+    /// A limited token would give more than it has.
+    #[error("the token's scopes do not cover this")]
+    BeyondScope,
     /// No identity provider is configured.
     #[error("no identity provider is configured")]
     ProviderNotConfigured,
@@ -106,6 +109,7 @@ impl IdentityError {
             Self::NotLocal => "not_a_local_account",
             Self::DirectoryGroup => "directory_group",
             Self::LastAdmin | Self::OwnAccount => "last_admin",
+            Self::BeyondScope => "beyond_scope",
             Self::ProviderNotConfigured => "identity_provider_not_configured",
             Self::ProviderUnavailable(_) => "identity_provider_unavailable",
             Self::LoginStateInvalid => "login_state_invalid",
@@ -209,6 +213,11 @@ impl From<IdentityError> for Problem {
                 StatusCode::CONFLICT,
                 code,
                 "You cannot disable or delete yourself, or give up your own administrator role. Ask another administrator.",
+            ),
+            E::BeyondScope => Self::new(
+                StatusCode::FORBIDDEN,
+                code,
+                "This token is limited, and this would give more than it may do itself. Use one without the limit.",
             ),
             E::ProviderNotConfigured => Self::new(
                 StatusCode::NOT_FOUND,

@@ -180,6 +180,10 @@ pub(super) async fn terminate(hub: &Hub, context: &Context, id: SessionId, reaso
         None => format!("{by} ended this session."),
     };
     if !store::request_end(&mut tx, id, context.principal.actor.id(), &message).await? {
+        // Its row has ended; should it run here all the same, it does not for long.
+        if let Some(live) = hub.live().get(id) {
+            live.request_end(End::Terminated { message });
+        }
         return Err(Error::Ended);
     }
     let event = Event::success("session.terminate")

@@ -113,19 +113,26 @@ pub(super) async fn request_end(
     Ok(done.rows_affected() == 1)
 }
 
-/// Sessions of this hub that somebody wants to end, with who and why.
-pub(super) async fn requested_ends(
-    connection: &mut PgConnection,
-    hub_id: HubId,
-) -> Result<Vec<(SessionId, String)>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select session_id as "id: SessionId", coalesce(error_message, '') as "message!"
-           from sessions where hub_id = $1 and status = 'active' and error_code = 'terminated'"#,
-        hub_id.as_uuid()
+/// Of the sessions a hub carries those that are to end: somebody wants it, or their row has ended
+/// already, because another hub took this one for dead.
+pub(super) async fn ends(connection: &mut PgConnection, carried: &[Uuid]) -> Result<Vec<RowEnd>, sqlx::Error> {
+    sqlx::query_as!(
+        RowEnd,
+        r#"select session_id as "id: _", status <> 'active' as "ended!", coalesce(error_message, '') as "message!"
+           from sessions where session_id = any ($1) and (status <> 'active' or error_code = 'terminated')"#,
+        carried
     )
     .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.message)).collect())
+    .await
+}
+
+/// What a session's row says about its end.
+pub(super) struct RowEnd {
+    pub(super) id: SessionId,
+    /// It has ended; otherwise somebody wants it to.
+    pub(super) ended: bool,
+    /// Who and why, for a person.
+    pub(super) message: String,
 }
 
 pub(super) async fn find(connection: &mut PgConnection, id: SessionId) -> Result<Option<Session>, sqlx::Error> {

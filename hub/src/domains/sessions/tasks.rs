@@ -8,7 +8,7 @@ use openpam_ids::TenantId;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use super::{End, Error, LiveSession, service, store};
+use super::{End, Error, service, store};
 use crate::{context::Context, db::ChangeScope, domains::identity, state::Hub};
 
 const BEAT: Duration = Duration::from_secs(5);
@@ -18,6 +18,8 @@ const RECONCILE: Duration = Duration::from_secs(10);
 const ACTIVITY: Duration = Duration::from_secs(5);
 /// Requests of other hubs are seen within this time even when nobody announced them.
 const WATCH: Duration = Duration::from_millis(700);
+
+const HUB_LOST: &str = "The hub that carried this session stopped without ending it.";
 
 /// Starts them.
 pub fn start_tasks(hub: &Hub) {
@@ -121,7 +123,8 @@ async fn note_activity(hub: Hub) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends sessions that somebody wants to end on another hub: at once when that is announced.
+/// Ends sessions that somebody wants to end on another hub, at once when that is announced, and those
+/// that another hub has closed.
 async fn watch(hub: Hub) {
     let mut changes = hub.changes().subscribe();
     let mut failing = false;
@@ -140,11 +143,20 @@ async fn watch(hub: Hub) {
 }
 
 async fn end_requested(hub: &Hub, scope: &ChangeScope) -> Result<(), Error> {
-    for tenant_id in hub.live().by_tenant().into_keys().filter(|tenant_id| scope.covers(*tenant_id)) {
+    for (tenant_id, carried) in hub.live().by_tenant() {
+        if !scope.covers(tenant_id) {
+            continue;
+        }
+        let ids = carried.iter().filter(|session| !session.is_ending()).map(|session| session.id.as_uuid());
         let mut tx = hub.db().begin(&system(tenant_id)).await?;
-        for (id, message) in store::requested_ends(&mut tx, hub.hub_id()).await? {
-            if let Some(session) = hub.live().get(id) {
-                LiveSession::request_end(&session, End::Terminated { message });
+        for row in store::ends(&mut tx, &ids.collect::<Vec<_>>()).await? {
+            let Some(session) = hub.live().get(row.id) else { continue };
+            if row.ended {
+                // INVARIANT: no session goes on that the trail calls ended.
+                tracing::error!(session_id = %row.id, "another hub took this one for dead and closed the session");
+                session.request_end(End::Failed { code: "hub_lost", message: HUB_LOST.to_owned() });
+            } else {
+                session.request_end(End::Terminated { message: row.message });
             }
         }
     }
@@ -157,10 +169,7 @@ async fn reconcile(hub: Hub) -> Result<(), Error> {
         let mut tx = hub.db().begin(&context).await?;
         let orphans = store::orphans(&mut tx, hub.hub_id(), &hub.live().ids()).await?;
         for (id, sent, received) in orphans {
-            let end = End::Failed {
-                code: "hub_lost",
-                message: "The hub that carried this session stopped without ending it.".to_owned(),
-            };
+            let end = End::Failed { code: "hub_lost", message: HUB_LOST.to_owned() };
             service::close(&mut tx, &context, id, &end, (sent, received)).await?;
             tracing::warn!(session_id = %id, "closed the session of a hub that is gone");
         }

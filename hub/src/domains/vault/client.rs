@@ -30,6 +30,7 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 /// The connection to HashiCorp Vault or OpenBao.
 pub struct Vault {
     pub(super) config: config::Vault,
+    pub(super) turns: super::manage::Turns,
     random: SystemRandom,
     breaker: Mutex<Breaker>,
     session: Mutex<Option<Arc<Session>>>,
@@ -85,6 +86,7 @@ impl Vault {
     pub fn new(config: &config::Config) -> Result<Self, anyhow::Error> {
         let vault = Self {
             config: config.vault.clone(),
+            turns: super::manage::Turns::default(),
             random: SystemRandom::new(),
             breaker: Mutex::default(),
             session: Mutex::default(),

@@ -77,6 +77,15 @@ pub enum VaultError {
     /// The authorization does not cover the credential.
     #[error("the authorization does not cover this credential")]
     NotAuthorized,
+    /// The credential names a role of the SSH CA that is not its tenant's.
+    #[error("the role {role} of the SSH CA is not one of the tenant's")]
+    RoleNotAllowed {
+        /// The role.
+        role: String,
+    },
+    /// Too many changes wait for the vault.
+    #[error("too many changes wait for the vault")]
+    Busy,
     /// The credential refers to a place outside its tenant's area.
     #[error("{path} is outside the tenant's area of the vault")]
     PathNotAllowed {
@@ -101,6 +110,8 @@ impl VaultError {
             Self::Malformed { .. } => "vault_answer_malformed",
             Self::NotAuthorized => "credential_not_allowed",
             Self::PathNotAllowed { .. } => "vault_path_not_allowed",
+            Self::RoleNotAllowed { .. } => "vault_role_not_allowed",
+            Self::Busy => "vault_busy",
         }
     }
 
@@ -126,6 +137,8 @@ impl VaultError {
                 "The vault gave an answer the hub cannot use. Tell your administrator."
             }
             Self::NotAuthorized => "This credential may not be used here.",
+            Self::RoleNotAllowed { .. } => "This credential names a role it may not use. Tell your administrator.",
+            Self::Busy => "The vault is slow, and too many changes wait for it. Try again in a moment.",
             Self::PathNotAllowed { .. } => "This credential refers to a place it may not use. Tell your administrator.",
         }
     }
@@ -133,9 +146,12 @@ impl VaultError {
     /// For an administrator: with path, field or role.
     pub fn admin_message(&self) -> String {
         match self {
-            Self::Unavailable(_) | Self::Unanswered(_) | Self::Sealed | Self::LoginRefused(_) | Self::NotAuthorized => {
-                self.message().to_owned()
-            }
+            Self::Unavailable(_)
+            | Self::Unanswered(_)
+            | Self::Sealed
+            | Self::LoginRefused(_)
+            | Self::NotAuthorized
+            | Self::Busy => self.message().to_owned(),
             other => {
                 let text = other.to_string();
                 let mut letters = text.chars();
@@ -147,7 +163,7 @@ impl VaultError {
 
     /// Whether the same request may work in a moment, elsewhere or later.
     pub(super) const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Unanswered(_))
+        matches!(self, Self::Unavailable(_) | Self::Unanswered(_) | Self::Busy)
     }
 
     const fn status(&self) -> StatusCode {
@@ -155,6 +171,7 @@ impl VaultError {
             Self::Unavailable(_)
             | Self::Unanswered(_)
             | Self::Sealed
+            | Self::Busy
             | Self::LoginRefused(_)
             | Self::WrappingTokenUsed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotAuthorized => StatusCode::FORBIDDEN,

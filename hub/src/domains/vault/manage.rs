@@ -6,12 +6,13 @@
 use chrono::TimeDelta;
 use openpam_ids::{CredentialId, TenantId};
 use sqlx::PgConnection;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
 
 use super::{
     error::{CredentialError, VaultError},
     keys, service, store,
-    types::{Credential, CredentialKind, SecretFields, check_path, managed_path},
+    types::{Credential, CredentialKind, SecretFields, check_path, check_role, managed_path},
 };
 use crate::{
     context::Context,
@@ -47,6 +48,32 @@ pub(super) struct CredentialChange {
     pub(super) secret: Option<SecretFields>,
 }
 
+/// Changes that may be at the vault at the same time: each holds a connection to the database while
+/// the vault answers, and a vault that hangs must leave the others to those who end access.
+const AT_ONCE: usize = 4;
+/// How long a change waits for its turn.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Takes turns at the vault.
+#[derive(Debug)]
+pub(super) struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(AT_ONCE))
+    }
+}
+
+impl Turns {
+    async fn next(&self) -> Result<SemaphorePermit<'_>> {
+        match tokio::time::timeout(PATIENCE, self.0.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) => Err(CredentialError::Ending),
+            Err(_) => Err(VaultError::Busy.into()),
+        }
+    }
+}
+
 /// Runs to its end even when the client goes away: a secret must not be left in the vault for a row
 /// that was never committed.
 async fn to_the_end<T: Send + 'static>(hub: &Hub, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
@@ -76,6 +103,7 @@ pub(super) async fn create(hub: &Hub, context: &Context, new: NewCredential) -> 
 }
 
 async fn create_now(hub: &Hub, context: &Context, new: NewCredential) -> Result<Credential> {
+    let _turn = hub.vault().turns.next().await?;
     let id: CredentialId = hub.ids().fresh();
     let mut tx = hub.db().begin(context).await?;
     let slug = tenant_slug(&mut tx).await?;
@@ -203,6 +231,7 @@ pub(super) async fn reconcile(hub: &Hub, tenant_id: TenantId, grace: TimeDelta) 
 }
 
 async fn clean_up(hub: &Hub, context: &Context, id: CredentialId, path: &str) -> Result<()> {
+    let _turn = hub.vault().turns.next().await?;
     let mut tx = hub.db().begin(context).await?;
     // A change of the credential that is under way is waited for: it may store a secret again.
     store::lock(&mut tx, id).await?;
@@ -231,6 +260,7 @@ pub(super) async fn update(
 }
 
 async fn update_now(hub: &Hub, context: &Context, id: CredentialId, change: CredentialChange) -> Result<Credential> {
+    let _turn = hub.vault().turns.next().await?;
     let config = &hub.vault().config;
     let mut tx = hub.db().begin(context).await?;
     let slug = tenant_slug(&mut tx).await?;
@@ -310,6 +340,7 @@ async fn update_now(hub: &Hub, context: &Context, id: CredentialId, change: Cred
 pub(super) async fn delete(hub: &Hub, context: &Context, id: CredentialId) -> Result<()> {
     let (own_hub, context) = (hub.clone(), context.clone());
     to_the_end(hub, async move {
+        let _turn = own_hub.vault().turns.next().await?;
         let mut tx = own_hub.db().begin(&context).await?;
         store::lock(&mut tx, id).await?;
         let credential = existing(&mut tx, id).await?;
@@ -364,6 +395,15 @@ fn validate(credential: &mut Credential, config: &crate::config::Vault, slug: &s
         (true, None | Some("")) => add("ssh_role", "required", "is required: the role of the vault's SSH CA"),
         (true, Some(role)) if role.len() > 100 || !role.bytes().all(is_plain) => {
             add("ssh_role", "malformed", "may have letters, digits, dot, dash and underscore");
+        }
+        (true, Some(role)) if check_role(config, slug, role).is_err() => {
+            add(
+                "ssh_role",
+                "not_allowed",
+                &format!(
+                    "must be {slug}, begin with {slug}., or be given to this tenant by the hub's configuration (vault.ssh_roles)"
+                ),
+            );
         }
         (false, Some(_)) => add("ssh_role", "not_allowed", "is only for certificates (kind ssh_ca)"),
         _ => {}

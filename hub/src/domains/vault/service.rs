@@ -7,7 +7,9 @@ use sqlx::PgConnection;
 use super::{
     error::{CredentialError, VaultError},
     store,
-    types::{Credential, CredentialFilter, CredentialKind, Holder, LoginSecret, SecretFields, check_path},
+    types::{
+        Credential, CredentialFilter, CredentialKind, Holder, LoginSecret, SecretFields, check_path, check_role,
+    },
 };
 use crate::{
     context::Context,
@@ -94,6 +96,7 @@ pub async fn login_secret(
     let vault = hub.vault();
     if credential.kind == CredentialKind::SshCa {
         let role = credential.ssh_role.as_deref().unwrap_or_default();
+        check_role(&vault.config, &holder.tenant_slug, role)?;
         let (private_key, certificate) = vault.certify(role, &credential.username, holder).await?;
         return Ok(LoginSecret::Certificate { private_key: Box::new(private_key), certificate: Box::new(certificate) });
     }

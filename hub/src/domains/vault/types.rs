@@ -156,6 +156,16 @@ pub(super) fn check_path(config: &config::Vault, tenant_slug: &str, path: &str) 
     if plain && (own || shared) { Ok(()) } else { Err(VaultError::PathNotAllowed { path: path.to_owned() }) }
 }
 
+/// INVARIANT: a tenant's credentials name roles of the SSH CA that are its own, or that the
+/// configuration gives it; the hub's own policy in the vault covers every role, so that this check is
+/// the border.
+pub(super) fn check_role(config: &config::Vault, tenant_slug: &str, role: &str) -> Result<(), VaultError> {
+    // A slug has no dot: no tenant's own roles begin like those of another.
+    let own = role.strip_prefix(tenant_slug).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let given = config.ssh_roles.get(tenant_slug).is_some_and(|roles| roles.iter().any(|given| given == role));
+    if own || given { Ok(()) } else { Err(VaultError::RoleNotAllowed { role: role.to_owned() }) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +192,20 @@ mod tests {
         let closed = config::Vault { shared_prefix: String::new(), ..config };
         assert!(check_path(&closed, "dev", "shared/a").is_err(), "no shared area, no shared path");
         assert!(check_path(&closed, "dev", "/a").is_err());
+    }
+
+    #[test]
+    fn a_role_of_another_tenant_is_out_of_reach() {
+        let mut config = config::Vault::default();
+        config.ssh_roles.insert("dev".to_owned(), vec!["openpam".to_owned()]);
+        for good in ["dev", "dev.root", "openpam"] {
+            assert!(check_role(&config, "dev", good).is_ok(), "{good} should be allowed");
+        }
+        for bad in ["", "other", "dev-2", "dev-2.root", "device", "openpam.root", "Dev"] {
+            assert!(check_role(&config, "dev", bad).is_err(), "{bad} should be refused");
+        }
+        assert!(check_role(&config, "other", "openpam").is_err(), "given to one tenant, not to all");
+        assert!(check_role(&config, "other", "dev").is_err());
     }
 
     #[test]

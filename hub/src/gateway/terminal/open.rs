@@ -77,11 +77,13 @@ impl Considered {
 pub(super) async fn preflight(hub: &Hub, context: &Context, wish: &Wish) -> Result<(), Problem> {
     check_size(wish)?;
     let mut tx = hub.db().begin(context).await?;
-    let considered = consider(hub, &mut tx, wish).await?;
-    let decided = access::foresee_session(&mut tx, context, considered.request()).await?;
+    let decided = match consider(hub, &mut tx, context, wish).await? {
+        Ok(considered) => access::foresee_session(&mut tx, context, considered.request()).await?.map_err(denied),
+        Err(problem) => Err(problem),
+    };
     // A denial is part of the trail: the console asks here first, and goes no further.
     tx.commit().await.map_err(DbError::from)?;
-    decided.map_err(denied)?;
+    decided?;
     if hub.live().count() >= hub.config().terminal.max_sessions {
         return Err(sessions::Error::HubFull.into());
     }
@@ -222,10 +224,20 @@ async fn connect(hub: &Hub, allowed: &Allowed, holder: &Holder, size: (u16, u16)
     Ok(Shell::open(connection, size.0, size.1).await?)
 }
 
-/// Looks up what a decision about the wish needs.
-async fn consider(hub: &Hub, tx: &mut Tx, wish: &Wish) -> Result<Considered, Problem> {
+/// Looks up what a decision about the wish needs. The outer error rolls back, the inner one is a
+/// refusal that the caller commits.
+async fn consider(
+    hub: &Hub,
+    tx: &mut Tx,
+    context: &Context,
+    wish: &Wish,
+) -> Result<Result<Considered, Problem>, Problem> {
     let reason = sessions::checked_reason(wish.reason.as_deref().unwrap_or_default())?;
     let Some(target) = targets::find(tx, wish.target_id).await? else { return Err(target_not_found()) };
+    // First of all: what follows says what kind of target this is.
+    if !access::sees_target(tx, context, &target).await? {
+        return Ok(Err(target_not_found()));
+    }
     if target.protocol != Protocol::Ssh {
         return Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -249,12 +261,15 @@ async fn consider(hub: &Hub, tx: &mut Tx, wish: &Wish) -> Result<Considered, Pro
         grace: Duration::from_secs(settings.resume_grace_seconds),
         keepalive: Duration::from_secs(hub.config().terminal.keepalive_seconds.max(1)),
     };
-    Ok(Considered { target, credential_id, credentials, reason, reason_required, limits })
+    Ok(Ok(Considered { target, credential_id, credentials, reason, reason_required, limits }))
 }
 
 /// Decides. The outer error rolls back, the inner one is a refusal that the caller commits.
 async fn decide(hub: &Hub, tx: &mut Tx, context: &Context, wish: &Wish) -> Result<Result<Allowed, Problem>, Problem> {
-    let considered = consider(hub, tx, wish).await?;
+    let considered = match consider(hub, tx, context, wish).await? {
+        Ok(considered) => considered,
+        Err(problem) => return Ok(Err(problem)),
+    };
     let authorization = match access::authorize_session(tx, context, considered.request()).await? {
         Ok(authorization) => authorization,
         Err(denial) => return Ok(Err(denied(denial))),

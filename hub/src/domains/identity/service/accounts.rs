@@ -13,7 +13,7 @@ use super::{
         store::accounts as store,
         types::{ApiToken, NewServiceAccount, ServiceAccount, ServiceAccountChange},
     },
-    users::names,
+    users::{names, within_scope},
 };
 use crate::{
     context::Context,
@@ -55,6 +55,7 @@ pub(in super::super) async fn create(
     context: &Context,
     new: NewServiceAccount,
 ) -> Result<ServiceAccount, IdentityError> {
+    within_scope(context, &new.roles)?;
     let id: ServiceAccountId = hub.ids().fresh();
     let mut tx = hub.db().begin(context).await?;
     store::insert(&mut tx, context.tenant_id, id, &new).await?;
@@ -77,6 +78,7 @@ pub(in super::super) async fn update(
     let before = get_in(&mut tx, id).await?;
     store::update(&mut tx, id, &change).await?;
     let after = get_in(&mut tx, id).await?;
+    within_scope(context, before.roles.union(&after.roles))?;
     let mut event = Event::success("service_account.update").on("service_account", id, &after.name);
     if before.enabled != after.enabled {
         event = event.with("enabled", after.enabled);
@@ -122,6 +124,12 @@ pub(in super::super) async fn create_token(
     scopes: Vec<String>,
     expires_at: DateTime<Utc>,
 ) -> Result<(ApiToken, SecretString), IdentityError> {
+    if let Some(own) = &context.principal.scopes {
+        let subset = !scopes.is_empty() && scopes.iter().all(|scope| own.contains(scope));
+        if !subset || context.principal.token_expires_at.is_some_and(|end| expires_at > end) {
+            return Err(IdentityError::BeyondScope);
+        }
+    }
     let secret = random_token::<32>(hub.random())?;
     let text = token_text(context.tenant_id, &secret);
     let token = ApiToken {

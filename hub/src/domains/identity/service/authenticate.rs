@@ -89,6 +89,7 @@ pub(in super::super) async fn by_token(hub: &Hub, client: &ClientInfo, text: &st
         groups: Vec::new(),
         auth_session: None,
         scopes: (!token.scopes.is_empty()).then(|| token.scopes.into_iter().collect()),
+        token_expires_at: Some(token.expires_at),
     });
     Ok(context)
 }
@@ -165,6 +166,7 @@ pub(in super::super) fn person_principal(
         groups: person.groups.clone(),
         auth_session,
         scopes: None,
+        token_expires_at: None,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
         store::groups as store,
         types::{Group, GroupChange, NewGroup, Source},
     },
-    users::{self, AdminGuard, names},
+    users::{self, AdminGuard, names, within_scope},
 };
 use crate::{
     context::Context,
@@ -50,12 +50,14 @@ pub(in super::super) async fn get_in(
 
 /// Makes a local group, or names one of the directory before its first member signs in.
 pub(in super::super) async fn create(hub: &Hub, context: &Context, new: NewGroup) -> Result<Group, IdentityError> {
+    within_scope(context, &new.roles)?;
     let id: GroupId = hub.ids().fresh();
     let mut tx = hub.db().begin(context).await?;
     store::insert(&mut tx, context.tenant_id, id, &new).await?;
     let event = Event::success("group.create").on("group", id, &new.name).with("roles", names(&new.roles));
     audit::record(&mut tx, context, event).await?;
     let group = get_in(&mut tx, hub.identity(), id).await?;
+    within_scope(context, &group.roles)?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(group)
 }
@@ -78,6 +80,7 @@ pub(in super::super) async fn update(
     }
     store::update(&mut tx, id, &change).await?;
     let after = get_in(&mut tx, hub.identity(), id).await?;
+    within_scope(context, before.roles.union(&after.roles))?;
     let mut event = Event::success("group.update").on("group", id, &after.name);
     if before.roles != after.roles {
         event = event.with("roles", names(&after.roles));
@@ -93,6 +96,7 @@ pub(in super::super) async fn delete(hub: &Hub, context: &Context, id: GroupId) 
     let mut tx = hub.db().begin(context).await?;
     let guard = AdminGuard::begin(&mut tx, context).await?;
     let group = get_in(&mut tx, hub.identity(), id).await?;
+    within_scope(context, &group.roles)?;
     store::delete(&mut tx, id).await?;
     let event = Event::success("group.delete").on("group", id, &group.name).with("members", group.member_count);
     audit::record(&mut tx, context, event).await?;
@@ -112,6 +116,7 @@ pub(in super::super) async fn set_member(
     let mut tx = hub.db().begin(context).await?;
     let guard = AdminGuard::begin(&mut tx, context).await?;
     let group = get_in(&mut tx, hub.identity(), id).await?;
+    within_scope(context, &group.roles)?;
     if group.source != Source::Local {
         return Err(IdentityError::DirectoryGroup);
     }

@@ -184,6 +184,8 @@ pub(in super::super) async fn refresh(
     let hash = SecretHash::of(secret.expose_secret().as_bytes());
     let mut tx = hub.db().begin(context).await?;
     if !sessions::rotate(&mut tx, session, hash.as_bytes(), now).await? {
+        // Signed out meanwhile: what was kept above is nobody's any more.
+        hub.identity().forget(&[session]);
         return Err(IdentityError::SessionRevoked);
     }
     let principal =

@@ -21,6 +21,7 @@ use crate::{
     context::{Context, Role},
     db::{DbError, Tx},
     domains::audit::{self, Event},
+    permissions::may_grant,
     state::Hub,
 };
 
@@ -62,6 +63,7 @@ pub(in super::super) async fn create(
     new: NewUser,
     password: SecretString,
 ) -> Result<User, IdentityError> {
+    within_scope(context, &new.roles)?;
     if !acceptable_password(password.expose_secret(), &new.username) {
         return Err(IdentityError::weak_password("password"));
     }
@@ -73,6 +75,7 @@ pub(in super::super) async fn create(
     let event = Event::success("user.create").on("user", id, &new.username).with("roles", names(&new.roles));
     audit::record(&mut tx, context, event).await?;
     let user = get_in(&mut tx, hub.identity(), id).await?;
+    within_scope(context, &user.effective_roles)?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(user)
 }
@@ -107,6 +110,7 @@ pub(in super::super) async fn update(
         Vec::new()
     };
     let after = get_in(&mut tx, hub.identity(), id).await?;
+    within_scope(context, before.effective_roles.union(&after.effective_roles))?;
     let mut event = Event::success("user.update").on("user", id, &after.username);
     if before.enabled != after.enabled {
         event = event.with("enabled", after.enabled).with("sign_ins_ended", ended.len());
@@ -127,6 +131,7 @@ pub(in super::super) async fn delete(hub: &Hub, context: &Context, id: UserId) -
     let mut tx = hub.db().begin(context).await?;
     let guard = AdminGuard::begin(&mut tx, context).await?;
     let user = get_in(&mut tx, hub.identity(), id).await?;
+    within_scope(context, &user.effective_roles)?;
     if user.source != Source::Local {
         return Err(IdentityError::NotLocal);
     }
@@ -151,6 +156,7 @@ pub(in super::super) async fn set_password(
     password: SecretString,
 ) -> Result<(), IdentityError> {
     let user = get(hub, context, id).await?;
+    within_scope(context, &user.effective_roles)?;
     if user.source != Source::Local {
         return Err(IdentityError::NotLocal);
     }
@@ -257,6 +263,14 @@ async fn set_local_groups(
         }
     }
     Ok(groups::replace_local(tx, tenant, id, wanted).await?)
+}
+
+/// A limited token gives, takes and touches no more than it may do itself.
+pub(in super::super) fn within_scope<'a>(
+    context: &Context,
+    roles: impl IntoIterator<Item = &'a Role>,
+) -> Result<(), IdentityError> {
+    if may_grant(&context.principal, roles) { Ok(()) } else { Err(IdentityError::BeyondScope) }
 }
 
 fn user(identity: &Identity, row: UserRow) -> User {
