@@ -817,6 +817,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{id}/recording": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A session's recording: its segments, and what a verification says right now. */
+        get: operations["get_recording"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}/recording/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A session's recording in another format, as a download. The export is in the trail. */
+        get: operations["export_recording"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}/recording/player": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a player needs to begin. The playing is in the trail. */
+        get: operations["play_recording"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}/recording/segments/{seq}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One segment for a player, with the screen it begins with. */
+        get: operations["play_segment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{id}/resume": {
         parameters: {
             query?: never;
@@ -1703,6 +1771,61 @@ export interface components {
             /** Format: password */
             new_password: string;
         };
+        /** @description The list of segments. */
+        PlayerIndex: {
+            /**
+             * Format: double
+             * @description Seconds.
+             */
+            duration: number;
+            /** @description `[seconds, label]`. */
+            markers: [
+                number,
+                string
+            ][];
+            segments: components["schemas"]["PlayerSegmentEntry"][];
+            /** @description The terminal's size at the beginning. */
+            term: components["schemas"]["PlayerTerm"];
+            /**
+             * Format: int32
+             * @description Version of this shape.
+             */
+            version: number;
+        };
+        /** @description One segment. */
+        PlayerSegment: {
+            /**
+             * @description `[seconds, code, data]` with seconds since the beginning of the recording; code `o` output, `i`
+             *     input, `r` a new size, `m` a marker.
+             */
+            events: unknown[][];
+            snapshot: components["schemas"]["PlayerSnapshot"];
+        };
+        /** @description Where a segment begins and where it is. */
+        PlayerSegmentEntry: {
+            /**
+             * Format: double
+             * @description Seconds.
+             */
+            start: number;
+            url: string;
+        };
+        /** @description The screen a segment begins with. */
+        PlayerSnapshot: {
+            /** Format: int32 */
+            cols: number;
+            /** @description Text that draws it on an empty terminal. */
+            init: string;
+            /** Format: int32 */
+            rows: number;
+        };
+        /** @description A terminal's size. */
+        PlayerTerm: {
+            /** Format: int32 */
+            cols: number;
+            /** Format: int32 */
+            rows: number;
+        };
         /** @description What a terminal would be opened with. */
         Preflight: {
             /** Format: int32 */
@@ -1751,6 +1874,85 @@ export interface components {
             ending: boolean;
             ready: boolean;
             vault: components["schemas"]["Check"];
+        };
+        /** @description The recording of a session. */
+        Recording: {
+            /**
+             * Format: int64
+             * @description Bytes that passed and were not recorded.
+             */
+            dropped_bytes: number;
+            /**
+             * Format: double
+             * @description Seconds from the beginning to the end of what is stored.
+             */
+            duration_seconds: number;
+            /** Format: date-time */
+            ended_at?: string | null;
+            /** @description Where in the store it is. */
+            path: string;
+            /**
+             * Format: int64
+             * @description Bytes before compression.
+             */
+            plain_bytes: number;
+            /** Format: int64 */
+            records: number;
+            /** @description Whether the session could not have gone on without it. */
+            required: boolean;
+            /** @description Merkle root over the segments (RFC 6962), hexadecimal. */
+            root?: string | null;
+            segments: components["schemas"]["RecordingSegment"][];
+            session_id: components["schemas"]["SessionId"];
+            /** Format: date-time */
+            started_at: string;
+            /** @description `recording`, `complete`, `completed` or `empty`. */
+            state: string;
+            /**
+             * Format: int64
+             * @description Bytes in the store.
+             */
+            stored_bytes: number;
+            verification: components["schemas"]["RecordingVerification"];
+        };
+        /** @description One stored segment. */
+        RecordingSegment: {
+            /**
+             * Format: int64
+             * @description Microseconds since the beginning: its first record.
+             */
+            from_us: number;
+            /** @description SHA-256, hexadecimal. */
+            hash: string;
+            /** Format: int32 */
+            plain_bytes: number;
+            /** Format: int32 */
+            records: number;
+            /** Format: int32 */
+            seq: number;
+            /** Format: int32 */
+            stored_bytes: number;
+            /**
+             * Format: int64
+             * @description When it was closed.
+             */
+            until_us: number;
+        };
+        /** @description What was verified just now, without opening the recording. */
+        RecordingVerification: {
+            chain: string;
+            /** @description `complete`, `completed` or `unknown`. */
+            completeness: string;
+            /** @description Everything that is wrong, for a person. */
+            findings: string[];
+            merkle: string;
+            /** @description The same for a person. */
+            message: string;
+            signature: string;
+            /** @description `passed`, `failed` or `not_done`. */
+            structure: string;
+            /** @description `intact`, `incomplete`, `empty`, or the stable name of what is wrong. */
+            verdict: string;
         };
         /** @description What a browser needs to come back. */
         ResumeToken: {
@@ -4590,6 +4792,138 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recording"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    export_recording: {
+        parameters: {
+            query?: {
+                /** @description `asciicast-v3`. */
+                format?: string;
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-asciicast": string;
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    play_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlayerIndex"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    play_segment: {
+        parameters: {
+            query: {
+                /** @description As in the player's list of segments. */
+                play: components["schemas"]["AuditEventId"];
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+                /** @description its number, from 0 */
+                seq: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlayerSegment"];
                 };
             };
             404: {

@@ -213,7 +213,11 @@ mod tests {
         };
         for (at, (direction, text)) in (0..).zip(records) {
             let bytes = Bytes::copy_from_slice(text.as_bytes());
-            if *direction == '<' { watch.input(at, bytes) } else { watch.output(at, bytes) }
+            if *direction == '<' {
+                watch.input(at, bytes)
+            } else {
+                watch.output(at, bytes)
+            }
             while let Some((_, record)) = watch.next(at) {
                 take(record);
             }
@@ -227,7 +231,14 @@ mod tests {
     #[test]
     fn a_key_that_is_echoed_is_kept_and_order_stays() {
         assert_eq!(
-            decided(&[('<', "l"), ('>', "l"), ('<', "s"), ('>', "\u{1b}[32ms\u{1b}[0m"), ('<', "\r"), ('>', "\r\nfile\r\n")]),
+            decided(&[
+                ('<', "l"),
+                ('>', "l"),
+                ('<', "s"),
+                ('>', "\u{1b}[32ms\u{1b}[0m"),
+                ('<', "\r"),
+                ('>', "\r\nfile\r\n")
+            ]),
             ["< l", "> l", "< s", "> \\u{1b}[32ms\\u{1b}[0m", "< \\r", "> \\r\\nfile\\r\\n"]
         );
     }
@@ -270,7 +281,10 @@ mod tests {
 
     #[test]
     fn keys_that_are_no_text_are_kept_whole() {
-        assert_eq!(decided(&[('<', "\u{1b}[A"), ('<', "\u{3}"), ('<', "\u{1b}OP")]), ["< \\u{1b}[A", "< \\u{3}", "< \\u{1b}OP"]);
+        assert_eq!(
+            decided(&[('<', "\u{1b}[A"), ('<', "\u{3}"), ('<', "\u{1b}OP")]),
+            ["< \\u{1b}[A", "< \\u{3}", "< \\u{1b}OP"]
+        );
         assert_eq!(
             decided(&[('<', "\u{1b}[200~ls\u{1b}[201~"), ('>', "\u{1b}[7mls\u{1b}[27m")])[..3],
             ["< \\u{1b}[200~", "< ls", "< \\u{1b}[201~"]

@@ -213,9 +213,8 @@ async fn export_recording(
         }
     };
     hub.lifecycle().spawn_child(tracing::Instrument::in_current_span(exporting));
-    let stream = futures::stream::unfold(receiver, async |mut receiver| {
-        receiver.recv().await.map(|piece| (piece, receiver))
-    });
+    let stream =
+        futures::stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|piece| (piece, receiver)));
     let mut response = Body::from_stream(stream.boxed()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-asciicast"));

@@ -117,7 +117,9 @@ async fn make(hub: &Hub, context: &Context, slug: &str, purpose: Purpose) -> Res
         }
     };
     let mut tx = hub.db().begin(context).await?;
-    if store::insert_key(&mut tx, context.tenant_id, hub.ids().fresh(), purpose.name(), &public, path.as_deref()).await? {
+    if store::insert_key(&mut tx, context.tenant_id, hub.ids().fresh(), purpose.name(), &public, path.as_deref())
+        .await?
+    {
         let event = Event::success("recording.key.create")
             .on("tenant", context.tenant_id, slug)
             .with("purpose", purpose.name())
@@ -133,7 +135,12 @@ fn decode(text: &str) -> Option<[u8; 32]> {
     BASE64.decode(text.trim()).ok()?.try_into().ok()
 }
 
-async fn private(hub: &Hub, context: &Context, purpose: Purpose, public: Option<[u8; 32]>) -> Result<Zeroizing<[u8; 32]>, Error> {
+async fn private(
+    hub: &Hub,
+    context: &Context,
+    purpose: Purpose,
+    public: Option<[u8; 32]>,
+) -> Result<Zeroizing<[u8; 32]>, Error> {
     let mut tx = hub.db().begin(context).await?;
     let key = match public {
         Some(public) => store::key_of(&mut tx, purpose.name(), &public).await?,
@@ -146,7 +153,11 @@ async fn private(hub: &Hub, context: &Context, purpose: Purpose, public: Option<
 }
 
 /// What opens the tenant's recordings.
-pub(super) async fn reader(hub: &Hub, context: &Context, public: Option<RecipientKey>) -> Result<RecipientPrivateKey, Error> {
+pub(super) async fn reader(
+    hub: &Hub,
+    context: &Context,
+    public: Option<RecipientKey>,
+) -> Result<RecipientPrivateKey, Error> {
     let bytes = private(hub, context, Purpose::Tenant, public.map(|key| key.0)).await?;
     RecipientPrivateKey::from_bytes(bytes.as_ref()).ok_or_else(|| Error::Key(Purpose::Tenant.name().to_owned()))
 }

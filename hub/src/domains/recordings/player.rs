@@ -6,7 +6,9 @@ use openpam_recordings::{OpenedSegment, Record};
 use serde::Serialize;
 
 use super::{
-    Error, service::Opened, store,
+    Error,
+    service::Opened,
+    store,
     types::{Screen, SegmentEntry},
 };
 use crate::{context::Context, db::DbError, state::Hub};
@@ -91,7 +93,12 @@ pub(super) fn first_size(segment: &OpenedSegment) -> Option<(u16, u16)> {
 
 /// One segment with the screen it begins with. Where that is not known yet it is drawn from the last
 /// one that is, and noted on the way.
-pub(super) async fn segment(hub: &Hub, context: &Context, opened: &mut Opened, seq: i32) -> Result<PlayerSegment, Error> {
+pub(super) async fn segment(
+    hub: &Hub,
+    context: &Context,
+    opened: &mut Opened,
+    seq: i32,
+) -> Result<PlayerSegment, Error> {
     let id = opened.recording.session_id;
     let mut tx = hub.db().begin(context).await?;
     let known = store::screen_before(&mut tx, id, seq).await?;
@@ -99,7 +106,8 @@ pub(super) async fn segment(hub: &Hub, context: &Context, opened: &mut Opened, s
     let mut at = known.as_ref().map_or(0, |screen| screen.seq);
     let mut terminal = Terminal::showing(known)?;
     while at < seq {
-        let before = opened.segment(hub, context, u32::try_from(at).unwrap_or_default()).await?.ok_or(Error::NotFound)?;
+        let before =
+            opened.segment(hub, context, u32::try_from(at).unwrap_or_default()).await?.ok_or(Error::NotFound)?;
         at += 1;
         let (drawn, screen) = draw(terminal, before, at).await?;
         terminal = drawn;
@@ -134,7 +142,8 @@ struct Terminal {
 impl Terminal {
     /// Shows the screen, or nothing on 80 columns and 24 rows.
     fn showing(screen: Option<Screen>) -> Result<Self, Error> {
-        let size = |number: i32, other| usize::try_from(number).ok().filter(|it| (1..=1_000).contains(it)).unwrap_or(other);
+        let size =
+            |number: i32, other| usize::try_from(number).ok().filter(|it| (1..=1_000).contains(it)).unwrap_or(other);
         let (cols, rows) = screen.as_ref().map_or((80, 24), |it| (size(it.cols, 80), size(it.rows, 24)));
         let mut model = Model::new(cols, rows).map_err(|_| Error::NotFound)?;
         if let Some(screen) = screen {

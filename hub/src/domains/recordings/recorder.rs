@@ -129,9 +129,7 @@ impl Recorder {
         let due = match record {
             Decided::Output(bytes) => self.writer.output(at, bytes),
             Decided::Input(bytes) => self.writer.input(at, bytes, Echo::On),
-            Decided::Masked(length) => {
-                self.writer.record(at, openpam_recordings::Record::MaskedInput(*length as u64))
-            }
+            Decided::Masked(length) => self.writer.record(at, openpam_recordings::Record::MaskedInput(*length as u64)),
             Decided::Resize(cols, rows) => self.writer.resize(at, *cols, *rows),
         };
         match due {

@@ -5,8 +5,8 @@ use std::io::Write;
 use chrono::TimeDelta;
 use openpam_ids::{AuditEventId, SessionId, TenantId};
 use openpam_recordings::{
-    Completer, Content, Manifest, Outcome, Report, SealedSegment, Segment, Session, SessionKey, SignedManifest, Signers,
-    Verifier, asciicast,
+    Completer, Content, Manifest, Outcome, Report, SealedSegment, Segment, Session, SessionKey, SignedManifest,
+    Signers, Verifier, asciicast,
 };
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
@@ -61,7 +61,8 @@ pub async fn begin(
     prepared: &Prepared,
 ) -> Result<Recorder, Error> {
     let started_at = hub.clock().now();
-    store::insert(connection, context.tenant_id, id, hub.config().recording.required, &path(context, id), started_at).await?;
+    store::insert(connection, context.tenant_id, id, hub.config().recording.required, &path(context, id), started_at)
+        .await?;
     let session = session(context.tenant_id, id, started_at);
     Recorder::new(hub, context, session, id, &prepared.keys, size)
 }
@@ -170,7 +171,11 @@ async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session)
 }
 
 /// Whether the principal may see the recording of the session; its row.
-async fn visible(connection: &mut PgConnection, context: &Context, id: SessionId) -> Result<(sessions::Session, Recording), Error> {
+async fn visible(
+    connection: &mut PgConnection,
+    context: &Context,
+    id: SessionId,
+) -> Result<(sessions::Session, Recording), Error> {
     let session = sessions::find(connection, id).await?.ok_or(Error::NotFound)?;
     let own = Some(session.user_id) == context.principal.user_id();
     let allowed = permits(&context.principal, Permission::RecordingPlay)
@@ -183,7 +188,11 @@ async fn visible(connection: &mut PgConnection, context: &Context, id: SessionId
 }
 
 /// A recording, its segments, and what a verification says, without opening it.
-pub(super) async fn get(hub: &Hub, context: &Context, id: SessionId) -> Result<(Recording, Vec<SegmentEntry>, Report), Error> {
+pub(super) async fn get(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+) -> Result<(Recording, Vec<SegmentEntry>, Report), Error> {
     let mut tx = hub.db().begin(context).await?;
     let (_, recording) = visible(&mut tx, context, id).await?;
     let segments = store::segments(&mut tx, id).await?;
@@ -217,12 +226,7 @@ pub(super) enum Reading {
 
 /// Opens the segments `range` of a recording, in order. The read is in the trail before the key is
 /// taken out.
-pub(super) async fn open(
-    hub: &Hub,
-    context: &Context,
-    id: SessionId,
-    reading: Reading,
-) -> Result<Opened, Error> {
+pub(super) async fn open(hub: &Hub, context: &Context, id: SessionId, reading: Reading) -> Result<Opened, Error> {
     let mut tx = hub.db().begin(context).await?;
     let (session, recording) = visible(&mut tx, context, id).await?;
     let action = match reading {
@@ -279,7 +283,12 @@ pub(super) struct Opened {
 
 impl Opened {
     /// The plain records of one segment, handed to `use_records`.
-    pub(super) async fn segment(&mut self, hub: &Hub, context: &Context, seq: u32) -> Result<Option<openpam_recordings::OpenedSegment>, Error> {
+    pub(super) async fn segment(
+        &mut self,
+        hub: &Hub,
+        context: &Context,
+        seq: u32,
+    ) -> Result<Option<openpam_recordings::OpenedSegment>, Error> {
         let Some(bytes) = store_of(hub)?.segment(context.tenant_id, self.recording.session_id, seq).await? else {
             return Ok(None);
         };

@@ -3,7 +3,9 @@
 use std::{path::Path as FilePath, sync::Arc};
 
 use bytes::Bytes;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, local::LocalFileSystem, path::Path};
+use object_store::{
+    ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, local::LocalFileSystem, path::Path,
+};
 use openpam_ids::{SessionId, TenantId};
 use openpam_recordings::{MAX_MANIFEST_BYTES, MAX_SEGMENT_BYTES, SealedSegment, dir::segment_name};
 

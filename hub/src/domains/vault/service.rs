@@ -7,9 +7,7 @@ use sqlx::PgConnection;
 use super::{
     error::{CredentialError, VaultError},
     store,
-    types::{
-        Credential, CredentialFilter, CredentialKind, Holder, LoginSecret, SecretFields, check_path, check_role,
-    },
+    types::{Credential, CredentialFilter, CredentialKind, Holder, LoginSecret, SecretFields, check_path, check_role},
 };
 use crate::{
     context::Context,

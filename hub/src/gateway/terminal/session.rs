@@ -63,7 +63,6 @@ pub(super) struct Limits {
 
 const RESTARTING: &str = "This hub restarts. Save your work and connect again in a moment.";
 
-
 enum Input {
     Keys(Bytes),
     Size(u16, u16),
