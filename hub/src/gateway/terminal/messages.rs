@@ -23,6 +23,9 @@ pub(super) enum ServerMessage<'a> {
         offset: u64,
         /// The screen must be reset first: what follows rebuilds it.
         snapshot: bool,
+        /// Bytes of input the hub has taken since the session began: what the browser sent beyond that was
+        /// lost with its connection, and is to be sent again.
+        input: u64,
     },
     /// Something the person should know.
     Notice {

@@ -340,6 +340,7 @@ impl Carrier {
             resume_token: token.expose_secret(),
             offset: continuation.offset,
             snapshot: continuation.snapshot,
+            input: u64::try_from(self.live.bytes().0).unwrap_or_default(),
         });
         if self.was_attached {
             self.backlog.push_back(Input::Size(arrival.size.0, arrival.size.1));
