@@ -87,3 +87,6 @@ create table recording_screens (
 comment on table recording_screens is 'text that draws the screen at the beginning of a segment; can be made again';
 call openpam.isolate_by_tenant('recording_screens');
 revoke update, delete on recording_screens from openpam_app;
+
+call openpam.audit_rows('recordings', 'session_id', 'segments', 'records', 'plain_bytes', 'stored_bytes', 'dropped_bytes',
+                        'duration_us', 'root', 'signer');

@@ -71,6 +71,8 @@ openbao_policy() {
 
 openbao_up() {
   local folder=$STATE/openbao
+  # Started again it unseals itself: somebody may have sealed it.
+  if process_alive openbao && ! openbao_healthy >/dev/null; then process_stop openbao TERM 20; fi
   if ! process_alive openbao; then
     if [[ ! -s $folder/unseal.key ]]; then (umask 077 && openssl rand -out "$folder/unseal.key" 32); fi
     mkdir -p "$folder/raft"

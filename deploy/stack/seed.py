@@ -154,7 +154,10 @@ class Seed:
         ]
         seeded = []
         for wanted, credential in targets:
-            target = self.ensure("/admin/targets", wanted)
+            # Who may connect is the administrator's from then on; an address of this stack may change.
+            address = {name: wanted[name] for name in ("name", "host", "port")}
+            rest = {name: value for name, value in wanted.items() if name not in address}
+            target = self.ensure("/admin/targets", address, create_only=rest)
             if not target.get("host_keys"):
                 self.trust_host_keys(target)
             seeded.append(

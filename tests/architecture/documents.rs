@@ -48,6 +48,7 @@ fn written(expression: &Expr) -> String {
     match expression {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => format!("`\"{}\"`", text.value()),
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => format!("`{}`", number.base10_digits()),
+        Expr::Lit(ExprLit { lit: Lit::Bool(yes), .. }) => format!("`{}`", yes.value),
         Expr::Array(array) => {
             let items = array.elems.iter().map(|item| written(item).trim_matches('`').to_owned()).collect::<Vec<_>>();
             format!("`[{}]`", items.join(", "))

@@ -13,6 +13,8 @@ const WITHOUT_IMAGES: &[(&str, &str)] = &[
     ("vault_orphans", "book-keeping between the vault and the database; a removal is in the trail"),
     ("audit_events", "the trail itself, append-only"),
     ("row_changes", "the images themselves, append-only"),
+    ("recording_segments", "an index over the store, append-only"),
+    ("recording_screens", "made from the recording, append-only"),
     ("favorite_targets", "a personal choice without any right"),
     ("user_preferences", "a personal choice without any right"),
     ("oidc_flows", "lives for minutes, holds hashes only"),

@@ -70,6 +70,23 @@ const ROWS: &[(&str, &str)] = &[
          values (<s>, <t>, <o>, <u>, 'u', <m>, 'm', <c>, 'c', <e>, 'ssh')",
     ),
     ("settings", "insert into settings (tenant_id) values (<t>)"),
+    (
+        "recording_keys",
+        "insert into recording_keys (recording_key_id, tenant_id, purpose, public_key) values (<k>, <t>, 'tenant', sha256('k'))",
+    ),
+    (
+        "recordings",
+        "insert into recordings (session_id, tenant_id, required, path, started_at) values (<s>, <t>, true, 'p', now())",
+    ),
+    (
+        "recording_segments",
+        "insert into recording_segments (tenant_id, session_id, seq, from_us, until_us, records, plain_bytes, stored_bytes, hash)
+         values (<t>, <s>, 0, 0, 0, 1, 1, 1, sha256('h'))",
+    ),
+    (
+        "recording_screens",
+        "insert into recording_screens (tenant_id, session_id, seq, cols, rows, screen) values (<t>, <s>, 0, 80, 24, '')",
+    ),
 ];
 
 /// Rows that come by themselves: the tenant by hand, the images by triggers.

@@ -149,3 +149,66 @@ async fn a_refused_change_leaves_no_row_and_no_image() -> anyhow::Result<()> {
     assert_eq!(zones, 0);
     Ok(())
 }
+
+/// The newest entry of an action.
+async fn newest(world: &World, action: &str) -> anyhow::Result<serde_json::Value> {
+    let entries = world.admin.list(&format!("/audit/entries?action={action}")).await?;
+    entries.into_iter().next().with_context(|| format!("no {action} in the trail"))
+}
+
+#[tokio::test]
+async fn the_trail_says_who_could_reach_a_machine_and_what_a_test_came_to() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let group = |name: &str| json!({ "name": name, "roles": [] });
+    let [one, two] = [unique("one"), unique("two")];
+    let ids = [
+        id(&world.admin.post("/admin/groups", &group(&one)).await?)?,
+        id(&world.admin.post("/admin/groups", &group(&two)).await?)?,
+    ];
+    let credential = world.credential("password", "x", &json!({ "password": "planted-wrong" })).await?;
+    let target = world.target("127.0.0.1", 1, &ids[0], &[&credential]).await?;
+    assert_eq!(newest(&world, "target.create").await?["detail"]["groups_added"], json!([one]));
+    let path = format!("/admin/targets/{target}");
+    world.admin.patch(&path, &json!({ "group_ids": [ids[1]], "reason_required": true, "port": 2 })).await?;
+    let entry = newest(&world, "target.update").await?;
+    let expected = json!({ "address_changed": true, "address": ["127.0.0.1:1", "127.0.0.1:2"], "reason_required": [false, true],
+                           "groups_added": [two], "groups_removed": [one] });
+    assert_eq!(entry["detail"], expected, "{entry}");
+    world.admin.patch(&path, &json!({ "description": "only this" })).await?;
+    assert_eq!(newest(&world, "target.update").await?["detail"], json!({ "address_changed": false }));
+    let person = world.person(&[], &[]).await?;
+    world.admin.put(&format!("/admin/groups/{}/members/{}", ids[1], person.id), None).await?;
+    assert_eq!(newest(&world, "group.member_add").await?["detail"]["user"], person.username.as_str());
+
+    let result = world.admin.post(&format!("{path}/test"), &json!({ "credential_id": credential })).await?;
+    assert_eq!(result["ok"], false, "{result}");
+    let entry = newest(&world, "target.test.result").await?;
+    assert_eq!((&entry["outcome"], &entry["detail"]["stage"]), (&json!("failure"), &json!("connect")), "{entry}");
+    assert_eq!(
+        (&entry["detail"]["code"], &entry["detail"]["credential_id"]),
+        (&json!("target_refused"), &json!(credential))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_credentials_of_a_target_keep_their_order() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let group = world.group().await?;
+    let mut credentials = Vec::new();
+    for _ in 0..3 {
+        credentials.push(world.credential("password", "x", &json!({ "password": "planted-x" })).await?);
+    }
+    let person = world.person(&[], &[&group]).await?;
+    let target = world.target("192.0.2.1", 22, &group, &[]).await?;
+    for order in [[2, 0, 1], [1, 2, 0], [0, 1, 2]] {
+        let wanted = order.map(|place| credentials[place].clone());
+        world.admin.patch(&format!("/admin/targets/{target}"), &json!({ "credential_ids": wanted })).await?;
+        let admin = world.admin.get(&format!("/admin/targets/{target}")).await?;
+        assert_eq!(admin["credential_ids"], json!(wanted), "{admin}");
+        let offered = person.client.get(&format!("/targets/{target}")).await?;
+        let offered = offered["credentials"].as_array().context("no credentials")?.iter().map(|it| it["id"].clone());
+        assert_eq!(offered.collect::<Vec<_>>(), wanted.map(serde_json::Value::from));
+    }
+    Ok(())
+}

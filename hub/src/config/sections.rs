@@ -313,7 +313,7 @@ impl Default for Recording {
         Self {
             directory: None,
             required: true,
-            bytes_per_second: 4 * 1024 * 1024,
+            bytes_per_second: 4_194_304,
             burst_seconds: 30,
             abandoned_after_seconds: 60,
             escrow_public_key: None,

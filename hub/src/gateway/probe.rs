@@ -19,6 +19,7 @@ use crate::{
     dial::{self, DialError},
     domains::{
         access::{self, Authorization},
+        audit::{self, Event},
         targets::{self, Target},
         vault::{self, Holder},
     },
@@ -198,14 +199,34 @@ async fn run_test(
     target_id: TargetId,
     credential_id: Option<CredentialId>,
 ) -> Result<TestResult, Problem> {
-    let mut stages = Stages::default();
     let (target, authorization) = allow(hub, context, target_id, "target.test").await?;
+    let result = test(hub, context, &target, &authorization, credential_id).await?;
+    let event = match result.stages.iter().find(|stage| !stage.ok) {
+        None => Event::success("target.test.result"),
+        Some(failed) => Event::failure("target.test.result").with("stage", failed.stage).with("code", failed.code),
+    };
+    let event =
+        event.on("target", target.id, &target.name).with("credential_id", credential_id.map(|id| id.to_string()));
+    let mut tx = hub.db().begin(context).await?;
+    audit::record(&mut tx, context, event).await.map_err(DbError::from)?;
+    tx.commit().await.map_err(DbError::from)?;
+    Ok(result)
+}
+
+async fn test(
+    hub: &Hub,
+    context: &Context,
+    target: &Target,
+    authorization: &Authorization,
+    credential_id: Option<CredentialId>,
+) -> Result<TestResult, Problem> {
+    let mut stages = Stages::default();
     let mut tx = hub.db().begin(context).await?;
     let credential = match credential_id {
         None => None,
         Some(id) => Some(vault::find(&mut tx, id).await?.ok_or_else(|| Problem::not_found("credential"))?),
     };
-    let allowed = vault::credentials_of(&mut tx, target_id).await?;
+    let allowed = vault::credentials_of(&mut tx, target.id).await?;
     let tenant_slug = db::tenant_slug(&mut tx).await?;
     tx.commit().await.map_err(DbError::from)?;
     if credential.as_ref().is_some_and(|credential| !allowed.contains(&credential.id)) {
@@ -214,7 +235,7 @@ async fn run_test(
         return Ok(stages.finish());
     }
     stages.passed("decide", "Allowed.");
-    let stream = match dial::connect(&authorization, TIMEOUT).await {
+    let stream = match dial::connect(authorization, TIMEOUT).await {
         Ok(stream) => stream,
         Err(error) => {
             let error = SshError::Dial(error);
@@ -224,7 +245,7 @@ async fn run_test(
     };
     stages.passed("connect", "The target accepts connections.");
     let now = u64::try_from(hub.clock().now().timestamp()).unwrap_or_default();
-    let handshake = ssh::handshake(stream, Trust::of(&target, now), target.legacy_algorithms, TIMEOUT).await;
+    let handshake = ssh::handshake(stream, Trust::of(target, now), target.legacy_algorithms, TIMEOUT).await;
     let mut connection = match handshake {
         Ok(connection) => connection,
         Err(error) => {
@@ -236,7 +257,7 @@ async fn run_test(
     let Some(credential) = credential else { return Ok(stages.finish()) };
     let Some(user_id) = context.principal.user_id() else { return Err(denied(access::Denial::NotAPerson)) };
     let holder = Holder { tenant_slug, user_id, user_name: context.principal.name.clone(), session_id: None };
-    let secret = match vault::login_secret(hub, &authorization, &credential, &holder).await {
+    let secret = match vault::login_secret(hub, authorization, &credential, &holder).await {
         Ok(secret) => secret,
         Err(error) => {
             stages.failed("vault", error.code(), error.admin_message());

@@ -70,7 +70,7 @@ pub(super) async fn list(
     .await
 }
 
-/// The credentials of the targets, by name.
+/// The credentials of the targets, in each target's order.
 pub(super) async fn credentials(
     connection: &mut PgConnection,
     targets: &[TargetId],
@@ -81,7 +81,7 @@ pub(super) async fn credentials(
         r#"select target_id as "target_id: _", credential_id as "id: _", name, username, kind
            from target_credentials join credentials using (tenant_id, credential_id)
            where target_id = any ($1)
-           order by lower(name), credential_id"#,
+           order by position, lower(name), credential_id"#,
         &targets
     )
     .fetch_all(connection)

@@ -29,8 +29,12 @@ pub use service::{
 };
 pub use tasks::start_tasks;
 
+use openpam_ids::GroupId;
+use sqlx::PgConnection;
+
 use crate::{
     context::Context,
+    db::DbError,
     http::{ClientInfo, Problem},
     state::Hub,
 };
@@ -49,4 +53,12 @@ pub async fn authenticate_token(hub: &Hub, client: &ClientInfo, token: &str) -> 
 /// When the database does not answer.
 pub async fn authenticate_cookie(hub: &Hub, client: &ClientInfo, cookie: &str) -> Result<Option<Context>, Problem> {
     Ok(service::authenticate::by_cookie(hub, client, cookie).await?)
+}
+
+/// The names of these groups, in order; of those that exist.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn group_names(connection: &mut PgConnection, ids: &[GroupId]) -> Result<Vec<String>, DbError> {
+    Ok(store::groups::names(connection, ids).await?)
 }

@@ -32,6 +32,10 @@ use http_client::{HttpClient, HttpError};
 
 /// How long a discovery document and its keys are used without asking again.
 const FRESH_FOR: Duration = Duration::from_secs(3_600);
+/// How long a provider that answered is taken to be there.
+const REACHED_FOR: Duration = Duration::from_secs(10);
+/// How long a browser waits for the provider's answer before it is sent there.
+const REACH_TIMEOUT: Duration = Duration::from_secs(3);
 /// An unknown key id makes the hub ask for the keys again, at most this often a minute.
 const KEY_REFRESHES_A_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(5);
 /// Tries to reach the provider before a sign-in fails.
@@ -110,6 +114,7 @@ impl Provider {
 
     /// Where to send the browser.
     pub(super) async fn authorization_url(&self, state: &str, secrets: &FlowSecrets) -> Result<Url, IdentityError> {
+        self.reach().await?;
         let client = self.client(&*self.metadata().await?);
         let verifier = PkceCodeVerifier::new(secrets.verifier.expose_secret().to_owned());
         let (state, nonce) = (CsrfToken::new(state.to_owned()), Nonce::new(secrets.nonce.expose_secret().to_owned()));
@@ -164,9 +169,10 @@ impl Provider {
         Ok((user, refresh_token(&response)))
     }
 
-    /// Where the browser signs out at the provider; `None` when the provider offers nothing, or is
-    /// not known (sign-out must not wait for it).
-    pub(super) fn logout_url(&self, logout_hint: &str) -> Option<String> {
+    /// Where the browser signs out at the provider; `None` when the provider offers nothing, is not
+    /// known, or does not answer at once (sign-out must not wait for it).
+    pub(super) async fn logout_url(&self, logout_hint: &str) -> Option<String> {
+        self.reach().await.ok()?;
         let known = self.known()?;
         let mut url = known.metadata.additional_metadata().end_session_endpoint.clone()?;
         // An id_token_hint would put a token into a URL: the client id and the user name do as well.
@@ -255,6 +261,18 @@ impl Provider {
         }
     }
 
+    /// Whether the provider answers, before a browser is sent there: a person should read here, and not
+    /// in an error of the browser, that it does not.
+    async fn reach(&self) -> Result<(), IdentityError> {
+        if self.known().is_some_and(|known| known.fetched_at.elapsed() < REACHED_FOR) {
+            return Ok(());
+        }
+        match tokio::time::timeout(REACH_TIMEOUT, self.discover()).await {
+            Ok(found) => found.map(|_| ()),
+            Err(_) => Err(IdentityError::ProviderUnavailable("it does not answer in time".to_owned())),
+        }
+    }
+
     /// Newer keys than those of `used`.
     async fn refetch(&self, used: &Arc<Metadata>) -> Result<Arc<Metadata>, IdentityError> {
         match self.known() {
@@ -278,7 +296,7 @@ impl Provider {
                     tries += 1;
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
-                Err(error) => return Err(IdentityError::ProviderUnavailable(with_source(&error))),
+                Err(error) => return Err(IdentityError::ProviderUnavailable(openpam_telemetry::with_causes(&error))),
             }
         };
         let known = Known { metadata: Arc::new(metadata), fetched_at: Instant::now() };
@@ -313,7 +331,7 @@ fn token_error(error: &TokenError, refused: impl FnOnce(String) -> IdentityError
             }
             code => IdentityError::ProviderUnavailable(format!("the provider refuses this hub: {code}")),
         },
-        RequestTokenError::Request(error) => IdentityError::ProviderUnavailable(with_source(error)),
+        RequestTokenError::Request(error) => IdentityError::ProviderUnavailable(openpam_telemetry::with_causes(error)),
         RequestTokenError::Parse(..) => {
             IdentityError::ProviderUnavailable("the provider's answer is no token response".to_owned())
         }
@@ -323,15 +341,4 @@ fn token_error(error: &TokenError, refused: impl FnOnce(String) -> IdentityError
 
 fn refresh_token(response: &OidcTokenResponse) -> Option<SecretString> {
     response.refresh_token().map(|token| SecretString::from(token.secret().clone()))
-}
-
-fn with_source(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

@@ -47,14 +47,6 @@ impl Purpose {
     }
 }
 
-/// A key as the database has it.
-#[derive(Debug, Clone)]
-pub(super) struct Key {
-    pub(super) purpose: String,
-    pub(super) public: [u8; 32],
-    pub(super) vault_path: Option<String>,
-}
-
 /// The public keys a recording begins with.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {

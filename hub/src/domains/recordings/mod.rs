@@ -1,6 +1,7 @@
 //! Recordings: what happened in a session, encrypted, chained and signed.
 //!
-//! Owns `recordings`, `recording_segments` and `recording_keys`, and the store of recordings.
+//! Owns `recordings`, `recording_segments`, `recording_screens` and `recording_keys`, and the store of
+//! recordings.
 //! INVARIANTS: a byte reaches the recorder before it reaches the browser; where a session must be
 //! recorded, a recorder that cannot write ends it; the key that opens a recording is in the vault, and
 //! is taken out for a read that is in the trail.

@@ -5,10 +5,7 @@ use openpam_ids::{RecordingKeyId, SessionId, TenantId};
 use openpam_recordings::{Manifest, SealedSegment};
 use sqlx::PgConnection;
 
-use super::{
-    keys::Key,
-    types::{Recording, Screen, SegmentEntry},
-};
+use super::types::{Key, Recording, Screen, SegmentEntry};
 
 fn key(bytes: Vec<u8>) -> [u8; 32] {
     // The table's check holds the length.

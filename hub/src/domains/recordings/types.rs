@@ -54,3 +54,11 @@ pub(super) struct Screen {
     /// Text that draws it on an empty terminal of this size.
     pub(super) screen: String,
 }
+
+/// A key as the database has it.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub(super) purpose: String,
+    pub(super) public: [u8; 32],
+    pub(super) vault_path: Option<String>,
+}

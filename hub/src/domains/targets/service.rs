@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     context::{Context, Ids},
-    domains::audit::{self, Event},
+    domains::{
+        audit::{self, Event},
+        identity,
+    },
 };
 
 type Result<T> = std::result::Result<T, TargetsError>;
@@ -161,7 +164,12 @@ pub async fn create(connection: &mut PgConnection, context: &Context, mut fields
     check_target(connection, &mut fields).await?;
     let id: TargetId = Ids.fresh();
     store::insert_target(connection, context.tenant_id, id, &fields).await?;
-    audit::record(connection, context, Event::success("target.create").on("target", id, &fields.name)).await?;
+    let nothing = TargetFields { access_groups: Vec::new(), ..fields.clone() };
+    let event = Event::success("target.create")
+        .on("target", id, &fields.name)
+        .with("address", format!("{}:{}", fields.host, fields.port));
+    let event = with_groups(connection, event, &nothing, &fields).await?;
+    audit::record(connection, context, event).await?;
     Ok(id)
 }
 
@@ -184,8 +192,45 @@ pub async fn update(
     let moved = (&before.host, before.port) != (&fields.host, fields.port);
     store::update_target(connection, context.tenant_id, id, &fields).await?;
     let event = Event::success("target.update").on("target", id, &fields.name).with("address_changed", moved);
+    let event = with_groups(connection, with_changes(event, &before, &fields), &before, &fields).await?;
     audit::record(connection, context, event).await?;
     Ok(())
+}
+
+/// Says what of a target was changed, before and after.
+fn with_changes(event: Event, before: &TargetFields, after: &TargetFields) -> Event {
+    let text = |text: &str| serde_json::Value::from(text);
+    let address = |fields: &TargetFields| text(&format!("{}:{}", fields.host, fields.port));
+    let changes = [
+        ("name", text(&before.name), text(&after.name)),
+        ("address", address(before), address(after)),
+        ("zone_id", text(&before.zone_id.to_string()), text(&after.zone_id.to_string())),
+        ("enabled", before.enabled.into(), after.enabled.into()),
+        ("reason_required", before.reason_required.into(), after.reason_required.into()),
+        ("host_key_policy", text(before.host_key_policy.name()), text(after.host_key_policy.name())),
+        ("legacy_algorithms", before.legacy_algorithms.into(), after.legacy_algorithms.into()),
+    ];
+    changes
+        .into_iter()
+        .filter(|(_, before, after)| before != after)
+        .fold(event, |event, (field, before, after)| event.with(field, serde_json::json!([before, after])))
+}
+
+/// Says which groups got access and which lost it, by name.
+async fn with_groups(
+    connection: &mut PgConnection,
+    mut event: Event,
+    before: &TargetFields,
+    after: &TargetFields,
+) -> Result<Event> {
+    for (field, more, less) in [("groups_added", after, before), ("groups_removed", before, after)] {
+        let changed = more.access_groups.iter().filter(|group| !less.access_groups.contains(group)).copied();
+        let changed = changed.collect::<Vec<_>>();
+        if !changed.is_empty() {
+            event = event.with(field, identity::group_names(connection, &changed).await?);
+        }
+    }
+    Ok(event)
 }
 
 /// Removes a target; its sessions keep its name.

@@ -31,7 +31,7 @@ pub async fn find(connection: &mut PgConnection, id: CredentialId) -> Result<Opt
     Ok(store::list(connection, Some(id), &CredentialFilter::default(), None, 1).await?.pop())
 }
 
-/// The credentials that may be used on a target, by name.
+/// The credentials that may be used on a target, in its order.
 ///
 /// # Errors
 /// When the database fails.
@@ -39,7 +39,7 @@ pub async fn credentials_of(connection: &mut PgConnection, target: TargetId) -> 
     Ok(credentials_of_all(connection, &[target]).await?.into_iter().map(|(_, credential)| credential).collect())
 }
 
-/// The credentials that may be used on each of the targets, by name.
+/// The credentials that may be used on each of the targets, in its order.
 ///
 /// # Errors
 /// When the database fails.

@@ -176,7 +176,7 @@ pub(super) async fn delete(connection: &mut PgConnection, id: CredentialId) -> R
     Ok(())
 }
 
-/// Which credentials may be used on which of the targets, by the credential's name.
+/// Which credentials may be used on which of the targets, in the target's order.
 pub(super) async fn of_targets(
     connection: &mut PgConnection,
     targets: &[TargetId],
@@ -186,7 +186,7 @@ pub(super) async fn of_targets(
         r#"select target_id as "target_id: TargetId", credential_id as "credential_id: CredentialId"
            from target_credentials join credentials using (tenant_id, credential_id)
            where target_id = any ($1)
-           order by lower(name), credential_id"#,
+           order by position, lower(name), credential_id"#,
         &targets
     )
     .fetch_all(connection)
@@ -209,9 +209,11 @@ pub(super) async fn set_of_target(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "insert into target_credentials (tenant_id, target_id, credential_id)
-         select $1, $2, credential_id from unnest($3::uuid[]) as wanted (credential_id)
-         on conflict do nothing",
+        "insert into target_credentials (tenant_id, target_id, credential_id, position)
+         select $1, $2, credential_id, min(place)::int from unnest($3::uuid[]) with ordinality as wanted (credential_id, place)
+         group by credential_id
+         on conflict on constraint target_credentials_key do update set position = excluded.position
+         where target_credentials.position <> excluded.position",
         tenant.as_uuid(),
         target.as_uuid(),
         &credentials

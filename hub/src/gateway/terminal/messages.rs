@@ -25,6 +25,9 @@ pub(super) enum ServerMessage<'a> {
         snapshot: bool,
         /// Whether the session is recorded.
         recorded: bool,
+        /// Bytes of input the hub has taken since the session began: what the browser sent beyond that was
+        /// lost with its connection, and is to be sent again.
+        input: u64,
     },
     /// Something the person should know.
     Notice {

@@ -375,6 +375,7 @@ impl Carrier {
             offset: continuation.offset,
             snapshot: continuation.snapshot,
             recorded: self.recorder.is_some(),
+            input: u64::try_from(self.live.bytes().0).unwrap_or_default(),
         });
         if self.was_attached {
             if let Some(recorder) = &mut self.recorder {

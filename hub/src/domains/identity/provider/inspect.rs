@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use openidconnect::{DiscoveryError, IssuerUrl};
 
-use super::{HttpClient, Metadata, with_source};
+use super::{HttpClient, Metadata};
 use crate::config;
 
 /// What the provider said.
@@ -45,9 +45,9 @@ pub async fn inspect_provider(config: &config::Oidc) -> Result<ProviderInspectio
         .map_err(|error| ProviderFault::Configuration(format!("oidc.issuer: {error}")))?;
     let caller = http.caller();
     let metadata = Metadata::discover_async(issuer, &caller).await.map_err(|error| match &error {
-        DiscoveryError::Request(error) => ProviderFault::Unreachable(with_source(error)),
+        DiscoveryError::Request(error) => ProviderFault::Unreachable(openpam_telemetry::with_causes(error)),
         DiscoveryError::Validation(text) => ProviderFault::IssuerDiffers(text.clone()),
-        other => ProviderFault::NotAProvider(with_source(other)),
+        other => ProviderFault::NotAProvider(openpam_telemetry::with_causes(other)),
     })?;
     let document = format!("{}/.well-known/openid-configuration", config.issuer.trim_end_matches('/'));
     Ok(ProviderInspection {

@@ -127,7 +127,9 @@ pub(in super::super) async fn set_member(
         store::remove_member(&mut tx, id, user).await?;
         "group.member_remove"
     };
-    let event = Event::success(action).on("group", id, &group.name).with("user_id", user.to_string());
+    let name = users::name_of(&mut tx, user).await?;
+    let event =
+        Event::success(action).on("group", id, &group.name).with("user_id", user.to_string()).with("user", name);
     audit::record(&mut tx, context, event).await?;
     guard.end(hub, &mut tx, context).await?;
     tx.commit().await.map_err(DbError::from)?;

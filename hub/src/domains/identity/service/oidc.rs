@@ -235,7 +235,11 @@ pub(in super::super) async fn logout_url(hub: &Hub, context: &Context) -> Result
     let Actor::User(user_id) = context.principal.actor else { return Ok(None) };
     let mut tx = hub.db().begin(context).await?;
     let from_directory = flows::external_id(&mut tx, user_id).await?.is_some();
-    Ok(from_directory.then(|| provider.logout_url(&context.principal.name)).flatten())
+    drop(tx);
+    if !from_directory {
+        return Ok(None);
+    }
+    Ok(provider.logout_url(&context.principal.name).await)
 }
 
 /// The tenant that signs in here by default: the provider's, or the only one.

@@ -56,6 +56,15 @@ async fn get_in(connection: &mut PgConnection, identity: &Identity, id: UserId) 
     rows.into_iter().next().map(|row| user(identity, row)).ok_or(IdentityError::NotFound("user"))
 }
 
+/// A person's user name, if there is such a person.
+pub(in super::super) async fn name_of(
+    connection: &mut PgConnection,
+    id: UserId,
+) -> Result<Option<String>, IdentityError> {
+    let rows = store::list(connection, Some(id), None, None, None, 1).await?;
+    Ok(rows.into_iter().next().map(|row| row.username))
+}
+
 /// Makes a local account.
 pub(in super::super) async fn create(
     hub: &Hub,

@@ -163,3 +163,11 @@ pub(in super::super) async fn replace_local(
     .await?;
     Ok(())
 }
+
+/// The names of these groups.
+pub(in super::super) async fn names(connection: &mut PgConnection, ids: &[GroupId]) -> Result<Vec<String>> {
+    let ids = ids.iter().map(GroupId::as_uuid).collect::<Vec<_>>();
+    sqlx::query_scalar!("select name from groups where group_id = any ($1) order by lower(name)", &ids)
+        .fetch_all(connection)
+        .await
+}
