@@ -25,8 +25,45 @@ enum Command {
     Config(ConfigCommand),
     /// Look at everything the hub needs, and say what to do
     Doctor(Doctor),
+    /// Look at the recording in a folder, with neither hub nor database
+    #[command(subcommand)]
+    Recording(RecordingCommand),
     /// Print the OpenAPI document
     Openapi,
+}
+
+#[derive(Subcommand)]
+enum RecordingCommand {
+    /// Say whether it is whole and unchanged; exit 1 when it is not
+    Verify {
+        /// The folder with its segments and manifest
+        folder: PathBuf,
+        /// Ed25519 public key, base64, of a signer to trust; may be repeated
+        #[arg(long)]
+        signer: Vec<String>,
+        /// File with a recipient's X25519 private key, base64: decrypts as well
+        #[arg(long)]
+        key_file: Option<PathBuf>,
+    },
+    /// Write what the target said to standard output
+    Cat(RecordingInput),
+    /// Write it to standard output in another format
+    Export {
+        #[command(flatten)]
+        input: RecordingInput,
+        /// The format
+        #[arg(long, value_parser = ["asciicast-v3"], default_value = "asciicast-v3")]
+        format: String,
+    },
+}
+
+#[derive(clap::Args)]
+struct RecordingInput {
+    /// The folder with its segments and manifest
+    folder: PathBuf,
+    /// File with a recipient's X25519 private key, base64
+    #[arg(long)]
+    key_file: PathBuf,
 }
 
 #[derive(Subcommand)]
@@ -110,6 +147,18 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                     if_missing: create.if_missing,
                 };
                 openpam_hub::commands::create_admin(&create.file.config, admin).await?;
+            }
+            Command::Recording(command) => {
+                use openpam_hub::commands::recording::{self, Form};
+                match command {
+                    RecordingCommand::Verify { folder, signer, key_file } => {
+                        return recording::verify(&folder, &signer, key_file.as_deref());
+                    }
+                    RecordingCommand::Cat(input) => recording::write(&input.folder, &input.key_file, Form::Output)?,
+                    RecordingCommand::Export { input, .. } => {
+                        recording::write(&input.folder, &input.key_file, Form::Asciicast)?;
+                    }
+                }
             }
             Command::Openapi => openpam_hub::commands::openapi()?,
         }

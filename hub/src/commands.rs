@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod doctor;
+pub mod recording;
 
 pub use doctor::doctor;
 

@@ -73,6 +73,31 @@ async fn a_session_leaves_a_recording_that_is_whole_signed_and_can_be_read_by_bo
         let report = Folder::open(&files)?.verify(Verifier::new(Signers::Any).with_key(&key))?;
         assert_eq!(report.verdict, Verdict::Consistent, "{purpose}: {report:?}");
     }
+    // So does the command, which needs neither hub nor database.
+    let binary = openpam_tests::hub::binary()?;
+    let run = async |arguments: &[&str]| {
+        let files = files.display().to_string();
+        tokio::process::Command::new(&binary).arg("recording").args(arguments).arg(files).env_clear().output().await
+    };
+    let key_file = std::env::temp_dir().join(unique("key"));
+    std::fs::write(&key_file, {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(private_key(&world, "tenant").await?.to_bytes().as_ref())
+    })?;
+    let key_argument = key_file.display().to_string();
+    let verified = run(&["verify", "--key-file", &key_argument]).await?;
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    ensure!(verified.status.success() && said.contains("decryption   passed"), "{said}");
+    let shown = run(&["cat", "--key-file", &key_argument]).await?;
+    ensure!(String::from_utf8_lossy(&shown.stdout).contains("a-line-that-was-shown"), "{shown:?}");
+    let exported = run(&["export", "--key-file", &key_argument]).await?;
+    ensure!(output_of(&String::from_utf8_lossy(&exported.stdout))?.contains("a-line-that-was-shown"), "{exported:?}");
+    let signer = said.lines().find_map(|line| line.strip_prefix("signer")).context("no signer")?.trim();
+    let trusting = run(&["verify", "--signer", signer]).await?;
+    ensure!(String::from_utf8_lossy(&trusting.stdout).starts_with("intact"), "{trusting:?}");
+    let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    assert_eq!(run(&["verify", "--signer", other]).await?.status.code(), Some(1), "signed by somebody else");
+    std::fs::remove_file(key_file)?;
     // No text of the session is in any of them.
     for entry in std::fs::read_dir(&files)? {
         let bytes = std::fs::read(entry?.path())?;
@@ -253,10 +278,8 @@ async fn a_store_that_takes_nothing_ends_a_session_that_must_be_recorded() -> an
     assert_eq!(ended.code, 4500, "{ended:?}");
     let ended = world.session_becomes(&session, "failed").await?;
     assert_eq!(ended["error_code"], "recording_failed");
-    // Nor does another one begin.
-    let mut next = HubOptions::default();
-    next.recordings = None;
-    let world = World::start(next).await?;
+    // Where nothing is recorded, that is said.
+    let world = World::start(HubOptions { recordings: None, ..HubOptions::default() }).await?;
     let reachable = world.password_target().await?;
     let terminal = reachable.open(&world.admin).await?;
     assert_eq!(terminal.ready["recorded"], false);

@@ -129,8 +129,11 @@ async fn note_closed(hub: &Hub, context: &Context, id: SessionId, manifest: &Man
 pub(super) async fn complete_abandoned(hub: &Hub, tenant_id: TenantId, grace: TimeDelta) -> Result<(), Error> {
     let context = Context::system(tenant_id, "recording completer");
     let mut tx = hub.db().begin(&context).await?;
-    let abandoned = store::abandoned(&mut tx, hub.clock().now() - grace).await?;
+    let open = store::open(&mut tx).await?;
+    let ids = open.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+    let ended = sessions::ended_before(&mut tx, &ids, hub.clock().now() - grace).await?;
     drop(tx);
+    let abandoned = open.into_iter().filter(|(id, _)| ended.contains(id));
     let mut failure = None;
     for (id, started_at) in abandoned {
         match complete(hub, &context, id, session(tenant_id, id, started_at)).await {

@@ -194,17 +194,11 @@ pub(super) async fn segments(connection: &mut PgConnection, id: SessionId) -> Re
     .await
 }
 
-/// Recordings that are open although their session has ended some time ago.
-pub(super) async fn abandoned(
-    connection: &mut PgConnection,
-    ended_before: DateTime<Utc>,
-) -> Result<Vec<(SessionId, DateTime<Utc>)>, sqlx::Error> {
+/// Recordings that are open, the oldest first.
+pub(super) async fn open(connection: &mut PgConnection) -> Result<Vec<(SessionId, DateTime<Utc>)>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select recordings.session_id as "id: SessionId", recordings.started_at
-           from recordings join sessions using (tenant_id, session_id)
-           where state = 'recording' and end_time < $1
-           order by recordings.session_id limit 100"#,
-        ended_before
+        r#"select session_id as "id: SessionId", started_at from recordings
+           where state = 'recording' order by session_id limit 10000"#
     )
     .fetch_all(connection)
     .await?;

@@ -14,6 +14,6 @@ mod types;
 pub use error::Error;
 pub(crate) use http::routes;
 pub use live::{LiveSession, LiveSessions, Place};
-pub use service::{checked_reason, find, finish, running_hubs, start, why_not_here};
+pub use service::{checked_reason, ended_before, find, finish, running_hubs, start, why_not_here};
 pub use tasks::start_tasks;
 pub use types::{End, NewSession, RunningHub, Session, SessionFilter, SessionStatus};

@@ -1,5 +1,8 @@
 //! SQL of sessions and hubs.
 
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
 use openpam_ids::{HubId, SessionId, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -252,4 +255,20 @@ pub(super) async fn running_hubs(connection: &mut PgConnection) -> Result<Vec<Ru
     )
     .fetch_all(connection)
     .await
+}
+
+pub(super) async fn ended_before(
+    connection: &mut PgConnection,
+    ids: &[SessionId],
+    before: DateTime<Utc>,
+) -> Result<HashSet<SessionId>, sqlx::Error> {
+    let ids = ids.iter().map(SessionId::as_uuid).collect::<Vec<_>>();
+    let rows = sqlx::query_scalar!(
+        r#"select session_id as "id: SessionId" from sessions where session_id = any ($1) and end_time < $2"#,
+        &ids,
+        before
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().collect())
 }

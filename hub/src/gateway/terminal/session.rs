@@ -454,10 +454,11 @@ impl Carrier {
         let now = Instant::now();
         if let Some(recorder) = &mut self.recorder {
             recorder.on_time();
-            if recorder.is_throttled() && !std::mem::replace(&mut self.told_throttled, true) {
-                if let Some(socket) = &mut self.socket {
-                    socket.queue(&ServerMessage::Notice { message: recording::THROTTLED, ends_at: None });
-                }
+            if recorder.is_throttled()
+                && !std::mem::replace(&mut self.told_throttled, true)
+                && let Some(socket) = &mut self.socket
+            {
+                socket.queue(&ServerMessage::Notice { message: recording::THROTTLED, ends_at: None });
             }
         }
         if self.stop_at.is_some_and(|at| now >= at) {

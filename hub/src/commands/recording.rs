@@ -1,0 +1,139 @@
+//! `openpam recording`: looks at a folder of segments, with neither hub nor database.
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use openpam_recordings::{
+    Check, RecipientPrivateKey, Record, Report, Segment, SessionKey, SignerKey, Signers, Verdict, Verifier, asciicast,
+    dir::Folder,
+};
+use openpam_secret::ExposeSecret as _;
+
+use crate::config::read_secret_file;
+
+const BASE64: base64::engine::GeneralPurpose = base64::engine::general_purpose::STANDARD;
+
+fn bytes(text: &str) -> Option<[u8; 32]> {
+    BASE64.decode(text.trim()).ok()?.try_into().ok()
+}
+
+/// The private key in a file: base64 of 32 bytes, as the vault keeps it.
+fn private_key(file: &Path) -> anyhow::Result<RecipientPrivateKey> {
+    let text = read_secret_file(&file.display().to_string()).map_err(anyhow::Error::msg)?;
+    bytes(text.expose_secret())
+        .and_then(|bytes| RecipientPrivateKey::from_bytes(&bytes))
+        .with_context(|| format!("{} holds no X25519 private key in base64", file.display()))
+}
+
+/// `openpam recording verify`: says what was checked, and fails for anything that is wrong. Without
+/// `signers` it shows who signed and trusts nobody; without a key nothing is decrypted.
+///
+/// # Errors
+/// When the folder or the keys cannot be read.
+pub fn verify(folder: &Path, signers: &[String], key_file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let trusted = signers
+        .iter()
+        .map(|text| bytes(text).map(SignerKey).with_context(|| format!("{text} is no Ed25519 public key in base64")))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let key = key_file.map(private_key).transpose()?;
+    let mut verifier = Verifier::new(if trusted.is_empty() { Signers::Any } else { Signers::Trusted(&trusted) });
+    if let Some(key) = &key {
+        verifier = verifier.with_key(key);
+    }
+    let report = Folder::open(folder)?.verify(verifier)?;
+    print(&report)?;
+    let fine = matches!(report.verdict, Verdict::Intact | Verdict::Consistent);
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print(report: &Report) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}: {}", report.verdict.code(), report.verdict)?;
+    if let Some(session) = &report.session {
+        writeln!(out, "session      {}", session.session_id)?;
+        writeln!(out, "tenant       {}", session.tenant_id)?;
+    }
+    writeln!(out, "segments     {}", report.segments)?;
+    for (name, check) in [
+        ("structure", report.structure),
+        ("chain", report.chain),
+        ("merkle", report.merkle),
+        ("signature", report.signature),
+        ("decryption", report.decryption),
+    ] {
+        let state = match check {
+            Check::Passed => "passed",
+            Check::Failed => "FAILED",
+            Check::NotDone => "not done",
+        };
+        writeln!(out, "{name:<12} {state}")?;
+    }
+    if let Some(manifest) = &report.manifest {
+        writeln!(out, "signer       {}", BASE64.encode(manifest.signer.0))?;
+        writeln!(out, "dropped      {} bytes", manifest.dropped_bytes)?;
+    }
+    for finding in &report.findings {
+        writeln!(out, "{}: {}", finding.defect.code(), finding.defect)?;
+    }
+    if report.omitted_findings > 0 {
+        writeln!(out, "and {} more", report.omitted_findings)?;
+    }
+    Ok(())
+}
+
+/// What to write of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The bytes the target said, as they came.
+    Output,
+    /// asciicast v3.
+    Asciicast,
+}
+
+/// `openpam recording cat` and `export`: writes a recording to standard output, opened with the private
+/// key in a file. It is verified first, and nothing is written of one that is damaged.
+///
+/// # Errors
+/// When it cannot be read or opened, or does not verify.
+pub fn write(folder: &Path, key_file: &Path, form: Form) -> anyhow::Result<()> {
+    let key = private_key(key_file)?;
+    let files = Folder::open(folder)?;
+    let report = files.verify(Verifier::new(Signers::Any).with_key(&key))?;
+    if let Verdict::Defective(defect) = &report.verdict {
+        bail!("{}: {defect}", defect.code());
+    }
+    let Some(session) = report.session else { bail!("there is no recording in {}", folder.display()) };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let header =
+        asciicast::Header { timestamp: session.started_at / 1_000_000, title: None, term_type: Some("xterm-256color") };
+    let mut exporter = asciicast::Exporter::new(Vec::new(), header, 0);
+    let (mut opener, mut until) = (None::<SessionKey>, 0);
+    for seq in 0..report.segments {
+        let bytes = files.segment(seq)?;
+        let segment = Segment::parse(&bytes)?;
+        let opener = match &mut opener {
+            Some(opener) => opener,
+            None => opener.insert(SessionKey::unwrap(segment.header(), &key)?),
+        };
+        let opened = segment.open(opener)?;
+        for record in opened.records() {
+            let timed = record?;
+            match (form, timed.record) {
+                (Form::Output, Record::Output(bytes)) => out.write_all(bytes)?,
+                (Form::Output, _) => {}
+                (Form::Asciicast, _) => exporter.record(&timed)?,
+            }
+        }
+        until = segment.header().until;
+    }
+    if form == Form::Asciicast {
+        out.write_all(&exporter.finish(until)?)?;
+    }
+    out.flush()?;
+    Ok(())
+}
