@@ -12,10 +12,11 @@ import { Detail } from '@/components/detail'
 import { EntityActivity } from '@/components/activity'
 import { Card, Columns, Fact, Facts, LINK, Page } from '@/components/page'
 import { Elapsed, RelativeTime } from '@/components/time'
-import { may, mayEndAny } from '@/lib/access'
+import { may, mayEndAny, mayPlay } from '@/lib/access'
 import { useAttended } from '@/lib/attention'
 import { formatBytes, formatExact } from '@/lib/format'
 import { EndSessionDialog } from './end'
+import { RecordingCard } from './recording'
 
 const route = getRouteApi('/signed-in/frame/sessions/$id')
 
@@ -72,6 +73,7 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
                 {session.error_code && <code className="font-mono text-2xs">{session.error_code}</code>}
               </div>
             )}
+            {mayPlay(me, session.user_id) && <RecordingCard session={session} />}
             <Card title="Connection">
               <Facts>
                 <Fact label="Target">
@@ -103,6 +105,7 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
                 </Fact>
                 <Fact label="Protocol">{session.protocol.toUpperCase()}</Fact>
                 <Fact label="From">{session.client_ip && <code className="font-mono text-xs">{session.client_ip}</code>}</Fact>
+                <Fact label="Recorded">{session.recording_path === null ? 'No' : 'Yes'}</Fact>
                 <Fact label="Reason">{session.reason && <span className="text-data whitespace-pre-wrap">{session.reason}</span>}</Fact>
                 <Fact label="Session">
                   <ShortId id={session.id} />
