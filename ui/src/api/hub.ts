@@ -89,7 +89,11 @@ export const recordings = {
       retry: false,
     }),
   /** What a player begins with. Each call is a playing in the ledger. */
-  play: (id: string) => get<PlayerIndex>(apiPath('/sessions/{id}/recording/player', { id })),
+  play: async (id: string) => {
+    const index = await get<PlayerIndex>(apiPath('/sessions/{id}/recording/player', { id }))
+    void queryClient.invalidateQueries({ queryKey: ['ledger'] })
+    return index
+  },
   /** A segment, under the address that the list of segments gives. */
   segment: (url: string) => get<PlayerSegment>(url),
   /** Where the browser downloads it from. Following it is an export in the ledger. */

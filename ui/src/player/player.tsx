@@ -1,10 +1,11 @@
 /** A player of one recording: the screen, the timeline, and what one can do with them. */
-import { Camera, ChevronsLeft, ChevronsRight, Link2, LoaderCircle, Maximize, Minimize, Pause, Play, SkipBack, SkipForward } from 'lucide-react'
+import { Camera, ChevronsLeft, ChevronsRight, Link2, LoaderCircle, Maximize, Minimize, Pause, Play, ShieldAlert, SkipBack, SkipForward } from 'lucide-react'
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore, type KeyboardEvent } from 'react'
 import { toast } from 'sonner'
 import { recordings } from '@/api/hub'
+import { hasCode } from '@/api/problem'
 import { IconButton } from '@/components/button'
-import { ErrorState } from '@/components/states'
+import { EmptyState, ErrorState, ProblemReference } from '@/components/states'
 import { cn } from '@/lib/cn'
 import { Engine, type EngineState } from './engine'
 import { formatPosition } from './format'
@@ -69,10 +70,17 @@ function Attempt({ sessionId, at, activity, linkTo, onRetry }: PlayerProps & { o
 function Failure({ error, onRetry }: { error: unknown; onRetry: () => void }) {
   if (error instanceof ScreenUnavailable) {
     return (
-      <p role="alert" className="px-6 py-16 text-center text-sm text-muted">
+      <p role="alert" className="mx-auto max-w-md px-6 py-16 text-center text-sm text-muted">
         This browser, or a policy in front of it, does not allow WebAssembly, which the player draws with. Download the recording to play it
         elsewhere.
       </p>
+    )
+  }
+  if (hasCode(error, 'recording_damaged')) {
+    return (
+      <EmptyState icon={ShieldAlert} title="The recording is damaged">
+        {error.message} <ProblemReference problem={error} className="mt-2" />
+      </EmptyState>
     )
   }
   return <ErrorState error={error} onRetry={onRetry} />
@@ -141,7 +149,7 @@ function Frame({ screen, engine, at, activity, linkTo }: FrameProps) {
       data-waiting={state.waiting}
       className="flex flex-col bg-surface focus-visible:outline-none"
     >
-      <div className={cn('relative bg-[#0f1117]', full ? 'min-h-0 flex-1' : 'h-[min(62vh,640px)]')}>
+      <div className={cn('relative bg-[#0f1117]', full ? 'min-h-0 flex-1' : 'h-[52vh] min-h-64')}>
         <div ref={screen} className="recording-screen absolute inset-0 select-text" />
         {(engine === null || state.waiting) && !failed && (
           <p role="status" aria-label="Loading" className="absolute top-3 right-3 animate-fade rounded-md bg-black/50 p-1.5 text-white">
@@ -150,7 +158,7 @@ function Frame({ screen, engine, at, activity, linkTo }: FrameProps) {
         )}
         {failed && (
           <div className="absolute inset-0 grid place-items-center overflow-auto bg-surface/95">
-            <ErrorState error={state.error} onRetry={() => void engine?.seek(state.time)} className="py-6" />
+            <Failure error={state.error} onRetry={() => void engine?.seek(state.time)} />
           </div>
         )}
       </div>

@@ -24,12 +24,14 @@ export function Timeline({ duration, time, markers, activity, onSeek }: Timeline
   const bars = useMemo(() => heights(activity, duration), [activity, duration])
   return (
     <div className="relative">
-      <svg aria-hidden viewBox={`0 0 ${BARS} 20`} preserveAspectRatio="none" className="block h-5 w-full text-line-strong">
-        {bars.map((height, index) => (
-          // oxlint-disable-next-line react/no-array-index-key -- a bar is its place
-          <rect key={index} x={index + 0.1} width={0.8} y={20 - height * 20} height={height * 20} fill="currentColor" />
-        ))}
-      </svg>
+      {activity.length > 2 && (
+        <svg aria-hidden viewBox={`0 0 ${BARS} 20`} preserveAspectRatio="none" className="block h-5 w-full text-line-strong">
+          {bars.map((height, index) => (
+            // oxlint-disable-next-line react/no-array-index-key -- a bar is its place
+            <rect key={index} x={index + 0.1} width={0.8} y={20 - height * 20} height={height * 20} fill="currentColor" />
+          ))}
+        </svg>
+      )}
       <Slider.Root
         className="relative flex h-4 touch-none items-center select-none"
         min={0}

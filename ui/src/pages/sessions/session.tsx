@@ -64,6 +64,11 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
         )
       }
     >
+      {mayPlay(me, session.user_id) && (
+        <div className="mb-4">
+          <RecordingCard session={session} />
+        </div>
+      )}
       <Columns
         main={
           <>
@@ -73,7 +78,6 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
                 {session.error_code && <code className="font-mono text-2xs">{session.error_code}</code>}
               </div>
             )}
-            {mayPlay(me, session.user_id) && <RecordingCard session={session} />}
             <Card title="Connection">
               <Facts>
                 <Fact label="Target">
