@@ -1,5 +1,5 @@
 /** A player of one recording: the screen, the timeline, and what one can do with them. */
-import { Camera, ChevronsLeft, ChevronsRight, Link2, LoaderCircle, Maximize, Minimize, Pause, Play, ShieldAlert, SkipBack, SkipForward } from 'lucide-react'
+import { ChevronsLeft, ChevronsRight, ClipboardCopy, Link2, LoaderCircle, Maximize, Minimize, Pause, Play, ShieldAlert, SkipBack, SkipForward } from 'lucide-react'
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore, type KeyboardEvent } from 'react'
 import { toast } from 'sonner'
 import { recordings } from '@/api/hub'
@@ -147,9 +147,9 @@ function Frame({ screen, engine, at, activity, linkTo }: FrameProps) {
       onKeyDownCapture={onKeyDown}
       data-phase={state.phase}
       data-waiting={state.waiting}
-      className="flex flex-col bg-surface focus-visible:outline-none"
+      className="flex flex-col overflow-hidden rounded-b-xl bg-surface focus-visible:outline-none"
     >
-      <div className={cn('relative bg-[#0f1117]', full ? 'min-h-0 flex-1' : 'h-[52vh] min-h-64')}>
+      <div className={cn('relative bg-[#0f1117]', full ? 'min-h-0 flex-1' : 'h-[34vh] min-h-56 sm:h-[52vh]')}>
         <div ref={screen} className="recording-screen absolute inset-0 select-text" />
         {(engine === null || state.waiting) && !failed && (
           <p role="status" aria-label="Loading" className="absolute top-3 right-3 animate-fade rounded-md bg-black/50 p-1.5 text-white">
@@ -196,7 +196,7 @@ function Frame({ screen, engine, at, activity, linkTo }: FrameProps) {
                 </option>
               ))}
             </select>
-            <IconButton icon={Camera} label="Copy the screen's text" disabled={!engine} onClick={copyScreen} />
+            <IconButton icon={ClipboardCopy} label="Copy the screen's text" disabled={!engine} onClick={copyScreen} />
             <IconButton icon={Link2} label="Copy a link to this moment" disabled={!engine} onClick={copyLink} />
             <IconButton icon={full ? Minimize : Maximize} label={full ? 'Leave full screen' : 'Full screen'} hint="Full screen (f)" onClick={toggleFull} />
           </span>

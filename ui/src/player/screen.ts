@@ -11,6 +11,8 @@ interface Callbacks {
   dispatch(event: string, data?: unknown): void
 }
 
+const FONT = "'JetBrains Mono Variable'"
+
 const nothing = () => undefined
 
 /** Eight bytes that are a whole WebAssembly module. */
@@ -38,8 +40,10 @@ export class PlayerScreen implements Sink {
   }
 
   /** Puts an empty terminal into `parent`; resolves once it can be drawn on. */
-  static open(parent: HTMLElement, size: Size): Promise<PlayerScreen> {
-    if (!runsWebAssembly()) return Promise.reject(new ScreenUnavailable('this page may not run WebAssembly'))
+  static async open(parent: HTMLElement, size: Size): Promise<PlayerScreen> {
+    if (!runsWebAssembly()) throw new ScreenUnavailable('this page may not run WebAssembly')
+    // The player measures a letter once.
+    await document.fonts.load(`15px ${FONT}`).catch(() => undefined)
     return new Promise((resolve, reject) => {
       try {
         // The source is a driver: it gets what it dispatches with once the terminal listens.
@@ -55,7 +59,7 @@ export class PlayerScreen implements Sink {
           fit: 'both',
           theme: 'openpam',
           cursorMode: 'steady',
-          terminalFontFamily: "'JetBrains Mono Variable', ui-monospace, monospace",
+          terminalFontFamily: `${FONT}, ui-monospace, monospace`,
         })
       } catch (error) {
         reject(error as Error)

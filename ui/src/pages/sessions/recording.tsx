@@ -154,7 +154,7 @@ function Readable({ session, recording, checkedAt, running, onRefresh }: Readabl
 
 const PlayerSkeleton = () => (
   <div role="status" aria-label="Loading" className="p-4">
-    <Skeleton className="h-[52vh] min-h-64 rounded-lg" />
+    <Skeleton className="h-[34vh] min-h-56 rounded-lg sm:h-[52vh]" />
   </div>
 )
 
