@@ -1,6 +1,7 @@
 /** What a session leaves: who plays it, what they see, and what they take away. */
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { findings } from './support/findings.ts'
 import { expect, type Page, test } from './support/fixtures.ts'
 import { Terminal } from './support/terminal.ts'
 import { eventually } from './support/wait.ts'
@@ -87,6 +88,11 @@ test('an auditor plays a session of somebody else, to a moment, and takes it awa
   expect(await position(page)).toBe(Math.floor(duration))
   await expect.poll(() => screenText(page)).toContain('last-words')
   await picture(page, 'player-ended')
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    await expect(page.locator(`html[data-theme=${colorScheme}]`)).toHaveCount(1)
+    expect(await findings(page), colorScheme).toEqual([])
+  }
   await page.getByRole('button', { name: "Copy the screen's text" }).click()
   await eventually('the text is on the clipboard', async () => /^last-words$/m.test(await page.evaluate(() => navigator.clipboard.readText())))
 

@@ -1,6 +1,6 @@
 /** The time of a recording: where one is, how much happened when, and its markers. */
 import { Slider } from 'radix-ui'
-import { useMemo } from 'react'
+import { useMemo, useState } from 'react'
 import { formatPosition, type Marker } from './format'
 
 /** How much was stored from one time to another. */
@@ -21,6 +21,9 @@ interface TimelineProps {
 }
 
 export function Timeline({ duration, time, markers, activity, onSeek }: TimelineProps) {
+  // While the thumb is dragged only it moves: what lies between is not loaded.
+  const [dragged, setDragged] = useState<number | null>(null)
+  const shown = Math.min(dragged ?? time, duration)
   const bars = useMemo(() => heights(activity, duration), [activity, duration])
   return (
     <div className="relative">
@@ -37,15 +40,19 @@ export function Timeline({ duration, time, markers, activity, onSeek }: Timeline
         min={0}
         max={Math.max(duration, 0.001)}
         step={0.01}
-        value={[Math.min(time, duration)]}
-        onValueChange={([value]) => value !== undefined && onSeek(value)}
+        value={[shown]}
+        onValueChange={([value]) => setDragged(value ?? null)}
+        onValueCommit={([value]) => {
+          setDragged(null)
+          if (value !== undefined) onSeek(value)
+        }}
       >
         <Slider.Track className="relative h-1 flex-1 cursor-pointer rounded-full bg-pressed">
           <Slider.Range className="absolute h-full rounded-full bg-accent" />
         </Slider.Track>
         <Slider.Thumb
           aria-label="Position"
-          aria-valuetext={`${formatPosition(time)} of ${formatPosition(duration)}`}
+          aria-valuetext={`${formatPosition(shown)} of ${formatPosition(duration)}`}
           className="block size-3 cursor-pointer rounded-full bg-accent ring-2 ring-surface"
         />
       </Slider.Root>
