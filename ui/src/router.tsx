@@ -9,7 +9,7 @@ import { AppFrame } from '@/layout/app-frame'
 import { SignedInFrame } from '@/layout/signed-in-frame'
 import { RootFrame } from '@/layout/root-frame'
 import { onSignInEnded, queryClient } from '@/lib/query-client'
-import { choiceParam, flagParam, returnPath, textParam } from '@/lib/search'
+import { choiceParam, flagParam, returnPath, secondsParam, textParam } from '@/lib/search'
 
 type Raw = Record<string, unknown>
 
@@ -53,6 +53,11 @@ export interface SessionsSearch extends NamedSearch {
   user_id?: string
   target_id?: string
   since?: Period
+}
+
+/** A moment of the session's recording: seconds since its beginning. */
+export interface SessionSearch {
+  t?: number
 }
 
 export interface LedgerSearch {
@@ -154,6 +159,7 @@ const sessionsRoute = createRoute({
 const sessionRoute = createRoute({
   getParentRoute: () => frameRoute,
   path: '/sessions/$id',
+  validateSearch: (raw: Raw): SessionSearch => ({ t: secondsParam(raw, 't') }),
   component: lazyRouteComponent(() => import('@/pages/sessions/session'), 'SessionPage'),
 })
 

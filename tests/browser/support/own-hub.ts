@@ -36,6 +36,8 @@ export interface HubOptions {
   terminal?: Record<string, number>
   /** `[identity]` keys. */
   identity?: Record<string, number>
+  /** `[recording]` keys. */
+  recording?: Record<string, number>
   /** The issuer, when it is not the stack's own. */
   issuer?: string
 }
@@ -74,6 +76,11 @@ export class OwnHub {
   /** Where browsers reach it: through the proxy. */
   get url(): string {
     return this.front.url
+  }
+
+  /** Where it keeps recordings. */
+  get recordings(): string {
+    return join(this.#folder, 'recordings')
   }
 
   get log(): string {
@@ -124,7 +131,7 @@ export class OwnHub {
     await child
   }
 
-  async #configure({ terminal, identity, issuer }: HubOptions): Promise<void> {
+  async #configure({ terminal, identity, recording, issuer }: HubOptions): Promise<void> {
     const lines = (keys: Record<string, number>) => Object.entries(keys).map(([key, value]) => `${key} = ${value}`).join('\n')
     const role = await vault<{ data: { role_id: string } }>(
       'GET',
@@ -162,6 +169,10 @@ ${this.tenant} = ["${openbao.ssh_role}"]
 
 [identity]
 ${lines({ login_attempts_per_ip_per_minute: 10_000, ...identity })}
+
+[recording]
+directory = "${join(this.#folder, 'recordings')}"
+${lines({ ...recording })}
 
 [terminal]
 ${lines({ connect_timeout_seconds: 2, ...terminal })}

@@ -1,6 +1,7 @@
 /** Every collection and act of the hub, by name. Pages use these and nothing below. */
 import { queryOptions } from '@tanstack/react-query'
 import { queryClient } from '@/lib/query-client'
+import type { PlayerIndex, PlayerSegment } from '@/player/format'
 import { apiPath, get, patch, post, postTraced, put, remove } from './client'
 import { meQuery } from './hooks'
 import { listQuery, resource, type Filters } from './resource'
@@ -19,6 +20,7 @@ import type {
   LoggedOut,
   Me,
   Page,
+  Recording,
   Scan,
   ServiceAccount,
   Session,
@@ -76,6 +78,26 @@ export const sessions = {
     await post(apiPath('/sessions/{id}/terminate', { id }), { reason })
     await queryClient.invalidateQueries({ queryKey: ['sessions'] })
   },
+}
+
+export const recordings = {
+  /** A session's recording and what its verification says right now. */
+  one: (id: string) =>
+    queryOptions({
+      queryKey: ['recordings', 'one', id],
+      queryFn: ({ signal }) => get<Recording>(apiPath('/sessions/{id}/recording', { id }), { signal }),
+      retry: false,
+    }),
+  /** What a player begins with. Each call is a playing in the ledger. */
+  play: async (id: string) => {
+    const index = await get<PlayerIndex>(apiPath('/sessions/{id}/recording/player', { id }))
+    void queryClient.invalidateQueries({ queryKey: ['ledger'] })
+    return index
+  },
+  /** A segment, under the address that the list of segments gives. */
+  segment: (url: string) => get<PlayerSegment>(url),
+  /** Where the browser downloads it from. Following it is an export in the ledger. */
+  exportUrl: (id: string) => apiPath('/sessions/{id}/recording/export', { id }, { format: 'asciicast-v3' }),
 }
 
 export const ledger = {

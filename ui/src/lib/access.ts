@@ -18,11 +18,15 @@ export const may = (me: Me, need: Need): boolean => need === 'anyone' || me.perm
 /** Whether this person may end a session of someone else. */
 export const mayEndAny = (me: Me): boolean => me.permissions.includes('session.terminate')
 
+/** Whether this person may play the recording of a session that is theirs, or someone else's. */
+export const mayPlay = (me: Me, userId: string): boolean =>
+  me.permissions.includes('recording.play') || (userId === me.user.id && me.permissions.includes('recording.play_own'))
+
 /** The roles that can be given, with what they mean. */
 export const ROLE_CHOICES = [
   { value: 'admin', label: 'Administrator', help: 'Everything: sets up targets, credentials and people, and may connect to every target.' },
   { value: 'operator', label: 'Operator', help: 'Sees all sessions and ends any of them; reads the infrastructure.' },
-  { value: 'auditor', label: 'Auditor', help: 'Sees all sessions and the ledger; changes nothing.' },
+  { value: 'auditor', label: 'Auditor', help: 'Sees all sessions, plays their recordings and reads the ledger; changes nothing.' },
 ] as const
 
 /** A role as people call it. */

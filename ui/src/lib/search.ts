@@ -19,6 +19,12 @@ export const choiceParam = <Choice extends string>(raw: Raw, name: string, choic
 export const flagParam = (raw: Raw, name: string): true | undefined =>
   raw[name] === true || raw[name] === 'true' || raw[name] === 1 ? true : undefined
 
+/** Seconds since a beginning, to the millisecond. */
+export const secondsParam = (raw: Raw, name: string): number | undefined => {
+  const value = typeof raw[name] === 'string' ? Number.parseFloat(raw[name]) : raw[name]
+  return typeof value === 'number' && value >= 0 && value < 1e7 ? Math.round(value * 1000) / 1000 : undefined
+}
+
 /** A path of this application to return to; anything that could leave the origin is dropped. */
 export function returnPath(value: unknown): string | undefined {
   if (typeof value !== 'string' || !value.startsWith('/') || value.length > 2000) return undefined

@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ColumnDef } from '@tanstack/react-table'
-import { Activity, CircleStop, Eye, History } from 'lucide-react'
+import { Activity, CircleStop, Eye, History, Play } from 'lucide-react'
 import { useCallback, useMemo, useState } from 'react'
 import { useMe } from '@/api/hooks'
 import { sessions } from '@/api/hub'
@@ -15,7 +15,7 @@ import { NamedCell } from '@/components/named-cell'
 import { Page } from '@/components/page'
 import { EmptyState } from '@/components/states'
 import { Elapsed, RelativeTime } from '@/components/time'
-import { mayEndAny } from '@/lib/access'
+import { mayEndAny, mayPlay } from '@/lib/access'
 import { useAttended } from '@/lib/attention'
 import { formatBytes } from '@/lib/format'
 import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
@@ -32,6 +32,24 @@ const STATUSES = [
   { value: 'failed', label: 'Failed' },
   { value: 'terminated', label: 'Ended early' },
 ] as const
+
+/** Whether a session was recorded; leads to the player for those who may play it. */
+function RecordedMark({ session, playable }: { session: Session; playable: boolean }) {
+  if (session.recording_path === null) return <span className="text-faint">No</span>
+  const dot = <span aria-hidden className="size-1.5 rounded-full bg-danger" />
+  if (!playable) return <span className="flex items-center gap-1.5">{dot} Yes</span>
+  return (
+    <Link
+      to="/sessions/$id"
+      params={{ id: session.id }}
+      search={{ t: 0 }}
+      aria-label={`Play the recording of the session on ${session.target_name}`}
+      className="relative z-10 flex w-fit items-center gap-1.5 rounded text-accent-text hover:underline"
+    >
+      {dot} Recorded
+    </Link>
+  )
+}
 
 /** The sessions of the person who looks. */
 export function MySessionsPage() {
@@ -124,6 +142,13 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         cell: ({ row }) => formatBytes(row.original.bytes_received + row.original.bytes_sent),
       },
       {
+        id: 'recorded',
+        header: 'Recorded',
+        enableSorting: false,
+        meta: { className: 'w-28', from: 'md' },
+        cell: ({ row: { original: session } }) => <RecordedMark session={session} playable={mayPlay(me, session.user_id)} />,
+      },
+      {
         id: 'address',
         header: 'From',
         accessorFn: (session) => session.client_ip ?? '',
@@ -143,6 +168,13 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
                 <Eye aria-hidden className="size-4 opacity-70" /> Show details
               </Link>
             </MenuItem>
+            {session.recording_path !== null && mayPlay(me, session.user_id) && (
+              <MenuItem asChild>
+                <Link to="/sessions/$id" params={{ id: session.id }} search={{ t: 0 }}>
+                  <Play aria-hidden className="size-4 opacity-70" /> Play recording
+                </Link>
+              </MenuItem>
+            )}
             {session.status === 'active' && (session.user_id === me.user.id || mayEndAny(me)) && (
               <MenuItem icon={CircleStop} danger onSelect={() => setEnding(session)}>
                 End…

@@ -12,10 +12,11 @@ import { Detail } from '@/components/detail'
 import { EntityActivity } from '@/components/activity'
 import { Card, Columns, Fact, Facts, LINK, Page } from '@/components/page'
 import { Elapsed, RelativeTime } from '@/components/time'
-import { may, mayEndAny } from '@/lib/access'
+import { may, mayEndAny, mayPlay } from '@/lib/access'
 import { useAttended } from '@/lib/attention'
 import { formatBytes, formatExact } from '@/lib/format'
 import { EndSessionDialog } from './end'
+import { RecordingCard } from './recording'
 
 const route = getRouteApi('/signed-in/frame/sessions/$id')
 
@@ -63,6 +64,11 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
         )
       }
     >
+      {mayPlay(me, session.user_id) && (
+        <div className="mb-4">
+          <RecordingCard session={session} />
+        </div>
+      )}
       <Columns
         main={
           <>
@@ -103,6 +109,7 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
                 </Fact>
                 <Fact label="Protocol">{session.protocol.toUpperCase()}</Fact>
                 <Fact label="From">{session.client_ip && <code className="font-mono text-xs">{session.client_ip}</code>}</Fact>
+                <Fact label="Recorded">{session.recording_path === null ? 'No' : 'Yes'}</Fact>
                 <Fact label="Reason">{session.reason && <span className="text-data whitespace-pre-wrap">{session.reason}</span>}</Fact>
                 <Fact label="Session">
                   <ShortId id={session.id} />

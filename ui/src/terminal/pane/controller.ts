@@ -4,7 +4,7 @@ import type { TerminalPreferences } from '../model/preferences'
 import { TerminalConnection, type ConnectionState, type ConnectionStats } from '../protocol/connection'
 import { describeRefusal, type Ending, LEFT, UNREACHABLE } from '../protocol/endings'
 import type { Progress } from '../protocol/input-queue'
-import type { NoticeMessage } from '../protocol/messages'
+import { NO_LONGER_RECORDED, type NoticeMessage } from '../protocol/messages'
 import { sessionLock } from '@/lib/session-locks'
 import { connectionServices, fetchTarget, forgetLaunchTargets } from '../services'
 import { Screen } from './screen'
@@ -20,6 +20,8 @@ export interface PaneState {
   title: string
   notice: NoticeMessage | null
   endsAt: number | null
+  /** Whether the hub records the session; null while it has not said. */
+  recorded: boolean | null
   stats: ConnectionStats
   transfer: Progress | null
   size: { cols: number; rows: number }
@@ -48,6 +50,7 @@ const START: Omit<PaneState, 'credentialId' | 'sessionId'> = {
   title: '',
   notice: null,
   endsAt: null,
+  recorded: null,
   stats: { bytesReceived: 0, bytesSent: 0, echoMilliseconds: null },
   transfer: null,
   size: { cols: 80, rows: 24 },
@@ -163,7 +166,7 @@ export class PaneController {
 
   /** Opens a new session in the place of one that ended. */
   again(): void {
-    this.#set({ sessionId: null, notice: null, endsAt: null, connection: { phase: 'checking' } })
+    this.#set({ sessionId: null, notice: null, endsAt: null, recorded: null, connection: { phase: 'checking' } })
     this.screen.wake()
     this.#dropConnection()
     this.focus()
@@ -274,7 +277,8 @@ export class PaneController {
       sink: this.screen,
       events: {
         onState: (state) => this.#set({ connection: state }),
-        onSession: (id) => {
+        onSession: (id, recorded) => {
+          this.#set({ recorded })
           if (id !== this.#state.sessionId) {
             this.#set({ sessionId: id })
             forgetLaunchTargets()
@@ -283,7 +287,8 @@ export class PaneController {
         },
         onNotice: (notice) => {
           const ends = notice.ends_at ? Date.parse(notice.ends_at) : Number.NaN
-          this.#set({ notice, endsAt: Number.isNaN(ends) ? this.#state.endsAt : ends })
+          const recorded = notice.message === NO_LONGER_RECORDED ? false : this.#state.recorded
+          this.#set({ notice, recorded, endsAt: Number.isNaN(ends) ? this.#state.endsAt : ends })
         },
         onStats: (stats) => this.#set({ stats }),
         onTransfer: (transfer) => this.#set({ transfer }),

@@ -72,7 +72,8 @@ export interface ConnectionStats {
 
 export interface ConnectionEvents {
   onState(state: ConnectionState): void
-  onSession(sessionId: string): void
+  /** `recorded` is null where the hub does not say. */
+  onSession(sessionId: string, recorded: boolean | null): void
   onNotice(notice: NoticeMessage): void
   onStats(stats: ConnectionStats): void
   onTransfer(progress: Progress | null): void
@@ -349,7 +350,7 @@ export class TerminalConnection {
     }
     this.#attempt = 0
     this.#lostAt = null
-    this.#options.events.onSession(message.session_id)
+    this.#options.events.onSession(message.session_id, message.recorded ?? null)
     this.#setState({ phase: 'open' })
     this.#announceSize()
     if (this.#parsed > this.#acknowledged) this.#acknowledge()

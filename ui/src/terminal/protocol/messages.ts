@@ -29,7 +29,12 @@ export interface ReadyMessage {
   offset?: number
   /** Finds the hub's log lines about this connection. */
   request_id?: string
+  /** Whether the session is recorded, where the hub says it. */
+  recorded?: boolean
 }
+
+/** What the hub says when a recording breaks off and its session may go on without. */
+export const NO_LONGER_RECORDED = 'This session is no longer recorded.'
 
 export interface NoticeMessage {
   type: 'notice'
@@ -88,6 +93,7 @@ export function parseServerMessage(frame: string): ServerMessage | null {
         snapshot: fields.snapshot === true,
         offset: count(fields.offset),
         request_id: text(fields.request_id),
+        recorded: typeof fields.recorded === 'boolean' ? fields.recorded : undefined,
       }
     }
     case 'notice': {

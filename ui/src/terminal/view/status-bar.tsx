@@ -16,7 +16,7 @@ const PHASES = {
 /** The facts about the terminal in front, on one line. */
 export function StatusBar({ pane }: { pane: PaneController }) {
   const state = usePaneState(pane)
-  const { stats, size, connection, endsAt } = state
+  const { stats, size, connection, endsAt, recorded } = state
   const open = connection.phase === 'open'
   const now = useClock(endsAt !== null && open)
   const [phase, dot] = PHASES[connection.phase]
@@ -32,10 +32,7 @@ export function StatusBar({ pane }: { pane: PaneController }) {
           {stats.echoMilliseconds === null ? '– ms' : `${Math.max(1, Math.round(stats.echoMilliseconds))} ms`}
         </span>
       )}
-      <span className="flex items-center gap-1.5" title="This session is not recorded">
-        <span aria-hidden className="size-1.5 rounded-full border border-faint" />
-        Not recorded
-      </span>
+      {recorded !== null && <RecordedMark recorded={recorded} over={connection.phase === 'ended'} />}
       {left !== null && open && (
         <span className={cn('font-medium', left < 5 * 60_000 ? 'text-warning-text' : 'text-fg')}>Ends in {inWords(left)}</span>
       )}
@@ -47,5 +44,19 @@ export function StatusBar({ pane }: { pane: PaneController }) {
         {size.cols}×{size.rows}
       </span>
     </footer>
+  )
+}
+
+/** What the hub says about recording, in the words of what is and what was. */
+function RecordedMark({ recorded, over }: { recorded: boolean; over: boolean }) {
+  const was = over ? 'was' : 'is'
+  return (
+    <span
+      className="flex items-center gap-1.5"
+      title={recorded ? `This session ${was} recorded: what it shows and what you type, but for what is typed unseen` : `This session ${was} not recorded`}
+    >
+      <span aria-hidden className={cn('size-1.5 rounded-full', recorded ? 'bg-danger' : 'border border-faint')} />
+      {recorded ? 'Recorded' : 'Not recorded'}
+    </span>
   )
 }
