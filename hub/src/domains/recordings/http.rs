@@ -215,12 +215,10 @@ async fn export_recording(
     hub.lifecycle().spawn_child(tracing::Instrument::in_current_span(exporting));
     let stream =
         futures::stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|piece| (piece, receiver)));
-    let mut response = Body::from_stream(stream.boxed()).into_response();
+    let mut response = Body::from_stream(stream.fuse().boxed()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-asciicast"));
-    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{id}.cast\"")) {
-        headers.insert(header::CONTENT_DISPOSITION, value);
-    }
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     Ok(response)
 }
 
