@@ -1,5 +1,5 @@
 /** What the workspace asks of the hub over HTTP, through the application's one API client. */
-import { apiPath, get, post, put } from '@/api/client'
+import { apiPath, get, hubAnswers, post, put } from '@/api/client'
 import { ApiProblem } from '@/api/problem'
 import { meQuery } from '@/api/hooks'
 import type { LaunchTarget, Page, Preferences, ResumeToken, Session } from '@/api/types'
@@ -59,6 +59,7 @@ export const connectionServices: ConnectionServices = {
         reason: 'Closed in the workspace',
       }),
     ),
+  alive: hubAnswers,
 }
 
 /** One target as the launcher sees it. */

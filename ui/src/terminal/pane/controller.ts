@@ -5,6 +5,7 @@ import { TerminalConnection, type ConnectionState, type ConnectionStats } from '
 import { describeRefusal, type Ending, LEFT, UNREACHABLE } from '../protocol/endings'
 import type { Progress } from '../protocol/input-queue'
 import type { NoticeMessage } from '../protocol/messages'
+import { count } from '@/lib/format'
 import { sessionLock } from '@/lib/session-locks'
 import { connectionServices, fetchTarget, forgetLaunchTargets } from '../services'
 import { Screen } from './screen'
@@ -20,6 +21,8 @@ export interface PaneState {
   title: string
   notice: NoticeMessage | null
   endsAt: number | null
+  /** Since when what was typed has no answer and the hub none either. */
+  silentSince: number | null
   stats: ConnectionStats
   transfer: Progress | null
   size: { cols: number; rows: number }
@@ -48,6 +51,7 @@ const START: Omit<PaneState, 'credentialId' | 'sessionId'> = {
   title: '',
   notice: null,
   endsAt: null,
+  silentSince: null,
   stats: { bytesReceived: 0, bytesSent: 0, echoMilliseconds: null },
   transfer: null,
   size: { cols: 80, rows: 24 },
@@ -291,6 +295,9 @@ export class PaneController {
           this.#host.warn('The paste was interrupted', `${sent} of ${total} bytes were sent; check what arrived.`),
         onInputRefused: () =>
           this.#host.warn('Not connected', 'What you typed was not kept. Wait until the session is back.'),
+        onInputLost: (bytes) =>
+          this.#set({ notice: { type: 'notice', message: `${count(bytes, 'character')} you typed ${bytes === 1 ? 'was' : 'were'} lost with the connection; look at what arrived.` } }),
+        onSilence: (silentSince) => this.#set({ silentSince }),
       },
     })
     this.#connection = connection
