@@ -5,9 +5,10 @@ import { TerminalConnection, type ConnectionState, type ConnectionStats } from '
 import { describeRefusal, type Ending, LEFT, UNREACHABLE } from '../protocol/endings'
 import type { Progress } from '../protocol/input-queue'
 import type { NoticeMessage } from '../protocol/messages'
-import { count } from '@/lib/format'
+import { count as counted } from '@/lib/format'
 import { sessionLock } from '@/lib/session-locks'
 import { connectionServices, fetchTarget, forgetLaunchTargets } from '../services'
+import type { ExtraKey } from './extra-keys'
 import { Screen } from './screen'
 
 /** What a pane shows around its terminal. */
@@ -28,6 +29,8 @@ export interface PaneState {
   size: { cols: number; rows: number }
   find: { index: number; count: number } | null
   unseen: boolean
+  /** Ctrl of the key bar is held for the next character. */
+  control: boolean
 }
 
 export interface PaneMessages {
@@ -57,6 +60,7 @@ const START: Omit<PaneState, 'credentialId' | 'sessionId'> = {
   size: { cols: 80, rows: 24 },
   find: null,
   unseen: false,
+  control: false,
 }
 
 /** One pane: a target, a terminal, and the connection between them. Lives outside of React, so that moving it costs nothing. */
@@ -83,6 +87,7 @@ export class PaneController {
     this.#state = { ...START, credentialId: stored.credentialId, sessionId: stored.sessionId }
     this.screen = new Screen(id, host.preferences(), host.appearance(), {
       onInput: (bytes) => this.#connection?.send(bytes),
+      onControlUsed: () => this.#set({ control: false }),
       onSize: (size) => {
         this.#connection?.resize(size)
         this.#set({ size })
@@ -212,6 +217,17 @@ export class PaneController {
     this.focus()
   }
 
+  /** Presses a key of the key bar. */
+  press(key: ExtraKey): void {
+    this.screen.press(key)
+  }
+
+  /** Holds Ctrl for the next character, or lets go of it. */
+  holdControl(control: boolean): void {
+    this.screen.control = control
+    this.#set({ control })
+  }
+
   dismissNotice(): void {
     this.#set({ notice: null })
   }
@@ -296,7 +312,7 @@ export class PaneController {
         onInputRefused: () =>
           this.#host.warn('Not connected', 'What you typed was not kept. Wait until the session is back.'),
         onInputLost: (bytes) =>
-          this.#set({ notice: { type: 'notice', message: `${count(bytes, 'character')} you typed ${bytes === 1 ? 'was' : 'were'} lost with the connection; look at what arrived.` } }),
+          this.#set({ notice: { type: 'notice', message: `${counted(bytes, 'character')} you typed ${bytes === 1 ? 'was' : 'were'} lost with the connection; look at what arrived.` } }),
         onSilence: (silentSince) => this.#set({ silentSince }),
       },
     })
