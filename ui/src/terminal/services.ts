@@ -46,8 +46,8 @@ export const connectionServices: ConnectionServices = {
     if (!last?.error_code || Math.abs(Date.now() - Date.parse(last.start_time)) > RECENT_MILLISECONDS) {
       return { ok: true, value: null }
     }
-    const { error_code, error_message } = last
-    return { ok: true, value: { status: 502, code: error_code, title: 'Could not connect', detail: error_message ?? '' } }
+    const { error_code, error_message, id } = last
+    return { ok: true, value: { status: 502, code: error_code, title: 'Could not connect', detail: error_message ?? '', sessionId: id } }
   },
   resume: async (sessionId) => {
     const result = await answer(post<ResumeToken>(apiPath('/sessions/{id}/resume', { id: sessionId })))

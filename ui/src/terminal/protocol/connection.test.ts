@@ -341,10 +341,10 @@ describe('resuming', () => {
   })
 })
 
-describe('input over a link that died', () => {
-  const typed = (text: string) => new TextEncoder().encode(text)
-  const arrived = (hub: Peer) => Buffer.concat(hub.input).toString()
+const typed = (text: string) => new TextEncoder().encode(text)
+const arrived = (hub: Peer) => Buffer.concat(hub.input).toString()
 
+describe('input over a link that died', () => {
   test('is sent again from where the hub had taken it, before what was typed meanwhile', async () => {
     const { hub, connection } = await opened()
     connection.send(typed('echo one\r'))
@@ -397,12 +397,7 @@ describe('input over a link that died', () => {
   test('is told about when the hub does not answer, and a new socket is opened when it does', async () => {
     let alive = false
     let asked = 0
-    const services = {
-      alive: async () => {
-        asked += 1
-        return alive
-      },
-    }
+    const services = { alive: async () => ((asked += 1), alive) }
     const { connection, log } = await opened({ services })
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     try {

@@ -133,7 +133,7 @@ export function EndedOverlay({ pane, ending, blank }: { pane: PaneController; en
           <div className="min-w-0 flex-1">
             <h2 className="font-semibold">{ending.title}</h2>
             {ending.detail && <Detail text={ending.detail} />}
-            {ending.code && <ProblemReference problem={{ code: ending.code, requestId: ending.requestId }} className="mt-1.5" />}
+            {ending.code && <ProblemReference problem={{ code: ending.code, requestId: ending.requestId, sessionId: ending.sessionId }} className="mt-1.5" />}
           </div>
         </div>
         <div className="mt-4 flex flex-wrap justify-end gap-2">
