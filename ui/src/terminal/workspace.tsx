@@ -153,7 +153,7 @@ function OpenSessions() {
             title={`Begun ${formatExact(session.start_time)}`}
             onClick={() => resume(session)}
           >
-            Resume {session.target_name}
+            Resume {session.target_name}{' '}
             <span className="font-normal text-muted">
               {session.credential_name}, {formatRelative(session.start_time, now)}
             </span>
