@@ -1,6 +1,7 @@
 /** What an administrator makes and tries out. */
 import { closedPort } from './support/proxy.ts'
 import { expect, test, unique } from './support/fixtures.ts'
+import { Terminal } from './support/terminal.ts'
 
 test('whatever is created opens its own page, which has what is still to do', async ({ browserFor, world, picture }) => {
   const administrator = await world.person([], ['admin'])
@@ -58,4 +59,54 @@ test('a connection test that fails says under which id the hub wrote it down', a
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(requestId)
   expect(requestId.length).toBeGreaterThan(10)
   await picture(page, 'connection-test-failed')
+})
+
+test('taking a group from a target says first which sessions end', async ({ browserFor, world, picture }) => {
+  const { person, target, groupId } = await world.personWithTarget()
+  const user = await browserFor(person.api)
+  const terminal = await Terminal.open(user, target)
+  const administrator = await world.person([], ['admin'])
+  const page = await browserFor(administrator.api)
+  await page.goto(`/targets/${target.id}`)
+  await page.getByRole('button', { name: 'Edit', exact: true }).click()
+  const { name } = await world.admin.get<{ name: string }>(`/admin/groups/${groupId}`)
+  await page.getByRole('button', { name: `Remove ${name}` }).click()
+  await page.getByRole('button', { name: 'Save' }).click()
+  const question = page.getByRole('dialog', { name: `Take access groups from ${target.name}?` })
+  await expect(question).toContainText('One open session ends at once:')
+  await expect(question).toContainText(target.name)
+  await picture(page, 'target-taken-away')
+  await question.getByRole('button', { name: 'Keep editing' }).click()
+  await expect(terminal.status).toContainText('Connected')
+  await page.getByRole('button', { name: 'Save' }).click()
+  await question.getByRole('button', { name: 'Save' }).click()
+  await expect(page.getByRole('dialog')).toHaveCount(0)
+  await expect(terminal.ending).toContainText('Your access ended')
+})
+
+test('a sign-in that ended under a form keeps what was entered, and it is saved after signing in beside it', async ({ browserFor, world, watch, picture }) => {
+  watch.expect('status of 401')
+  const administrator = await world.person([], ['admin'])
+  const page = await browserFor(administrator.api)
+  const name = unique('kept')
+  await page.goto('/groups')
+  await page.getByRole('button', { name: 'New group' }).first().click()
+  await page.getByRole('dialog').getByLabel('Name').fill(name)
+  await world.admin.delete(`/admin/users/${administrator.id}/sessions`)
+  await page.getByRole('button', { name: 'Create group' }).click()
+  const alert = page.getByRole('alert')
+  await expect(alert).toContainText('Your sign-in has ended')
+  await expect(alert).toContainText('then save again here')
+  await picture(page, 'form-sign-in-ended')
+  const [beside] = await Promise.all([page.waitForEvent('popup'), alert.getByRole('link', { name: 'Sign in again' }).click()])
+  const local = beside.getByRole('button', { name: 'Use a local account instead' })
+  await expect(local.or(beside.getByLabel('User name'))).toBeVisible()
+  if (await local.isVisible()) await local.click()
+  await beside.getByLabel('User name').fill(administrator.username)
+  await beside.getByLabel('Password').fill(administrator.password)
+  await beside.getByRole('button', { name: 'Sign in', exact: true }).click()
+  await expect(beside.getByRole('heading', { level: 1, name: 'Groups' })).toBeVisible()
+  await expect(page.getByRole('dialog').getByLabel('Name')).toHaveValue(name)
+  await page.getByRole('button', { name: 'Create group' }).click()
+  await expect(page.getByRole('heading', { level: 1, name })).toBeVisible()
 })

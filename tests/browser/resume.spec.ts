@@ -148,6 +148,28 @@ test('a cut connection is announced, counts down and resumes by itself', async (
   await expect(banner).toHaveCount(0)
 })
 
+test('what is typed over a link that died silently is said to have no answer, and arrives once', async ({ browserFor, world, watch, picture }) => {
+  test.slow()
+  watch.expect('ERR_', 'WebSocket', 'Failed to load resource')
+  const { person, target } = await world.personWithTarget()
+  const page = await browserFor(person.api)
+  leaveFreely(page)
+  const terminal = await Terminal.open(page, target)
+  await terminal.run('i=0; clear; echo rea""dy', /^ready$/m)
+  world.hub.front.set('silence')
+  await terminal.run('i=$((i+1)); echo "typ""ed-$i"')
+  const banner = page.getByRole('status').filter({ hasText: 'No answer from the hub for' })
+  await expect(banner).toBeVisible({ timeout: 20_000 })
+  await expect(terminal.status).toContainText(/No answer from the hub for \d+ s/)
+  await expect(terminal.status).not.toContainText('Connected')
+  await picture(page, 'terminal-no-answer')
+  world.hub.front.set('none')
+  await terminal.sees(/^typed-1$/m, 40_000)
+  await expect(banner).toHaveCount(0)
+  await expect(terminal.status).toContainText('Connected')
+  await terminal.run('echo "and on""ce: $i"', /^and once: 1$/m)
+})
+
 test('one session in two windows: the newer one has it, the older one can take it back', async ({ browserFor, world }) => {
   const { person, target } = await world.personWithTarget()
   const page = await browserFor(person.api)

@@ -9,6 +9,7 @@ import { AppFrame } from '@/layout/app-frame'
 import { SignedInFrame } from '@/layout/signed-in-frame'
 import { RootFrame } from '@/layout/root-frame'
 import { onSignInEnded, queryClient } from '@/lib/query-client'
+import { hasUnsaved } from '@/lib/unsaved'
 import { choiceParam, flagParam, returnPath, secondsParam, textParam } from '@/lib/search'
 
 type Raw = Record<string, unknown>
@@ -330,7 +331,8 @@ export const router = createRouter({
 // A sign-in that ends while a page is open leads to the login and back to the same place.
 onSignInEnded(() => {
   const here = router.state.location
-  if (here.pathname === '/login') return
+  // Where something is being entered, saving it says so, and keeps it.
+  if (here.pathname === '/login' || hasUnsaved()) return
   queryClient.clear()
   void router.navigate({ to: '/login', search: { return_to: returnPath(here.href), error: 'expired' } })
 })

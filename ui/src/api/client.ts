@@ -118,3 +118,14 @@ export async function readiness(signal?: AbortSignal): Promise<Readiness | null>
     throw unreachable(cause)
   }
 }
+
+const ALIVE_TIMEOUT_MS = 4_000
+
+/** Whether the hub answers at all. Public, so it keeps nobody signed in. */
+export async function hubAnswers(): Promise<boolean> {
+  try {
+    return (await fetch('/healthz', { signal: AbortSignal.timeout(ALIVE_TIMEOUT_MS), cache: 'no-store' })).ok
+  } catch {
+    return false
+  }
+}

@@ -45,6 +45,9 @@ function ActivityCard({ objectId }: { objectId: string }) {
   )
 }
 
+/** Some acts are called otherwise when they were denied: that says it already. */
+const saysOutcome = ({ action, outcome }: LedgerEntry) => actionName(action, outcome) !== actionName(action)
+
 function ActivityLine({ entry }: { entry: LedgerEntry }) {
   return (
     <li className="relative flex gap-3 pb-3.5 text-sm last:pb-0 not-last:before:absolute not-last:before:top-4 not-last:before:bottom-0 not-last:before:left-[3.5px] not-last:before:w-px not-last:before:bg-line">
@@ -52,7 +55,7 @@ function ActivityLine({ entry }: { entry: LedgerEntry }) {
       <div className="min-w-0 flex-1">
         <p className="truncate text-fg">
           {actionName(entry.action, entry.outcome)}
-          {entry.outcome !== 'success' && <span className="text-danger-text"> ({entry.outcome})</span>}
+          {entry.outcome !== 'success' && !saysOutcome(entry) && <span className="text-danger-text"> ({entry.outcome})</span>}
         </p>
         <p className="truncate text-xs text-faint">
           {entry.actor.name ?? entry.actor.type} · <RelativeTime time={entry.occurred_at} />

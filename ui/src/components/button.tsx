@@ -4,7 +4,7 @@ import { cn } from '@/lib/cn'
 import { Tip } from './tip'
 
 const VARIANTS = {
-  primary: 'bg-accent text-accent-fg hover:bg-accent-hover shadow-card',
+  primary: 'bg-accent text-accent-fg hover:bg-accent-hover shadow-card forced-colors:bg-[Highlight] forced-colors:text-[HighlightText] forced-colors:forced-color-adjust-none',
   secondary: 'border bg-surface text-fg hover:bg-hover border-line-strong/70 shadow-card',
   ghost: 'text-muted hover:bg-hover hover:text-fg',
   danger: 'bg-danger text-white hover:bg-danger-hover',
@@ -26,7 +26,7 @@ export interface ButtonStyle {
 export const buttonClass = ({ variant = 'secondary', size = 'md' }: ButtonStyle = {}) =>
   cn(
     'inline-flex shrink-0 select-none items-center justify-center font-medium whitespace-nowrap transition-colors duration-100',
-    'disabled:cursor-not-allowed disabled:opacity-50 aria-disabled:opacity-50',
+    'disabled:cursor-not-allowed disabled:opacity-50 aria-disabled:opacity-50 forced-colors:border',
     VARIANTS[variant],
     SIZES[size],
   )

@@ -67,7 +67,7 @@ function ConfirmForm({ onClose, children, action, nameToType, askReason, tone = 
               value={reason}
               onChange={(event) => setReason(event.target.value)}
             />
-            <p className="mt-1 text-xs text-faint">Kept in the ledger.</p>
+            <p className="mt-1 text-xs text-faint">The user reads it, and it is kept in the ledger.</p>
           </div>
         )}
         {nameToType && (

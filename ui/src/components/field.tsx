@@ -114,9 +114,9 @@ export function SwitchField({ checked, onChange, label, help, disabled }: Switch
         onCheckedChange={onChange}
         disabled={disabled}
         aria-describedby={help ? `${id}-help` : undefined}
-        className="relative mt-0.5 h-[18px] w-8 shrink-0 rounded-full bg-line-strong transition-colors duration-100 data-[state=checked]:bg-accent disabled:opacity-50"
+        className="relative mt-0.5 h-[18px] w-8 shrink-0 rounded-full bg-line-strong transition-colors duration-100 data-[state=checked]:bg-accent disabled:opacity-50 forced-colors:border forced-colors:border-[ButtonText] forced-colors:bg-[ButtonFace] forced-colors:data-[state=checked]:bg-[Highlight] forced-colors:forced-color-adjust-none"
       >
-        <RadixSwitch.Thumb className="block size-3.5 translate-x-0.5 rounded-full bg-white shadow transition-transform duration-100 data-[state=checked]:translate-x-4" />
+        <RadixSwitch.Thumb className="block size-3.5 translate-x-0.5 rounded-full bg-white shadow transition-transform duration-100 data-[state=checked]:translate-x-4 forced-colors:bg-[ButtonText] forced-colors:data-[state=checked]:bg-[HighlightText]" />
       </RadixSwitch.Root>
       <div className="min-w-0">
         <label htmlFor={id} className="block text-sm font-medium text-fg">

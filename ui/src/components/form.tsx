@@ -1,10 +1,11 @@
 import { zodResolver } from '@hookform/resolvers/zod'
 import { useBlocker } from '@tanstack/react-router'
-import { useId, useState, type ReactNode } from 'react'
+import { useEffect, useId, useState, type ReactNode } from 'react'
 import { useForm, type DefaultValues, type FieldValues, type Path, type UseFormReturn } from 'react-hook-form'
 import type { z } from 'zod'
 import { ApiProblem, hasCode } from '@/api/problem'
 import { queryClient } from '@/lib/query-client'
+import { holdUnsaved } from '@/lib/unsaved'
 import { fieldSentence } from '@/lib/words'
 import { Button } from './button'
 import { Dialog, DialogBody, DialogFooter } from './dialog'
@@ -54,22 +55,39 @@ function placeOnFields<Values extends FieldValues>(
 }
 
 
+/** What has to be known before something is saved. */
+export interface SaveQuestion {
+  title: string
+  /** The verb on the button that goes on. */
+  action: string
+  content: ReactNode
+}
+
 interface FormPanelProps<Values extends FieldValues> extends FormOptions<Values> {
   title: string
   description?: ReactNode
   /** The verb on the button. */
   action: string
   onClose: () => void
+  /** What to ask before these values are saved, if anything. */
+  ask?: (values: Values) => SaveQuestion | null
   children: (form: UseFormReturn<Values>) => ReactNode
 }
 
 /** A form in a panel at the side. Closing with changes asks first. */
-export function FormPanel<Values extends FieldValues>({ title, description, action, onClose, children, ...options }: FormPanelProps<Values>) {
+export function FormPanel<Values extends FieldValues>({ title, description, action, onClose, ask, children, ...options }: FormPanelProps<Values>) {
   const [leaving, setLeaving] = useState(false)
+  const [asking, setAsking] = useState<(SaveQuestion & { answer: (yes: boolean) => void }) | null>(null)
+  const [declined, setDeclined] = useState(false)
   const id = useId()
   const { form, submit, problem, busy } = useHubForm<Values>({
     ...options,
     onSubmit: async (values) => {
+      const question = ask?.(values)
+      const yes = !question || (await new Promise<boolean>((answer) => setAsking({ ...question, answer })))
+      setAsking(null)
+      setDeclined(!yes)
+      if (!yes) return
       await options.onSubmit(values)
       onClose()
     },
@@ -77,7 +95,8 @@ export function FormPanel<Values extends FieldValues>({ title, description, acti
   // What was deleted meanwhile cannot be saved any more: the page behind is to say so.
   const gone = hasCode(problem, 'not_found')
   const changed = form.formState.isDirty && !gone
-  useUnsavedChanges(changed && !form.formState.isSubmitSuccessful)
+  const saved = form.formState.isSubmitSuccessful && problem === null && !declined
+  useUnsavedChanges(changed && !saved)
   const close = () => {
     if (changed) return setLeaving(true)
     if (gone) void queryClient.invalidateQueries({ type: 'active' })
@@ -105,6 +124,19 @@ export function FormPanel<Values extends FieldValues>({ title, description, acti
           {children(form)}
         </form>
       </DialogBody>
+      {asking && (
+        <Dialog open onClose={() => asking.answer(false)} title={asking.title}>
+          <DialogBody className="pt-1 text-sm text-muted [&_strong]:font-medium [&_strong]:text-fg">{asking.content}</DialogBody>
+          <DialogFooter>
+            <Button autoFocus onClick={() => asking.answer(false)}>
+              Keep editing
+            </Button>
+            <Button variant="danger" onClick={() => asking.answer(true)}>
+              {asking.action}
+            </Button>
+          </DialogFooter>
+        </Dialog>
+      )}
       <Dialog open={leaving} onClose={() => setLeaving(false)} title="Leave without saving?">
         <DialogBody className="pt-1 text-sm text-muted">What you entered will be lost.</DialogBody>
         <DialogFooter>
@@ -122,6 +154,7 @@ export function FormPanel<Values extends FieldValues>({ title, description, acti
 
 /** Asks before the page is left while there are changes, by a link, the back button, or closing the tab. */
 export function useUnsavedChanges(changed: boolean) {
+  useEffect(() => (changed ? holdUnsaved() : undefined), [changed])
   useBlocker({
     // A small native question: it also has to work while the page is being closed.
     shouldBlockFn: () => changed && !window.confirm('Leave without saving? What you entered will be lost.'),

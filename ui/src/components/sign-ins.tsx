@@ -22,7 +22,7 @@ export function SignIns({ items, onEnd }: { items: AuthSession[]; onEnd?: (sessi
           <Monitor aria-hidden className="size-4 shrink-0 text-faint" />
           <div className="min-w-0 flex-1">
             <p className="flex items-center gap-2 text-sm"><span className="truncate" title={session.user_agent ?? undefined}>{browserName(session.user_agent)}</span>{session.current && <Badge tone="success">This one</Badge>}</p>
-            <p className="truncate text-xs text-faint">{session.client_ip ?? 'Unknown address'} · seen <RelativeTime time={session.last_seen_at} /></p>
+            <p className="truncate text-xs text-faint">{session.client_ip ?? 'Unknown address'} · begun <RelativeTime time={session.created_at} /> · seen <RelativeTime time={session.last_seen_at} /></p>
           </div>
           {onEnd && !session.current && <Button size="sm" onClick={() => onEnd(session)}>Sign out</Button>}
         </li>

@@ -31,10 +31,11 @@ interface Reference {
   /** Left out where it stands beside already. */
   code?: string
   requestId?: string | null
+  sessionId?: string | null
 }
 
 /** The code and the request id of a problem, small, for whoever is asked for help. */
-export function ProblemReference({ problem: { code, requestId }, className }: { problem: Reference; className?: string }) {
+export function ProblemReference({ problem: { code, requestId, sessionId }, className }: { problem: Reference; className?: string }) {
   return (
     <span className={cn('inline-flex max-w-full flex-wrap items-center gap-x-2 font-mono text-2xs text-muted', className)}>
       {code && <span className="break-all">{code}</span>}
@@ -44,6 +45,14 @@ export function ProblemReference({ problem: { code, requestId }, className }: { 
             <span className="font-sans">Request id</span> {requestId}
           </span>
           <CopyButton text={requestId} label="Copy request id" className="size-5" />
+        </span>
+      )}
+      {!requestId && sessionId && (
+        <span className="inline-flex max-w-full items-center gap-1">
+          <span className="min-w-0 break-all">
+            <span className="font-sans">Session id</span> {sessionId}
+          </span>
+          <CopyButton text={sessionId} label="Copy session id" className="size-5" />
         </span>
       )}
     </span>
@@ -84,10 +93,28 @@ function headline(problem: ApiProblem): string {
 /** An error inside a form or a dialog, where the person tries again, not the page. */
 export function InlineProblem({ error, className }: { error: unknown; className?: string }) {
   const problem = asProblem(error)
+  if (problem.status === 401 && problem.code !== 'invalid_credentials') return <SignInEnded problem={problem} className={className} />
   return (
     <div role="alert" className={cn('rounded-lg border border-danger/30 bg-danger-soft px-3 py-2.5', className)}>
       <p className="text-sm break-words text-danger-text">
         {problem.offline ? 'The hub cannot be reached. Check your connection, then try again.' : problem.message}
+      </p>
+      <ProblemReference problem={problem} />
+    </div>
+  )
+}
+
+/** The sign-in ended under a form: what was entered stays, and is saved after signing in beside it. */
+function SignInEnded({ problem, className }: { problem: ApiProblem; className?: string }) {
+  const back = encodeURIComponent(window.location.pathname)
+  return (
+    <div role="alert" className={cn('rounded-lg border border-warning/40 bg-warning-soft px-3 py-2.5 text-sm text-warning-text', className)}>
+      <p>Your sign-in has ended, so nothing was done. What you entered is still here.</p>
+      <p className="mt-1">
+        <a href={`/login?return_to=${back}`} target="_blank" rel="noopener" className="rounded font-medium underline underline-offset-2 hover:no-underline">
+          Sign in again
+        </a>{' '}
+        in a new tab, then save again here.
       </p>
       <ProblemReference problem={problem} />
     </div>

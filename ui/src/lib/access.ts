@@ -31,3 +31,13 @@ export const ROLE_CHOICES = [
 
 /** A role as people call it. */
 export const roleName = (role: string): string => ROLE_CHOICES.find(({ value }) => value === role)?.label ?? role
+
+/** What roles other than the administrator's may do, as the hub's `permissions.rs` has it. */
+const ROLE_PERMISSIONS: Record<string, string[]> = {
+  operator: ['session.read_all', 'session.terminate', 'infrastructure.read', 'settings.read'],
+  auditor: ['session.read_all', 'audit.read', 'infrastructure.read', 'identity.read', 'settings.read'],
+}
+
+/** The permissions that roles give, among those that this person can hand on. */
+export const permissionsOf = (me: Me, roles: readonly string[]): string[] =>
+  me.permissions.filter((permission) => roles.some((role) => role === 'admin' || ROLE_PERMISSIONS[role]?.includes(permission)))

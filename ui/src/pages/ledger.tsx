@@ -1,9 +1,10 @@
-import { useInfiniteQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, type LinkProps } from '@tanstack/react-router'
 import type { ColumnDef } from '@tanstack/react-table'
 import { ScrollText } from 'lucide-react'
 import { useCallback, useMemo, useState } from 'react'
-import { ledger } from '@/api/hub'
+import { useMe } from '@/api/hooks'
+import { ledger, targets, users } from '@/api/hub'
 import type { LedgerEntry, Outcome } from '@/api/types'
 import { Badge, type Tone } from '@/components/badge'
 import { CopyValue } from '@/components/copy'
@@ -14,7 +15,8 @@ import { NamedCell } from '@/components/named-cell'
 import { Fact, Facts, LINK, Page } from '@/components/page'
 import { EmptyState } from '@/components/states'
 import { RelativeTime } from '@/components/time'
-import { formatExact } from '@/lib/format'
+import { may } from '@/lib/access'
+import { formatExact, personName } from '@/lib/format'
 import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
 import { actionName, sentence } from '@/lib/words'
 import type { LedgerSearch } from '@/router'
@@ -56,7 +58,7 @@ export function LedgerPage() {
   const from = useMemo(() => periodStart(since), [since])
   const query = useInfiniteQuery(ledger.list({ ...filters, from }))
   const columns = useMemo(() => columnsFor(setShown), [])
-  const first = query.data?.pages[0]?.items[0]
+  const choices = useChoices(search, query.data?.pages[0]?.items[0])
   return (
     <Page title="Ledger" description="Everything that was done or refused, in order. Entries cannot be changed or removed.">
       <DataTable
@@ -70,15 +72,9 @@ export function LedgerPage() {
             <SearchInput value={search.q} onChange={setText} placeholder="Search entries…" />
             <FilterChip label="Outcome" value={search.outcome} options={OUTCOMES} onChange={(outcome) => change({ outcome })} />
             <FilterChip label="Period" value={since} options={[...PERIOD_OPTIONS]} onChange={(next) => change({ since: next })} />
-            {search.action && (
-              <FilterChip label="Action" value={search.action} options={[{ value: search.action, label: actionName(search.action) }]} onChange={(action) => change({ action })} />
-            )}
-            {search.actor_id && (
-              <FilterChip label="By" value={search.actor_id} options={[{ value: search.actor_id, label: first?.actor.name ?? 'one actor' }]} onChange={(actor_id) => change({ actor_id })} />
-            )}
-            {search.object_id && (
-              <FilterChip label="About" value={search.object_id} options={[{ value: search.object_id, label: first?.object?.name ?? 'one thing' }]} onChange={(object_id) => change({ object_id })} />
-            )}
+            <FilterChip label="Action" value={search.action} options={choices.actions} onChange={(action) => change({ action })} />
+            <FilterChip label="By" value={search.actor_id} options={choices.people} onChange={(actor_id) => change({ actor_id })} />
+            <FilterChip label="About" value={search.object_id} options={choices.things} onChange={(object_id) => change({ object_id })} />
           </>
         }
         empty={
@@ -91,6 +87,25 @@ export function LedgerPage() {
     </Page>
   )
 }
+
+/** What the filters offer: people and targets that there are, and the acts that the ledger told of last. */
+function useChoices(search: LedgerSearch, first: LedgerEntry | undefined) {
+  const me = useMe()
+  const recent = useInfiniteQuery(ledger.list({}))
+  const people = useQuery({ ...users.all(), enabled: may(me, 'see-people') })
+  const machines = useQuery({ ...targets.all(), enabled: may(me, 'see-infrastructure') })
+  const actions = new Set(recent.data?.pages.flatMap((page) => page.items.map(({ action }) => action)))
+  if (search.action) actions.add(search.action)
+  return {
+    actions: [...actions].map((action) => ({ value: action, label: actionName(action) })).toSorted((a, b) => a.label.localeCompare(b.label)),
+    people: withChosen((people.data ?? []).map((user) => ({ value: user.id, label: personName(user) })), search.actor_id, first?.actor.name ?? 'one actor'),
+    things: withChosen((machines.data ?? []).map(({ id, name }) => ({ value: id, label: name })), search.object_id, first?.object?.name ?? 'one thing'),
+  }
+}
+
+/** What a link chose can be something else than what is offered. */
+const withChosen = (options: { value: string; label: string }[], chosen: string | undefined, label: string) =>
+  chosen === undefined || options.some(({ value }) => value === chosen) ? options : [{ value: chosen, label }, ...options]
 
 const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[] => [
   {

@@ -83,7 +83,7 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
         <fieldset disabled={!editable} className="contents">
           <Card title="Terminal sessions">
             <div className="grid gap-5 sm:grid-cols-3">
-              {duration('idle', 'End when idle for', 'Nothing typed and nothing printed.')}
+              {duration('idle', 'End when idle for', 'Only keys count: what a program prints does not keep a session.')}
               {duration('duration', 'End at the latest after', 'However busy it is.')}
               {duration('grace', 'Wait for a lost browser', 'A closed tab or a lost network may come back.')}
             </div>

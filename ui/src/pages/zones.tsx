@@ -129,7 +129,7 @@ export function ZoneForm({ zone, onClose, onSaved }: { zone: Zone | null; onClos
                 onChange={field.onChange}
                 options={[
                   { value: 'hub', label: 'Directly', help: 'The hub connects to the targets itself.' },
-                  { value: 'satellite', label: 'By satellite', help: 'Through a satellite in an isolated network that dials out to the hub.' },
+                  { value: 'satellite', label: 'By satellite (not available yet)', help: 'There are no satellites yet: targets in such a zone cannot be reached.' },
                 ]}
               />
             )}

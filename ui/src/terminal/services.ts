@@ -1,5 +1,5 @@
 /** What the workspace asks of the hub over HTTP, through the application's one API client. */
-import { apiPath, get, post, put } from '@/api/client'
+import { apiPath, get, hubAnswers, post, put } from '@/api/client'
 import { ApiProblem } from '@/api/problem'
 import { meQuery } from '@/api/hooks'
 import type { LaunchTarget, Page, Preferences, ResumeToken, Session } from '@/api/types'
@@ -46,8 +46,8 @@ export const connectionServices: ConnectionServices = {
     if (!last?.error_code || Math.abs(Date.now() - Date.parse(last.start_time)) > RECENT_MILLISECONDS) {
       return { ok: true, value: null }
     }
-    const { error_code, error_message } = last
-    return { ok: true, value: { status: 502, code: error_code, title: 'Could not connect', detail: error_message ?? '' } }
+    const { error_code, error_message, id } = last
+    return { ok: true, value: { status: 502, code: error_code, title: 'Could not connect', detail: error_message ?? '', sessionId: id } }
   },
   resume: async (sessionId) => {
     const result = await answer(post<ResumeToken>(apiPath('/sessions/{id}/resume', { id: sessionId })))
@@ -59,6 +59,7 @@ export const connectionServices: ConnectionServices = {
         reason: 'Closed in the workspace',
       }),
     ),
+  alive: hubAnswers,
 }
 
 /** One target as the launcher sees it. */

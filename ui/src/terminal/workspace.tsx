@@ -3,14 +3,18 @@ import { X } from 'lucide-react'
 import { lazy, Suspense, useEffect, useRef, useState } from 'react'
 import '@xterm/xterm/css/xterm.css'
 import { useMe } from '@/api/hooks'
+import type { Session } from '@/api/types'
 import { Button } from '@/components/button'
 import { useAttended } from '@/lib/attention'
+import { formatExact, formatRelative } from '@/lib/format'
 import { useTheme } from '@/lib/theme'
+import { useNow } from '@/lib/use-now'
 import { commandOf } from './model/keymap'
 import { activeTab } from './model/layout'
 import { workspace } from './model/workspace'
 import { CloseDialog, PasteDialog } from './view/dialogs'
 import { Tool } from './view/parts'
+import { KeyBar } from './view/key-bar'
 import { runCommand } from './view/run-command'
 import { SettingsPanel } from './view/settings-panel'
 import { SplitView } from './view/split-view'
@@ -47,6 +51,7 @@ export function TerminalWorkspace() {
       <div role="tabpanel" aria-label="Terminal" className="min-h-0 flex-1">
         {tab ? <SplitView key={tab.id} node={tab.root} tab={tab} /> : <EmptyWorkspace />}
       </div>
+      {pane && <KeyBar pane={pane} />}
       {pane && <StatusBar pane={pane} />}
       <TargetPicker open={state.picking} />
       <SettingsPanel open={state.settings} />
@@ -114,12 +119,16 @@ function EmptyWorkspace() {
   )
 }
 
+const resume = (session: Session) =>
+  void (session.target_id && workspace.open(session.target_id, session.credential_id, session.reason, session.id))
+
 const LOOK_EVERY_MS = 10_000
 
 /** Sessions that were left open elsewhere and can be continued here. */
 function OpenSessions() {
   const { elsewhere } = useWorkspace()
   const attended = useAttended()
+  const now = useNow()
   const some = elsewhere.length > 0
   useEffect(() => {
     const look = () => void (document.visibilityState === 'visible' && workspace.findElsewhere())
@@ -141,12 +150,20 @@ function OpenSessions() {
           <Button
             key={session.id}
             className="h-6 shrink-0 px-2 text-xs"
-            title={`Since ${new Date(session.start_time).toLocaleString()}`}
-            onClick={() => session.target_id && workspace.open(session.target_id, session.credential_id, session.reason, session.id)}
+            title={`Begun ${formatExact(session.start_time)}`}
+            onClick={() => resume(session)}
           >
-            Resume {session.target_name}
+            Resume {session.target_name}{' '}
+            <span className="font-normal text-muted">
+              {session.credential_name}, {formatRelative(session.start_time, now)}
+            </span>
           </Button>
         ))}
+        {elsewhere.length > 1 && (
+          <Button className="h-6 shrink-0 px-2 text-xs" onClick={() => [...elsewhere].toReversed().forEach(resume)}>
+            Resume all
+          </Button>
+        )}
       </div>
       <Tool icon={X} label="Dismiss" className="ml-auto" onClick={() => workspace.dismissElsewhere()} />
     </div>

@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { LayoutGrid, Megaphone, SearchX } from 'lucide-react'
-import { useCallback, useMemo, useRef, type KeyboardEvent } from 'react'
+import { useCallback, useEffect, useMemo, useRef, type KeyboardEvent } from 'react'
 import { motdQuery, useMe } from '@/api/hooks'
 import { launchTargets, targets as adminTargets } from '@/api/hub'
 import type { LaunchTarget } from '@/api/types'
@@ -12,6 +12,8 @@ import { EmptyState, ErrorState, Skeleton } from '@/components/states'
 import { Keys } from '@/components/tip'
 import { may } from '@/lib/access'
 import type { LauncherSearch } from '@/router'
+import { keyOnPage } from './keys'
+import { OpenSessionsHint } from './open-sessions'
 import { TargetRow } from './target-row'
 import { useConnect } from './use-connect'
 
@@ -66,6 +68,19 @@ export function LauncherPage() {
     }
   }
 
+  useEffect(() => {
+    // Wherever the focus is: after signing in, a reload, or a click beside everything it is on the page itself.
+    const press = (event: globalThis.KeyboardEvent) => {
+      const act = keyOnPage(event)
+      if (act === 'first') list.current?.querySelector<HTMLButtonElement>('[data-connect]')?.focus()
+      // A letter goes on into the field that has the focus from now on.
+      else if (act) input.current?.focus()
+      if (act === 'first' || act === 'search') event.preventDefault()
+    }
+    document.addEventListener('keydown', press)
+    return () => document.removeEventListener('keydown', press)
+  }, [list, input])
+
   const favorites = filtered || search.sort === 'name' ? [] : found.filter((target) => target.favorite)
   const rest = favorites.length > 0 ? found.filter((target) => !target.favorite) : found
   const recent = filtered || search.sort === 'name' ? [] : rest.filter((target) => target.last_used_at).slice(0, 6)
@@ -74,6 +89,7 @@ export function LauncherPage() {
   return (
     <Page title="Launcher" description="Pick a machine; you are logged in without ever seeing its password.">
       <MessageOfTheDay />
+      <OpenSessionsHint />
       {/* oxlint-disable-next-line jsx-a11y/no-static-element-interactions -- arrows move between the controls inside */}
       <div onKeyDown={onKeyDown}>
         <div className="mb-4 flex flex-wrap items-center gap-2">
@@ -99,7 +115,7 @@ export function LauncherPage() {
 
         {query.isPending && <LauncherSkeleton />}
         {query.isError && !query.data && <ErrorState error={query.error} onRetry={() => void query.refetch()} />}
-        {query.data && found.length === 0 && (filtered ? <NoMatch onClear={() => void navigate({ search: {}, replace: true })} /> : <NoTargets />)}
+        {query.data && found.length === 0 && (filtered ? <NoMatch onClear={() => void navigate({ search: {}, replace: true })} /> : me.oidc_groups_overage ? <TooManyGroups /> : <NoTargets />)}
         {found.length > 0 && (
           <div ref={list as never} className="flex flex-col gap-6">
             <Group heading="Favourites" targets={favorites} onConnect={connect} />
@@ -161,6 +177,14 @@ const NoMatch = ({ onClear }: { onClear: () => void }) => (
 const NoTargets = () => (
   <EmptyState icon={LayoutGrid} title="No targets are open to you yet">
     A target appears here once an administrator gives one of your groups access to it.
+  </EmptyState>
+)
+
+/** Whom nothing is open to because the provider did not say which groups they are in. */
+const TooManyGroups = () => (
+  <EmptyState icon={LayoutGrid} title="Your groups are not known here">
+    You are in more directory groups than the provider puts into a sign-in, so what they would open is missing. Ask your
+    administrator to limit the groups sent to this application, then sign in again.
   </EmptyState>
 )
 

@@ -10,6 +10,7 @@ import { MultiPick, TagsInput } from '@/components/pickers'
 import { changesOf } from '@/lib/changes'
 import { credentialHint } from '@/lib/credentials'
 import { descriptionRule, nameRule, orNull } from '@/lib/schema'
+import { takenAway } from './taken-away'
 
 const schema = z.object({
   name: nameRule,
@@ -60,6 +61,7 @@ export function TargetForm({ target, zoneId, onClose, onCreated }: TargetFormPro
         host_key_policy: target?.host_key_policy ?? 'pinned',
         legacy_algorithms: target?.legacy_algorithms ?? false,
       }}
+      ask={(values) => (target ? takenAway(target, values) : null)}
       onSubmit={async (values) => {
         const body = { ...values, protocol: target?.protocol ?? 'ssh', description: orNull(values.description), environment: values.environment || null }
         const saved = target ? await targets.update(target.id, changesOf(target, body)) : await targets.create(body)
@@ -132,7 +134,7 @@ export function TargetForm({ target, zoneId, onClose, onCreated }: TargetFormPro
             <SwitchField label="Allow old algorithms" help="Only for machines that cannot be updated: weakens the connection." checked={field.value} onChange={field.onChange} />
           )} />
           <Controller control={control} name="enabled" render={({ field }) => (
-            <SwitchField label="Switched on" help="Switched off, nobody can open a new session." checked={field.value} onChange={field.onChange} />
+            <SwitchField label="Switched on" help="Switched off, nobody can open a session, and open ones end at once." checked={field.value} onChange={field.onChange} />
           )} />
         </>
       )}

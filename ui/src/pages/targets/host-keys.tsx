@@ -67,7 +67,7 @@ function ScanDialog({ target, scan, onClose, onTrusted }: { target: Target; scan
   return (
     <Dialog open onClose={onClose} title={`What ${target.name} shows`} description={scan.server_version ?? undefined} width="max-w-2xl">
       <DialogBody className="flex flex-col gap-3">
-        {changed && (
+        {changed && trusted.size === 0 && (
           <div role="alert" className="flex gap-2 rounded-lg border border-danger/30 bg-danger-soft px-3 py-2.5 text-sm text-danger-text">
             <TriangleAlert aria-hidden className="mt-0.5 size-4 shrink-0" />
             <div className="min-w-0">

@@ -5,8 +5,10 @@ import { TerminalConnection, type ConnectionState, type ConnectionStats } from '
 import { describeRefusal, type Ending, LEFT, UNREACHABLE } from '../protocol/endings'
 import type { Progress } from '../protocol/input-queue'
 import { NO_LONGER_RECORDED, type NoticeMessage } from '../protocol/messages'
+import { count as counted } from '@/lib/format'
 import { sessionLock } from '@/lib/session-locks'
 import { connectionServices, fetchTarget, forgetLaunchTargets } from '../services'
+import type { ExtraKey } from './extra-keys'
 import { Screen } from './screen'
 
 /** What a pane shows around its terminal. */
@@ -22,11 +24,15 @@ export interface PaneState {
   endsAt: number | null
   /** Whether the hub records the session; null while it has not said. */
   recorded: boolean | null
+  /** Since when what was typed has no answer and the hub none either. */
+  silentSince: number | null
   stats: ConnectionStats
   transfer: Progress | null
   size: { cols: number; rows: number }
   find: { index: number; count: number } | null
   unseen: boolean
+  /** Ctrl of the key bar is held for the next character. */
+  control: boolean
 }
 
 export interface PaneMessages {
@@ -51,11 +57,13 @@ const START: Omit<PaneState, 'credentialId' | 'sessionId'> = {
   notice: null,
   endsAt: null,
   recorded: null,
+  silentSince: null,
   stats: { bytesReceived: 0, bytesSent: 0, echoMilliseconds: null },
   transfer: null,
   size: { cols: 80, rows: 24 },
   find: null,
   unseen: false,
+  control: false,
 }
 
 /** One pane: a target, a terminal, and the connection between them. Lives outside of React, so that moving it costs nothing. */
@@ -82,6 +90,7 @@ export class PaneController {
     this.#state = { ...START, credentialId: stored.credentialId, sessionId: stored.sessionId }
     this.screen = new Screen(id, host.preferences(), host.appearance(), {
       onInput: (bytes) => this.#connection?.send(bytes),
+      onControlUsed: () => this.#set({ control: false }),
       onSize: (size) => {
         this.#connection?.resize(size)
         this.#set({ size })
@@ -211,6 +220,17 @@ export class PaneController {
     this.focus()
   }
 
+  /** Presses a key of the key bar. */
+  press(key: ExtraKey): void {
+    this.screen.press(key)
+  }
+
+  /** Holds Ctrl for the next character, or lets go of it. */
+  holdControl(control: boolean): void {
+    this.screen.control = control
+    this.#set({ control })
+  }
+
   dismissNotice(): void {
     this.#set({ notice: null })
   }
@@ -296,6 +316,9 @@ export class PaneController {
           this.#host.warn('The paste was interrupted', `${sent} of ${total} bytes were sent; check what arrived.`),
         onInputRefused: () =>
           this.#host.warn('Not connected', 'What you typed was not kept. Wait until the session is back.'),
+        onInputLost: (bytes) =>
+          this.#set({ notice: { type: 'notice', message: `${counted(bytes, 'character')} you typed ${bytes === 1 ? 'was' : 'were'} lost with the connection; look at what arrived.` } }),
+        onSilence: (silentSince) => this.#set({ silentSince }),
       },
     })
     this.#connection = connection

@@ -11,6 +11,7 @@ import { themeOf } from '../model/themes'
 import type { TerminalSize } from '../protocol/messages'
 import { clipboardBase64, GuardedClipboard } from './clipboard'
 import { hasHardwareWebgl } from './hardware'
+import { bytesOf, type ExtraKey, withControl } from './extra-keys'
 import { ReplayGuard } from './replay-guard'
 import { PolicyStyles } from './styles'
 
@@ -27,6 +28,7 @@ export interface ScreenEvents {
   onTitle(title: string): void
   onBell(): void
   onPaste(text: string): void
+  onControlUsed(): void
   onSelection(text: string): void
   onClipboardWrite(text: string): Promise<void>
   onFocus(): void
@@ -55,6 +57,8 @@ export class Screen {
   readonly #styles = new PolicyStyles()
   readonly #guard: ReplayGuard
   readonly #resizes = new ResizeObserver(() => this.#scheduleFit())
+  /** Ctrl is held for the next character. */
+  control = false
   #webgl: WebglAddon | null = null
   #webglFailed = false
   #frame = 0
@@ -82,7 +86,14 @@ export class Screen {
     terminal.loadAddon(new ClipboardAddon(clipboardBase64, new GuardedClipboard(events.onClipboardWrite)))
     // After the addons: a handler that is registered later is asked first.
     this.#guard = new ReplayGuard(terminal)
-    terminal.onData((text) => events.onInput(encoder.encode(text)))
+    terminal.onData((text) => {
+      const typed = this.control ? withControl(text) : text
+      if (this.control) {
+        this.control = false
+        events.onControlUsed()
+      }
+      events.onInput(encoder.encode(typed))
+    })
     terminal.onBinary((text) => events.onInput(Uint8Array.from(text, (letter) => letter.charCodeAt(0) & 0xff)))
     terminal.onResize((size) => events.onSize(size))
     terminal.onTitleChange((title) => events.onTitle(title.slice(0, 120)))
@@ -176,6 +187,11 @@ export class Screen {
     this.terminal.options.disableStdin = false
     const alternate = this.terminal.buffer.active.type === 'alternate'
     this.terminal.write(alternate ? LEAVE_ALTERNATE + AFRESH : AFRESH)
+  }
+
+  /** Types a key that the person's keyboard does not have. */
+  press(key: ExtraKey): void {
+    this.terminal.input(bytesOf(key, this.terminal.modes.applicationCursorKeysMode))
   }
 
   get size(): TerminalSize {

@@ -21,13 +21,14 @@ class Peer {
       else this.messages.push(JSON.parse(data.toString('utf8')) as ClientMessage)
     })
   }
-  ready(fields: { offset?: number; snapshot?: boolean; token?: string; session?: string } = {}) {
+  ready(fields: { offset?: number; input?: number; snapshot?: boolean; token?: string; session?: string } = {}) {
     this.say({
       type: 'ready',
       session_id: fields.session ?? 's-1',
       resume_token: fields.token ?? 'token-1',
       snapshot: fields.snapshot ?? false,
       ...(fields.offset === undefined ? {} : { offset: fields.offset }),
+      ...(fields.input === undefined ? {} : { input: fields.input }),
     })
   }
   say(message: object) {
@@ -90,6 +91,8 @@ function start(overrides: { services?: Partial<ConnectionServices>; sessionId?: 
     transfers: [] as (Progress | null)[],
     interrupted: [] as Progress[],
     refusedInput: 0,
+    lost: [] as number[],
+    silences: [] as boolean[],
     notices: [] as string[],
     resets: [] as number[],
     replays: [] as number[],
@@ -121,6 +124,7 @@ function start(overrides: { services?: Partial<ConnectionServices>; sessionId?: 
         log.terminated.push(id)
         return { ok: true, value: undefined }
       },
+      alive: async () => true,
       ...overrides.services,
     },
     sink: {
@@ -140,6 +144,8 @@ function start(overrides: { services?: Partial<ConnectionServices>; sessionId?: 
       onTransfer: (progress) => log.transfers.push(progress),
       onTransferInterrupted: (progress) => log.interrupted.push(progress),
       onInputRefused: () => (log.refusedInput += 1),
+      onInputLost: (bytes) => log.lost.push(bytes),
+      onSilence: (since) => log.silences.push(since !== null),
     },
   })
   open.push(connection)
@@ -161,7 +167,7 @@ const phase = (connection: TerminalConnection, wanted: ConnectionState['phase'])
 async function opened(overrides: Parameters<typeof start>[0] = {}) {
   const terminal = start(overrides)
   const hub = await peer(0)
-  hub.ready({ offset: 0 })
+  hub.ready({ offset: 0, input: 0 })
   await phase(terminal.connection, 'open')
   return { ...terminal, hub }
 }
@@ -332,6 +338,95 @@ describe('resuming', () => {
     expect(connection.state).toMatchObject({ ending: { kind: 'lost', code: 'not_found' } })
     expect(log.states.filter((state) => state.phase === 'waiting')).toHaveLength(2)
     expect(answers).toHaveLength(0)
+  })
+})
+
+const typed = (text: string) => new TextEncoder().encode(text)
+const arrived = (hub: Peer) => Buffer.concat(hub.input).toString()
+
+describe('input over a link that died', () => {
+  test('is sent again from where the hub had taken it, before what was typed meanwhile', async () => {
+    const { hub, connection } = await opened()
+    connection.send(typed('echo one\r'))
+    await vi.waitFor(() => expect(arrived(hub)).toBe('echo one\r'))
+    connection.send(typed('echo two\r'))
+    hub.socket.terminate()
+    await vi.waitFor(() => expect(connection.state.phase).not.toBe('open'))
+    connection.send(typed('echo three\r'))
+    const second = await peer(1)
+    second.ready({ offset: 0, input: 9 })
+    await vi.waitFor(() => expect(arrived(second)).toBe('echo two\recho three\r'))
+    // Taken now: nothing is sent a third time.
+    second.socket.terminate()
+    const third = await peer(2)
+    third.ready({ offset: 0, input: 29 })
+    await phase(connection, 'open')
+    connection.send(typed('x'))
+    await vi.waitFor(() => expect(arrived(third)).toBe('x'))
+  })
+
+  test('is not sent again by a page that did not send it, nor where the hub does not count', async () => {
+    const { connection } = start({ sessionId: 's-9' })
+    const hub = await peer(0)
+    hub.ready({ session: 's-9', offset: 0, input: 700 })
+    await phase(connection, 'open')
+    connection.send(typed('ab'))
+    hub.socket.terminate()
+    const second = await peer(1)
+    second.ready({ session: 's-9', offset: 0, input: 701 })
+    await vi.waitFor(() => expect(arrived(second)).toBe('b'))
+    second.socket.terminate()
+    const third = await peer(2)
+    third.ready({ session: 's-9', offset: 0 })
+    await phase(connection, 'open')
+    connection.send(typed('c'))
+    await vi.waitFor(() => expect(arrived(third)).toBe('c'))
+  })
+
+  test('that is not kept any more is called lost', async () => {
+    const { hub, connection, log } = await opened()
+    connection.send(new Uint8Array(1_200_000).fill(0x61))
+    await vi.waitFor(() => expect(Buffer.concat(hub.input).length).toBe(1_200_000), { timeout: 5000 })
+    hub.socket.terminate()
+    const second = await peer(1)
+    second.ready({ offset: 0, input: 10 })
+    await vi.waitFor(() => expect(log.lost).toEqual([1_199_990]))
+    expect(second.input).toEqual([])
+  })
+
+  test('is told about when the hub does not answer, and a new socket is opened when it does', async () => {
+    let alive = false
+    let asked = 0
+    const services = { alive: async () => ((asked += 1), alive) }
+    const { connection, log } = await opened({ services })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      await vi.advanceTimersByTimeAsync(60_000)
+      expect(asked, 'nothing is asked while nobody types').toBe(0)
+      connection.send(typed('ls\r'))
+      await vi.advanceTimersByTimeAsync(3_900)
+      expect(log.silences).toEqual([])
+      await vi.advanceTimersByTimeAsync(200)
+      expect(log.silences).toEqual([true])
+      alive = true
+      await vi.advanceTimersByTimeAsync(4_100)
+      expect(log.silences).toEqual([true, false])
+    } finally {
+      vi.useRealTimers()
+    }
+    const second = await peer(1)
+    second.ready({ offset: 0, input: 0 })
+    await vi.waitFor(() => expect(arrived(second)).toBe('ls\r'))
+  })
+
+  test('that is merely not answered by the program says nothing', async () => {
+    const { connection, log } = await opened()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    connection.send(typed('secret'))
+    await vi.advanceTimersByTimeAsync(20_000)
+    vi.useRealTimers()
+    expect(log.silences).toEqual([])
+    expect(connection.state.phase).toBe('open')
   })
 })
 

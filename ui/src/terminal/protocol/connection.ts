@@ -24,6 +24,8 @@ import {
   SUBPROTOCOL,
   type TerminalSize,
 } from './messages'
+import { SentInput } from './sent-input'
+import { SilenceWatch } from './silence-watch'
 
 /** An answer of the hub's HTTP interface; a `null` problem means it did not answer. */
 export type Answer<T> = { ok: true; value: T } | { ok: false; problem: Problem | null }
@@ -44,6 +46,8 @@ export interface ConnectionServices {
   resume(sessionId: string): Promise<Answer<{ resumeToken: string }>>
   /** Ends a session that has no socket. */
   terminate(sessionId: string): Promise<Answer<void>>
+  /** Whether the hub answers at all. */
+  alive(): Promise<boolean>
 }
 
 /** Where the bytes go. `write` calls `parsed` when they are on the screen, in order. */
@@ -79,6 +83,10 @@ export interface ConnectionEvents {
   onTransfer(progress: Progress | null): void
   onTransferInterrupted(progress: Progress): void
   onInputRefused(): void
+  /** So many bytes of input reached nobody and are not kept any more. */
+  onInputLost(bytes: number): void
+  /** Input stays without an answer since then, and the hub does not answer at all; `null` when that is over. */
+  onSilence(since: number | null): void
 }
 
 export interface ConnectionOptions {
@@ -117,6 +125,8 @@ export class TerminalConnection {
   readonly #options: ConnectionOptions
   readonly #input: InputQueue
   readonly #echo = new EchoMeter()
+  readonly #sent = new SentInput()
+  readonly #silence: SilenceWatch
   #state: ConnectionState = { phase: 'idle' }
   #socket: WebSocket | null = null
   #sessionId: string | null
@@ -151,6 +161,11 @@ export class TerminalConnection {
     this.#startsOver = options.sessionId !== null
     this.#size = options.size
     this.#input = new InputQueue((progress) => options.events.onTransfer(progress))
+    this.#silence = new SilenceWatch({
+      alive: () => options.services.alive(),
+      onSilence: (since) => options.events.onSilence(since),
+      onBack: () => this.reconnect(),
+    })
   }
 
   get state(): ConnectionState {
@@ -304,6 +319,7 @@ export class TerminalConnection {
     }, OPEN_PATIENCE_MILLISECONDS)
     socket.addEventListener('message', (event: MessageEvent<unknown>) => {
       if (this.#socket !== socket) return
+      this.#silence.over()
       if (typeof event.data === 'string') this.#receivedText(event.data, socket)
       else if (event.data instanceof ArrayBuffer) this.#receivedBytes(new Uint8Array(event.data))
     })
@@ -354,11 +370,22 @@ export class TerminalConnection {
     this.#setState({ phase: 'open' })
     this.#announceSize()
     if (this.#parsed > this.#acknowledged) this.#acknowledge()
+    const send = (data: Uint8Array<ArrayBuffer>) => {
+      socket.send(data)
+      this.#silence.sent()
+    }
+    // What was sent over a link that had died comes before what was typed meanwhile.
+    const { again, lost } = message.input === undefined ? { again: [], lost: 0 } : this.#sent.untaken(message.input)
+    for (const bytes of again) send(bytes)
+    if (lost > 0) this.#options.events.onInputLost(lost)
     this.#input.attach({
       get bufferedAmount() {
         return socket.bufferedAmount
       },
-      send: (data) => socket.send(data),
+      send: (data) => {
+        this.#sent.sent(data)
+        send(data)
+      },
     })
   }
 
@@ -395,6 +422,7 @@ export class TerminalConnection {
 
   #closed(code: number, reason: string): void {
     this.#clearOpenTimer()
+    this.#silence.over()
     const opened = this.#state.phase === 'open'
     const interrupted = this.#input.detach()
     this.#echo.reset()
@@ -481,6 +509,7 @@ export class TerminalConnection {
     const socket = this.#socket
     this.#socket = null
     this.#clearOpenTimer()
+    this.#silence.over()
     const interrupted = this.#input.detach()
     if (interrupted && !this.#disposed) this.#options.events.onTransferInterrupted(interrupted)
     if (socket && socket.readyState <= 1) socket.close(CLOSE_DROPPED)

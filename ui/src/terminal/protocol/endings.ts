@@ -11,6 +11,8 @@ export interface Ending {
   exitStatus: number | null
   /** Finds the hub's log lines about it, where the hub said it. */
   requestId?: string | null
+  /** The failed session, where it is the only thing that leads to what happened. */
+  sessionId?: string | null
 }
 
 /** A failure the hub explained as a problem document. */
@@ -20,6 +22,7 @@ export interface Problem {
   title: string
   detail: string
   requestId?: string | null
+  sessionId?: string | null
 }
 
 export const CLOSE_ENDED = 1000
@@ -143,13 +146,25 @@ const REFUSALS: Record<string, string> = {
   hub_stopping: RESTARTED,
 }
 
+const plain = (text: string) => text.replaceAll('’', "'").toLowerCase()
+
+/** A sentence that only says again what stands above it is left out. */
+function withoutTitle(title: string, detail: string): string {
+  if (!plain(detail).startsWith(plain(title))) return detail
+  const rest = detail.slice(title.length)
+  if (/^[.:;]?\s*$/.test(rest)) return ''
+  return rest.startsWith('. ') ? rest.slice(2) : detail
+}
+
 /** What to tell when the hub refused to open a session. */
 export function describeRefusal(problem: Problem): Ending {
   if (problem.status === 401) return signedOut(problem.code)
+  const title = REFUSALS[problem.code] ?? (problem.status === 403 ? 'You may not connect now' : 'Could not connect')
   return {
     kind: problem.status === 403 ? 'access' : 'failed',
-    title: REFUSALS[problem.code] ?? (problem.status === 403 ? 'You may not connect now' : 'Could not connect'),
-    detail: problem.detail || problem.title,
+    title,
+    detail: withoutTitle(title, problem.detail || problem.title),
+    sessionId: problem.sessionId,
     code: problem.code,
     exitStatus: null,
     requestId: problem.requestId,

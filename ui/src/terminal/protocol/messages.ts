@@ -27,6 +27,8 @@ export interface ReadyMessage {
   snapshot: boolean
   /** Stream position of the first byte that follows, where the hub says it. */
   offset?: number
+  /** Bytes of input the hub has taken since the session began, over all connections. */
+  input?: number
   /** Finds the hub's log lines about this connection. */
   request_id?: string
   /** Whether the session is recorded, where the hub says it. */
@@ -92,6 +94,7 @@ export function parseServerMessage(frame: string): ServerMessage | null {
         resume_token,
         snapshot: fields.snapshot === true,
         offset: count(fields.offset),
+        input: count(fields.input),
         request_id: text(fields.request_id),
         recorded: typeof fields.recorded === 'boolean' ? fields.recorded : undefined,
       }

@@ -37,6 +37,19 @@ export function ReconnectBanner({ connection, onNow }: { connection: Extract<Con
   )
 }
 
+/** The link is dead and nobody said so: what is typed now is kept, and sent when the hub answers. */
+export function SilenceBanner({ since }: { since: number }) {
+  const now = useClock(true)
+  return (
+    <div role="status" className={cn(BANNER, 'bg-warning-soft text-warning-text')}>
+      <Unplug className="size-3.5 shrink-0" aria-hidden />
+      <span className="min-w-0 flex-1">
+        No answer from the hub for {inWords(now - since)}. What you type is sent when it answers again.
+      </span>
+    </div>
+  )
+}
+
 /** Something the hub wants the person to know, such as the end of a window. */
 export function NoticeBanner({ notice, onClose }: { notice: NoticeMessage; onClose(): void }) {
   return (
@@ -120,7 +133,7 @@ export function EndedOverlay({ pane, ending, blank }: { pane: PaneController; en
           <div className="min-w-0 flex-1">
             <h2 className="font-semibold">{ending.title}</h2>
             {ending.detail && <Detail text={ending.detail} />}
-            {ending.code && <ProblemReference problem={{ code: ending.code, requestId: ending.requestId }} className="mt-1.5" />}
+            {ending.code && <ProblemReference problem={{ code: ending.code, requestId: ending.requestId, sessionId: ending.sessionId }} className="mt-1.5" />}
           </div>
         </div>
         <div className="mt-4 flex flex-wrap justify-end gap-2">

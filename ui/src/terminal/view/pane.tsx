@@ -7,7 +7,7 @@ import { workspace } from '../model/workspace'
 import type { PaneController } from '../pane/controller'
 import { useTheme } from '@/lib/theme'
 import { FindBar } from './find-bar'
-import { EndedOverlay, NoticeBanner, ReconnectBanner, SetupOverlay, TransferBanner, WaitOverlay } from './overlays'
+import { EndedOverlay, NoticeBanner, ReconnectBanner, SetupOverlay, SilenceBanner, TransferBanner, WaitOverlay } from './overlays'
 import { Tool } from './parts'
 import { usePaneState, useWorkspace } from './use-workspace'
 
@@ -63,6 +63,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
         </span>
       </div>
       {connection.phase === 'waiting' && <ReconnectBanner connection={connection} onNow={() => pane.retryNow()} />}
+      {state.silentSince !== null && connection.phase === 'open' && <SilenceBanner since={state.silentSince} />}
       {state.notice && connection.phase !== 'ended' && <NoticeBanner notice={state.notice} onClose={() => pane.dismissNotice()} />}
       {state.transfer && <TransferBanner progress={state.transfer} />}
       <div className="relative min-h-0 flex-1" style={{ background }}>

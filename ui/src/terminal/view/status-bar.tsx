@@ -16,16 +16,17 @@ const PHASES = {
 /** The facts about the terminal in front, on one line. */
 export function StatusBar({ pane }: { pane: PaneController }) {
   const state = usePaneState(pane)
-  const { stats, size, connection, endsAt, recorded } = state
+  const { stats, size, connection, endsAt, recorded, silentSince } = state
   const open = connection.phase === 'open'
-  const now = useClock(endsAt !== null && open)
-  const [phase, dot] = PHASES[connection.phase]
+  const now = useClock((endsAt !== null || silentSince !== null) && open)
+  const silent = open && silentSince !== null
+  const [phase, dot] = silent ? [`No answer from the hub for ${inWords(now - silentSince)}`, 'bg-warning'] : PHASES[connection.phase]
   const left = endsAt === null ? null : endsAt - now
   return (
     <footer className="flex h-6 shrink-0 items-center gap-4 overflow-hidden border-t border-line bg-surface px-3 text-2xs whitespace-nowrap text-muted tabular-nums">
       <span className="flex items-center gap-1.5">
         <span aria-hidden className={cn('size-1.5 rounded-full', dot)} />
-        {phase}
+        <span className={cn(silent && 'text-warning-text')}>{phase}</span>
       </span>
       {open && (
         <span title="From a key to its echo; measured while you type">
