@@ -3,7 +3,7 @@
 //! machine differs.
 //!
 //! Arguments: names of measurements (all without), `--quick` for fewer repetitions and 200 sessions,
-//! `--json FILE` for the numbers.
+//! `--unrecorded` for sessions that are not recorded, `--json FILE` for the numbers.
 
 mod line;
 mod measure;
@@ -25,20 +25,22 @@ const NAMES: [&str; 5] = ["keys", "bulk", "opening", "interrupt", "capacity"];
 struct Arguments {
     names: Vec<String>,
     quick: bool,
+    unrecorded: bool,
     json: Option<PathBuf>,
 }
 
 fn arguments() -> anyhow::Result<Arguments> {
-    let mut found = Arguments { names: Vec::new(), quick: false, json: None };
+    let mut found = Arguments { names: Vec::new(), quick: false, unrecorded: false, json: None };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
         match argument.as_str() {
             // Cargo's own.
             "--bench" => {}
             "--quick" => found.quick = true,
+            "--unrecorded" => found.unrecorded = true,
             "--json" => found.json = Some(given.next().context("--json needs a file")?.into()),
             name if NAMES.contains(&name) => found.names.push(argument),
-            other => bail!("unknown argument {other}; known: --quick, --json FILE, {}", NAMES.join(", ")),
+            other => bail!("unknown argument {other}; known: --quick, --unrecorded, --json FILE, {}", NAMES.join(", ")),
         }
     }
     if found.names.is_empty() {
@@ -51,10 +53,13 @@ fn arguments() -> anyhow::Result<Arguments> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let arguments = arguments()?;
-    let options = HubOptions {
+    let mut options = HubOptions {
         terminal: [("max_sessions", 4_000), ("idle_timeout_seconds", 3_600)].into(),
         ..HubOptions::default()
     };
+    if arguments.unrecorded {
+        options.recordings = None;
+    }
     let world = World::start(options).await?;
     let key = std::fs::read_to_string(line::key(&world.stack)?)?;
     let server = world.stack.password_target().clone();
