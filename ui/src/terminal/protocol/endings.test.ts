@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { describeRefusal } from './endings'
 
+const refusal = (code: string, detail: string) => describeRefusal({ status: 503, code, title: 'Unavailable', detail })
+
 test('a refusal is said once: its sentence does not repeat its title', () => {
-  const refusal = (code: string, detail: string) => describeRefusal({ status: 503, code, title: 'Unavailable', detail })
   expect(refusal('vault_sealed', 'The vault is sealed. An administrator has to open it.').detail).toBe('An administrator has to open it.')
   expect(refusal('vault_sealed', 'The vault is sealed.').detail).toBe('')
   expect(refusal('vault_sealed', 'The vault is sealed tight.').detail).toBe('The vault is sealed tight.')
