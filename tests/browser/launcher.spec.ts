@@ -227,6 +227,7 @@ test('the keys of the launcher work wherever the focus is, and are left alone in
   await expect(search).toHaveValue(web.name)
   await expect(rows(page)).toHaveCount(1)
   await page.keyboard.press('Control+k')
+  await expect(page.getByRole('combobox')).toBeFocused()
   await page.keyboard.type('zzz')
   await expect(page.getByRole('combobox')).toHaveValue('zzz')
   await expect(search).toHaveValue(web.name)
