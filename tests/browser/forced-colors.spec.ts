@@ -1,5 +1,6 @@
 /** The system's own colours: what is chosen, switched on or the way on is marked without ours. */
-import { expect, type Locator, type Page, test } from './support/fixtures.ts'
+import type { Locator } from '@playwright/test'
+import { expect, type Page, test } from './support/fixtures.ts'
 import { settled } from './support/pages.ts'
 
 const colours = (locator: Locator) =>
