@@ -5,7 +5,9 @@ create or replace function openpam.sessions_state_machine() returns trigger
 begin
     -- A target or credential that is deleted leaves its name.
     if old.status <> 'active'
-        and (to_jsonb(new) - 'target_id' - 'credential_id') is distinct from (to_jsonb(old) - 'target_id' - 'credential_id') then
+        and ((to_jsonb(new) - 'target_id' - 'credential_id') is distinct from (to_jsonb(old) - 'target_id' - 'credential_id')
+             or (new.target_id is not null and new.target_id is distinct from old.target_id)
+             or (new.credential_id is not null and new.credential_id is distinct from old.credential_id)) then
         raise exception 'session % has ended as %', old.session_id, old.status
             using errcode = 'check_violation', constraint = 'sessions_ended_is_final';
     end if;

@@ -90,3 +90,31 @@ revoke update, delete on recording_screens from openpam_app;
 
 call openpam.audit_rows('recordings', 'session_id', 'segments', 'records', 'plain_bytes', 'stored_bytes', 'dropped_bytes',
                         'duration_us', 'root', 'signer');
+
+-- A recording that is closed stays as it was closed; a key stays what it is.
+create function openpam.recordings_final() returns trigger
+    language plpgsql as $$
+begin
+    if old.state <> 'recording'
+        or (new.tenant_id, new.session_id, new.required, new.path, new.started_at)
+            is distinct from (old.tenant_id, old.session_id, old.required, old.path, old.started_at) then
+        raise exception 'recording % cannot change like this', old.session_id
+            using errcode = 'check_violation', constraint = 'recordings_closed_is_final';
+    end if;
+    return new;
+end
+$$;
+create trigger recordings_final before update on recordings for each row execute function openpam.recordings_final();
+
+create function openpam.recording_keys_final() returns trigger
+    language plpgsql as $$
+begin
+    if (to_jsonb(new) - 'retired_at') is distinct from (to_jsonb(old) - 'retired_at') then
+        raise exception 'recording key % cannot change', old.recording_key_id
+            using errcode = 'check_violation', constraint = 'recording_keys_are_final';
+    end if;
+    return new;
+end
+$$;
+create trigger recording_keys_final before update on recording_keys
+    for each row execute function openpam.recording_keys_final();

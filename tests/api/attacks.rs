@@ -406,6 +406,8 @@ async fn a_limited_token_makes_nothing_that_can_do_more() -> anyhow::Result<()> 
     }
     token(&limited, &["identity.read"], days(1)).await?.ok(StatusCode::CREATED)?;
     let group = id(&world.admin.post("/admin/groups", &json!({ "name": unique("g"), "roles": ["admin"] })).await?)?;
+    // A group without a role opens targets all the same.
+    let open = world.group().await?;
     let plain = world.person(&[], &[]).await?;
     let admin = world.person(&["admin"], &[]).await?;
     let person = |roles: &[&str], groups: &[&str]| json!({ "username": unique("p"), "display_name": "P", "password": unique("a-password"), "roles": roles, "group_ids": groups });
@@ -418,6 +420,9 @@ async fn a_limited_token_makes_nothing_that_can_do_more() -> anyhow::Result<()> 
         (Method::PATCH, format!("/admin/users/{}", plain.id), json!({ "group_ids": [group] })),
         (Method::PATCH, format!("/admin/groups/{group}"), json!({ "name": unique("renamed") })),
         (Method::PUT, format!("/admin/groups/{group}/members/{}", plain.id), json!({})),
+        (Method::PUT, format!("/admin/groups/{open}/members/{}", plain.id), json!({})),
+        (Method::POST, "/admin/users".to_owned(), person(&[], &[&open])),
+        (Method::POST, format!("/admin/users/{}/password", plain.id), json!({ "password": unique("a-password") })),
         (Method::POST, format!("/admin/users/{}/password", admin.id), json!({ "password": unique("a-password") })),
         (Method::DELETE, format!("/admin/users/{}", admin.id), json!(null)),
     ] {

@@ -56,6 +56,7 @@ async fn a_session_that_ended_stays_as_it_ended() -> anyhow::Result<()> {
             "error_code = 'y'",
             "terminated_by = gen_random_uuid()",
             "exit_status = 1",
+            "target_id = gen_random_uuid()",
         ] {
             refuses(&mut connection, change, "sessions_ended_is_final").await?;
         }

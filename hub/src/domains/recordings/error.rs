@@ -24,6 +24,12 @@ pub enum Error {
     /// What is stored is not as it was written.
     #[error("the recording is damaged: {0}")]
     Damaged(#[from] Defect),
+    /// A segment is gone, or another one than was stored.
+    #[error("segment {seq} is not what was stored")]
+    Changed {
+        /// Its number.
+        seq: u32,
+    },
     /// The store does not answer, or refuses.
     #[error("the store of recordings failed: {0}")]
     Store(String),
@@ -73,6 +79,11 @@ impl From<Error> for Problem {
                 StatusCode::CONFLICT,
                 "recording_damaged",
                 format!("What is stored of this recording is not what was written: {defect} ({}).", defect.code()),
+            ),
+            Error::Changed { seq } => Self::new(
+                StatusCode::CONFLICT,
+                "recording_damaged",
+                format!("Segment {seq} of this recording is gone, or is not what was stored."),
             ),
             Error::Vault(error) => error.into(),
             Error::Database(error) => Self::database(&error),

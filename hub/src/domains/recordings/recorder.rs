@@ -22,6 +22,8 @@ use crate::{context::Context, domains::sessions::End, state::Hub};
 const WAITING: usize = 2;
 /// Between attempts to store a segment.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long the first segment may take.
+const FIRST: Duration = Duration::from_secs(5);
 /// How long the store may fail before the session ends, where it must be recorded.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -91,6 +93,24 @@ impl Recorder {
             allowed_at: now,
             failure: None,
         })
+    }
+
+    /// Stores the first segment, before anything happens that must be recorded: a store that takes
+    /// nothing is to be known before the session begins.
+    ///
+    /// # Errors
+    /// When it is not stored at once.
+    pub async fn establish(&mut self) -> Result<(), Error> {
+        self.close_segment(0);
+        while let Some(segment) = self.waiting.front() {
+            let stored = store(&self.hub, &self.context, self.session_id, segment);
+            match tokio::time::timeout(FIRST, stored).await {
+                Ok(stored) => stored?,
+                Err(_) => return Err(Error::Store("it does not answer in time".to_owned())),
+            }
+            self.waiting.pop_front();
+        }
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     fn now(&self) -> u64 {
@@ -272,17 +292,19 @@ impl std::fmt::Debug for Recorder {
 async fn keep(hub: &Hub, context: &Context, id: SessionId, segment: &SealedSegment) -> Result<(), Error> {
     let until = Instant::now() + PATIENCE;
     loop {
-        let stored = async {
-            store_of(hub)?.put_segment(context.tenant_id, id, segment).await?;
-            service::note_segment(hub, context, id, segment).await
-        };
-        match stored.await {
+        let stored = tokio::time::timeout_at(until, store(hub, context, id, segment)).await;
+        match stored.unwrap_or_else(|_| Err(Error::Store("it does not answer in time".to_owned()))) {
             Ok(()) => return Ok(()),
             Err(error) if Instant::now() >= until => return Err(error),
             Err(error) => tracing::warn!(session_id = %id, %error, "a recording's segment is not stored yet"),
         }
         tokio::time::sleep(RETRY).await;
     }
+}
+
+async fn store(hub: &Hub, context: &Context, id: SessionId, segment: &SealedSegment) -> Result<(), Error> {
+    store_of(hub)?.put_segment(context.tenant_id, id, segment).await?;
+    service::note_segment(hub, context, id, segment).await
 }
 
 fn outcome(end: &End) -> Outcome {

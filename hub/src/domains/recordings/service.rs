@@ -5,8 +5,8 @@ use std::io::Write;
 use chrono::TimeDelta;
 use openpam_ids::{AuditEventId, SessionId, TenantId};
 use openpam_recordings::{
-    Completer, Content, Manifest, Outcome, Report, SealedSegment, Segment, Session, SessionKey, SignedManifest,
-    Signers, Verifier, asciicast,
+    Completer, Content, Hash, Head, Manifest, Outcome, Report, SealedSegment, Segment, Session, SessionKey,
+    SignedManifest, Signers, Verifier, asciicast,
 };
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
@@ -151,14 +151,34 @@ async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session)
     let storage = store_of(hub)?;
     // Its hub may have died between the manifest and the row.
     if let Some(bytes) = storage.manifest(context.tenant_id, id).await? {
-        return note_closed(hub, context, id, SignedManifest::parse(&bytes)?.manifest()).await;
+        let signed = SignedManifest::parse(&bytes)?;
+        signed.verify()?;
+        let manifest = signed.manifest();
+        let ours = manifest.session == session && keys::signers(hub, context).await?.contains(&manifest.signer);
+        if !ours {
+            return Err(Error::Store("the manifest there is not one of this recording".to_owned()));
+        }
+        return note_closed(hub, context, id, manifest).await;
     }
+    let mut tx = hub.db().begin(context).await?;
+    let noted = store::segments(&mut tx, id).await?;
+    drop(tx);
     let keys = keys::current(hub, context).await?;
     let mut completer = Completer::new(session);
     let mut until = 0;
     for seq in 0.. {
-        let Some(bytes) = storage.segment(context.tenant_id, id, seq).await? else { break };
+        let known = noted.get(usize::try_from(seq).unwrap_or(usize::MAX));
+        let Some(bytes) = storage.segment(context.tenant_id, id, seq).await? else {
+            // INVARIANT: what was stored and noted is never signed away.
+            if known.is_some() {
+                return Err(Error::Store(format!("segment {seq}, which was stored, is gone")));
+            }
+            break;
+        };
         let segment = Segment::parse(&bytes)?;
+        if known.is_some_and(|known| known.hash != segment.hash().0) {
+            return Err(Error::Store(format!("segment {seq} is another one than was stored")));
+        }
         completer.append(segment.header(), segment.hash())?;
         until = segment.header().until;
         let sealed = SealedSegment {
@@ -210,6 +230,10 @@ async fn verify(hub: &Hub, context: &Context, recording: &Recording) -> Result<R
     let signers = keys::signers(hub, context).await?;
     let id = recording.session_id;
     let mut verifier = Verifier::new(Signers::Trusted(&signers)).of_session(context.tenant_id.as_uuid(), id.as_uuid());
+    let root = recording.root.as_deref().and_then(|root| <[u8; 32]>::try_from(root).ok());
+    if let (Some(root), Ok(segments)) = (root, u32::try_from(recording.segments)) {
+        verifier = verifier.with_head(Head { segments, root: Hash(root) });
+    }
     for seq in 0..u32::try_from(recording.segments).unwrap_or_default() {
         // One that is missing shows in the report.
         if let Some(bytes) = storage.segment(context.tenant_id, id, seq).await? {
@@ -292,13 +316,19 @@ impl Opened {
         context: &Context,
         seq: u32,
     ) -> Result<Option<openpam_recordings::OpenedSegment>, Error> {
-        let Some(bytes) = store_of(hub)?.segment(context.tenant_id, self.recording.session_id, seq).await? else {
-            return Ok(None);
+        let id = self.recording.session_id;
+        let mut tx = hub.db().begin(context).await?;
+        let noted = store::segment_hash(&mut tx, id, i32::try_from(seq).unwrap_or(i32::MAX)).await?;
+        drop(tx);
+        let Some(noted) = noted else { return Ok(None) };
+        let Some(bytes) = store_of(hub)?.segment(context.tenant_id, id, seq).await? else {
+            return Err(Error::Changed { seq });
         };
         let segment = Segment::parse(&bytes)?;
         let header = segment.header();
-        if header.session.session_id != self.recording.session_id.as_uuid() || header.seq != seq {
-            return Err(Error::NotFound);
+        // Anybody can encrypt to a public key: only what was noted when it was stored is genuine.
+        if header.session.session_id != id.as_uuid() || segment.hash().0[..] != noted[..] {
+            return Err(Error::Changed { seq });
         }
         if self.key.is_none() {
             let tenant = header.recipients().find(|recipient| recipient.role == openpam_recordings::Role::Tenant);
@@ -321,7 +351,7 @@ impl Opened {
         let mut exporter = asciicast::Exporter::new(buffer.clone(), header, 0);
         let mut until = 0;
         for seq in 0..u32::try_from(self.recording.segments).unwrap_or_default() {
-            let Some(opened) = self.segment(hub, context, seq).await? else { continue };
+            let Some(opened) = self.segment(hub, context, seq).await? else { return Err(Error::Changed { seq }) };
             for record in opened.records() {
                 exporter.record(&record?).map_err(|error| Error::Store(error.to_string()))?;
             }

@@ -243,3 +243,14 @@ pub(super) async fn note_screen(
     .await?;
     Ok(())
 }
+
+/// The hash of a segment as it was noted when it was stored.
+pub(super) async fn segment_hash(
+    connection: &mut PgConnection,
+    id: SessionId,
+    seq: i32,
+) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    sqlx::query_scalar!("select hash from recording_segments where session_id = $1 and seq = $2", id.as_uuid(), seq)
+        .fetch_optional(connection)
+        .await
+}

@@ -85,7 +85,7 @@ pub(super) async fn list(
 
 /// Holds other writers of this credential back until the transaction ends.
 pub(super) async fn lock(connection: &mut PgConnection, id: CredentialId) -> Result<()> {
-    sqlx::query!("select 1 as held from credentials where credential_id = $1 for update", id.as_uuid())
+    sqlx::query!("select 1 as held from credentials where credential_id = $1 for no key update", id.as_uuid())
         .fetch_optional(connection)
         .await?;
     Ok(())

@@ -154,6 +154,14 @@ async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<Sess
         None => None,
     };
     tx.commit().await.map_err(DbError::from)?;
+    let recorder = match recording::establish(hub, recorder).await {
+        Ok(recorder) => recorder,
+        Err(problem) => {
+            let end = End::Failed { code: problem.code(), message: problem.detail().to_owned() };
+            session::finish(hub, place.session(), &end).await;
+            return Err(problem);
+        }
+    };
     let holder = Holder {
         tenant_slug: allowed.tenant_slug.clone(),
         user_id,

@@ -7,6 +7,7 @@ use crate::{
         recordings::{self, Recorder},
         sessions::End,
     },
+    http::Problem,
     state::Hub,
 };
 
@@ -32,4 +33,20 @@ pub(super) fn close(hub: &Hub, id: SessionId, recorder: Box<Recorder>, end: &End
         }
     };
     hub.lifecycle().spawn_child(tracing::Instrument::in_current_span(closing));
+}
+
+/// Makes sure that the store takes the recording. One that need not be recorded goes on without.
+///
+/// # Errors
+/// When it must be recorded and cannot.
+pub(super) async fn establish(hub: &Hub, recorder: Option<Box<Recorder>>) -> Result<Option<Box<Recorder>>, Problem> {
+    let Some(mut recorder) = recorder else { return Ok(None) };
+    match recorder.establish().await {
+        Ok(()) => Ok(Some(recorder)),
+        Err(error) if hub.config().recording.required => Err(error.into()),
+        Err(error) => {
+            tracing::error!(%error, "a session is not recorded");
+            Ok(None)
+        }
+    }
 }

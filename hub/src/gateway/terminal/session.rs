@@ -188,7 +188,8 @@ impl Carrier {
                 }
                 let deadline = self.deadline(last_output_until);
                 let stopping = self.stop_at.is_some();
-                let may_take_input = self.backlog.is_empty();
+                // Nor does input go on that cannot be recorded.
+                let may_take_input = recorder_keeps_up && self.backlog.is_empty();
                 let (reader, writer) = match &mut self.socket {
                     None => (None, None),
                     Some(socket) => {
@@ -202,7 +203,7 @@ impl Carrier {
                     event = next_event(reader) => Act::Browser(event),
                     written = write(writer, &mut self.output) => Act::Written(written),
                     error = &mut pump, if last_output_until.is_none() => Act::Broken(error),
-                    _ = input.reserve(), if !may_take_input => Act::Room,
+                    _ = input.reserve(), if !self.backlog.is_empty() => Act::Room,
                     recorded = recording::progress(self.recorder.as_mut()) => Act::Recorded(recorded),
                     () = end_requested(&mut end_requests) => Act::EndRequested,
                     arrival = arrivals.recv() => Act::Arrived(arrival),
@@ -519,7 +520,9 @@ impl Carrier {
         }
         let received = gate.received();
         // While the gate is closed nothing can be heard, however alive the target is.
-        if received != self.heard_from_target || !self.output.may_read(!self.backlog.is_empty()) {
+        let recorder_keeps_up = self.recorder.as_ref().is_none_or(|recorder| recorder.may_read());
+        let open = recorder_keeps_up && self.output.may_read(!self.backlog.is_empty());
+        if received != self.heard_from_target || !open {
             self.silences = 0;
         } else {
             self.silences += 1;

@@ -10,7 +10,7 @@ use super::{
         store::groups as store,
         types::{Group, GroupChange, NewGroup, Source},
     },
-    users::{self, AdminGuard, names, within_scope},
+    users::{self, AdminGuard, names, within_scope, without_limit},
 };
 use crate::{
     context::Context,
@@ -116,7 +116,7 @@ pub(in super::super) async fn set_member(
     let mut tx = hub.db().begin(context).await?;
     let guard = AdminGuard::begin(&mut tx, context).await?;
     let group = get_in(&mut tx, hub.identity(), id).await?;
-    within_scope(context, &group.roles)?;
+    without_limit(context)?;
     if group.source != Source::Local {
         return Err(IdentityError::DirectoryGroup);
     }

@@ -73,6 +73,9 @@ pub(in super::super) async fn create(
     password: SecretString,
 ) -> Result<User, IdentityError> {
     within_scope(context, &new.roles)?;
+    if !new.groups.is_empty() {
+        without_limit(context)?;
+    }
     if !acceptable_password(password.expose_secret(), &new.username) {
         return Err(IdentityError::weak_password("password"));
     }
@@ -111,6 +114,7 @@ pub(in super::super) async fn update(
     }
     store::update(&mut tx, id, &change).await?;
     if let Some(groups) = &change.groups {
+        without_limit(context)?;
         set_local_groups(&mut tx, context.tenant_id, id, &before.groups, groups).await?;
     }
     let ended = if change.enabled == Some(false) {
@@ -164,8 +168,8 @@ pub(in super::super) async fn set_password(
     id: UserId,
     password: SecretString,
 ) -> Result<(), IdentityError> {
+    without_limit(context)?;
     let user = get(hub, context, id).await?;
-    within_scope(context, &user.effective_roles)?;
     if user.source != Source::Local {
         return Err(IdentityError::NotLocal);
     }
@@ -272,6 +276,11 @@ async fn set_local_groups(
         }
     }
     Ok(groups::replace_local(tx, tenant, id, wanted).await?)
+}
+
+/// Groups open targets, and a password opens an account: neither is a limited token's to give.
+pub(in super::super) fn without_limit(context: &Context) -> Result<(), IdentityError> {
+    if context.principal.scopes.is_none() { Ok(()) } else { Err(IdentityError::BeyondScope) }
 }
 
 /// A limited token gives, takes and touches no more than it may do itself.
