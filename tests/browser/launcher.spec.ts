@@ -230,6 +230,8 @@ test('the keys of the launcher work wherever the focus is, and are left alone in
   await expect(page.getByRole('combobox')).toBeFocused()
   await page.keyboard.type('zzz')
   await expect(page.getByRole('combobox')).toHaveValue('zzz')
+  // What is behind a dialog is out of reach until it is closed.
+  await page.keyboard.press('Escape')
   await expect(search).toHaveValue(web.name)
 })
 
