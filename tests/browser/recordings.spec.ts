@@ -9,6 +9,7 @@ import type { Person, Target, World } from './support/world.ts'
 
 interface Recording {
   state: string
+  segments: unknown[]
   duration_seconds: number
   path: string
 }
@@ -140,6 +141,9 @@ test('a session that runs can be played up to what is stored', async ({ browserF
   await page.goto(`/sessions/${id}`)
   await expect(page.getByText('Still being recorded')).toBeVisible()
   await expect(page.getByText('what is played or downloaded now is not complete')).toBeVisible()
+  // The first segment is stored before the session begins; what was said comes with the second.
+  const stored = async () => (await world.admin.get<Recording>(`/sessions/${id}/recording`)).segments.length >= 2
+  await eventually('what was said is stored', stored, 40_000)
   await page.getByRole('button', { name: 'Play recording' }).click({ timeout: 40_000 })
   await drawn(page)
   await picture(page, 'player-running')
