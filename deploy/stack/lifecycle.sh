@@ -57,6 +57,7 @@ stack_down() {
   fi
   ports_load
   lock_take "$STATE/run/lock"
+  say "Ending the hub and its servers (open sessions get up to 25 s)"
   stack_stop
   lock_release
   port_release_all

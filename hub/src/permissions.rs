@@ -23,7 +23,8 @@ macro_rules! permissions {
                 }
             }
 
-            const fn roles(self) -> &'static [Role] {
+            /// The roles that give it.
+            pub const fn roles(self) -> &'static [Role] {
                 match self {
                     $(Self::$variant => &[$(Role::$role),*],)*
                 }

@@ -3,11 +3,13 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
+    fs::{File, TryLockError},
     net::SocketAddr,
+    ops::RangeInclusive,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -373,22 +375,46 @@ async fn run_binary(binary: &Path, folder: &Path, arguments: &[&str], input: Opt
     Ok(text(&output.stdout))
 }
 
-/// A listener on loopback below the range from which the system takes outgoing ports, so that no
-/// connection of another test can be in the way.
+/// Ports for tests: below the range from which the system takes outgoing ports, so that no connection of
+/// another test can be in the way.
+const PORTS: RangeInclusive<u16> = 25_000..=31_999;
+
+/// A listener on loopback, on a port that no other test of this machine gets while this process lives:
+/// a hub binds some time after its address was chosen, and starts again on the same.
 ///
 /// # Errors
 /// When none of many ports is free.
 pub async fn bind_free_port() -> anyhow::Result<TcpListener> {
     for _ in 0..200 {
-        let port = 25_000 + u16::try_from(uuid::Uuid::new_v4().as_u128() % 7_000)?;
+        let span = u128::from(PORTS.end() - PORTS.start() + 1);
+        let port = PORTS.start() + u16::try_from(uuid::Uuid::new_v4().as_u128() % span)?;
+        if !reserve(port)? {
+            continue;
+        }
         if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
             return Ok(listener);
         }
     }
-    bail!("no free port between 25000 and 31999")
+    bail!("no free port between {} and {}", PORTS.start(), PORTS.end())
 }
 
-/// An address that was free a moment ago.
+/// Takes the lock of a port until this process ends; `false` when another one has it.
+fn reserve(port: u16) -> anyhow::Result<bool> {
+    static RESERVED: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join("openpam-test-ports");
+    std::fs::create_dir_all(&folder)?;
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join(port.to_string()))?;
+    match file.try_lock() {
+        Ok(()) => {
+            RESERVED.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+            Ok(true)
+        }
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+/// An address that no other test takes.
 ///
 /// # Errors
 /// When there is none.

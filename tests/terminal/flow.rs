@@ -73,7 +73,9 @@ async fn a_megabyte_that_is_pasted_arrives_whole() -> anyhow::Result<()> {
     let mut terminal = reachable.open(&world.admin).await?;
     // Every line another one: pieces that changed places would show.
     let text = (0..16_384).map(|number| format!("{number:063}\n")).collect::<String>();
-    terminal.type_line("stty -echo; printf 'REA%s' 'DY'; head -n 16384 | sha256sum; stty echo").await?;
+    // Not line by line: OpenSSH hides the length of what is typed there while echo is off, with a packet
+    // as long as what it wrote to the terminal, and that may be longer than a packet may be.
+    terminal.type_line("stty -echo -icanon; printf 'REA%s' 'DY'; head -n 16384 | sha256sum; stty sane").await?;
     terminal.until(b"READY").await?;
     for piece in text.as_bytes().chunks(32 * 1024) {
         terminal.type_bytes(piece.to_vec()).await?;

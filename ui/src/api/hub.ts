@@ -20,6 +20,7 @@ import type {
   LoggedOut,
   Me,
   Page,
+  Permission,
   Recording,
   Scan,
   ServiceAccount,
@@ -47,6 +48,12 @@ export const changeOwnPassword = (body: Body<'PasswordChange'>) =>
 export const ownSignIns = queryOptions({
   queryKey: ['auth', 'sessions'],
   queryFn: ({ signal }) => get<Page<AuthSession>>(apiPath('/auth/sessions', {}), { signal }),
+})
+/** Every permission and which roles give it; it changes with the hub's version only. */
+export const permissionsQuery = queryOptions({
+  queryKey: ['permissions'],
+  queryFn: ({ signal }) => get<Page<Permission>>(apiPath('/permissions', {}), { signal }),
+  staleTime: Infinity,
 })
 export const endOwnSignIn = (id: string) => remove(apiPath('/auth/sessions/{id}', { id }))
 

@@ -39,6 +39,7 @@ export type Named = Sent<Schemas['MeGroup']>
 
 export type Motd = Sent<Schemas['Motd']>
 export type Providers = Sent<Schemas['Providers']>
+export type Permission = Sent<Schemas['Permission']>
 export type Me = Sent<Schemas['Me']>
 export type LoggedOut = Sent<Schemas['LoggedOut']>
 export type AuthSession = Sent<Schemas['AuthSession']>

@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { Command } from 'cmdk'
-import { Moon, Sun, SunMoon, TerminalSquare, UserRound, type LucideIcon } from 'lucide-react'
+import { LogOut, Moon, Sun, SunMoon, TerminalSquare, UserRound, type LucideIcon } from 'lucide-react'
 import { Dialog } from 'radix-ui'
 import { useDeferredValue, useState, type ReactNode } from 'react'
 import { useMe } from '@/api/hooks'
@@ -12,12 +12,14 @@ import { formatAddress } from '@/lib/format'
 import { setTheme } from '@/lib/theme'
 import { useConnect } from '@/pages/launcher/use-connect'
 import { navigationFor } from './navigation'
+import { useSignOut } from './use-sign-out'
 
 /** Every page and every target, found by typing. Opens with Ctrl/Cmd-K. */
 export default function CommandPalette({ onClose }: { onClose: () => void }) {
   const me = useMe()
   const navigate = useNavigate()
   const { connect, prompt, asking } = useConnect(onClose)
+  const signingOut = useSignOut(onClose)
   const [text, setText] = useState('')
   const query = useDeferredValue(text.trim())
   const targets = useInfiniteQuery(launchTargets.list({ q: query || undefined, sort: query ? 'name' : 'recent' }))
@@ -28,6 +30,7 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
   }
 
   if (asking) return prompt
+  if (signingOut.prompt) return signingOut.prompt
   return (
     <Dialog.Root open onOpenChange={(open) => !open && onClose()}>
       <Dialog.Portal>
@@ -84,6 +87,9 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
               <Command.Group heading="You">
                 <Item value="page profile" keywords={['Your profile', 'password', 'sign-ins']} icon={UserRound} onSelect={go(() => navigate({ to: '/profile' }))}>
                   Your profile
+                </Item>
+                <Item value="sign out" keywords={['Sign out', 'log out', 'leave']} icon={LogOut} onSelect={signingOut.begin}>
+                  Sign out
                 </Item>
                 <Item value="theme dark" keywords={['theme', 'appearance']} icon={Moon} onSelect={go(() => setTheme('dark'))}>
                   Use the dark theme

@@ -1,23 +1,14 @@
 import { BookOpen, LogOut, Menu as MenuIcon, Monitor, Moon, Search, Sun, UserRound } from 'lucide-react'
 import { useNavigate } from '@tanstack/react-router'
-import { useMutation } from '@tanstack/react-query'
-import { useState } from 'react'
-import { toast } from 'sonner'
 import { useMe } from '@/api/hooks'
-import { sessions, signOut } from '@/api/hub'
-import type { Session } from '@/api/types'
 import { IconButton } from '@/components/button'
-import { ConfirmDialog } from '@/components/confirm'
 import { Menu, MenuCheck, MenuItem, MenuLabel, MenuSeparator } from '@/components/menu'
-import { SessionsThatEnd } from '@/components/sessions-that-end'
-import { asProblem } from '@/components/states'
 import { Keys } from '@/components/tip'
 import { roleName } from '@/lib/access'
 import { initials } from '@/lib/format'
 import { commandKey } from '@/lib/platform'
-import { queryClient } from '@/lib/query-client'
-import { sessionsShownHere } from '@/lib/session-locks'
 import { setTheme, useTheme, type ThemeChoice } from '@/lib/theme'
+import { useSignOut } from './use-sign-out'
 
 interface TopBarProps {
   crumbSlot: (element: HTMLElement | null) => void
@@ -58,28 +49,7 @@ function PersonMenu() {
   const navigate = useNavigate()
   const { choice } = useTheme()
   const name = me.user.display_name || me.user.username
-  // Which sessions end: those of this sign-in. One that no browser shows at the moment may be of this one.
-  const [asking, setAsking] = useState<((session: Session) => boolean) | null>(null)
-  const leave = async () => {
-    const { provider_logout_url } = await signOut()
-    if (provider_logout_url) window.location.assign(provider_logout_url)
-    // The page goes first: what it still shows would ask again, and be told that nobody is signed in.
-    else void navigate({ to: '/login', search: { error: 'signed_out' } }).then(() => queryClient.clear())
-  }
-  // Terminals end with the sign-in that opened them: who has some is asked first.
-  const askOrLeave = useMutation({
-    mutationFn: async () => {
-      const here = await sessionsShownHere()
-      const ends = (session: Session) => !session.attached || here === null || here.has(session.id)
-      const open = await queryClient
-        .fetchInfiniteQuery({ ...sessions.list({ user_id: me.user.id, status: 'active' }), staleTime: 0 })
-        .then(({ pages }) => pages.some(({ items }) => items.some(ends)))
-        .catch(() => false)
-      if (open) setAsking(() => ends)
-      else await leave()
-    },
-    onError: (error) => toast.error(asProblem(error).message),
-  })
+  const { begin, prompt } = useSignOut()
   return (
     <>
       <Menu
@@ -111,16 +81,11 @@ function PersonMenu() {
           </MenuCheck>
         ))}
         <MenuSeparator />
-        <MenuItem icon={LogOut} onSelect={() => askOrLeave.mutate()}>
+        <MenuItem icon={LogOut} onSelect={begin}>
           Sign out
         </MenuItem>
       </Menu>
-      {asking && (
-        <ConfirmDialog onClose={() => setAsking(null)} title="Sign out?" action="Sign out" onConfirm={leave}>
-          Terminals of this browser end with your sign-in; those of another browser go on.
-          <SessionsThatEnd of={{ user_id: me.user.id }} only={asking} />
-        </ConfirmDialog>
-      )}
+      {prompt}
     </>
   )
 }

@@ -1,4 +1,4 @@
-import type { Me } from '@/api/types'
+import type { Me, Permission } from '@/api/types'
 
 /** What a page or an act asks for. The hub decides again on every call; this only hides what would be refused. */
 export type Need = 'anyone' | 'see-sessions' | 'see-ledger' | 'see-infrastructure' | 'see-people' | 'see-settings' | 'administer'
@@ -32,12 +32,6 @@ export const ROLE_CHOICES = [
 /** A role as people call it. */
 export const roleName = (role: string): string => ROLE_CHOICES.find(({ value }) => value === role)?.label ?? role
 
-/** What roles other than the administrator's may do, as the hub's `permissions.rs` has it. */
-const ROLE_PERMISSIONS: Record<string, string[]> = {
-  operator: ['session.read_all', 'session.terminate', 'infrastructure.read', 'settings.read'],
-  auditor: ['session.read_all', 'audit.read', 'infrastructure.read', 'identity.read', 'settings.read'],
-}
-
 /** The permissions that roles give, among those that this person can hand on. */
-export const permissionsOf = (me: Me, roles: readonly string[]): string[] =>
-  me.permissions.filter((permission) => roles.some((role) => role === 'admin' || ROLE_PERMISSIONS[role]?.includes(permission)))
+export const permissionsOf = (me: Me, known: readonly Permission[], roles: readonly string[]): string[] =>
+  known.filter(({ name, roles: givers }) => me.permissions.includes(name) && givers.some((role) => roles.includes(role))).map(({ name }) => name)

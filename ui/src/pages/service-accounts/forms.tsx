@@ -1,9 +1,10 @@
+import { useQuery } from '@tanstack/react-query'
 import { useRef, useState } from 'react'
 import { Controller } from 'react-hook-form'
 import { toast } from 'sonner'
 import { z } from 'zod'
 import { useMe } from '@/api/hooks'
-import { serviceAccounts } from '@/api/hub'
+import { permissionsQuery, serviceAccounts } from '@/api/hub'
 import type { ServiceAccount } from '@/api/types'
 import { Button } from '@/components/button'
 import { CopyButton } from '@/components/copy'
@@ -45,6 +46,7 @@ const tokenSchema = z.object({ name: nameRule, scopes: z.array(z.string()), life
 /** Creates a token and shows it, this once. */
 export function TokenForm({ account, onClose }: { account: ServiceAccount; onClose: () => void }) {
   const me = useMe()
+  const known = useQuery(permissionsQuery).data?.items ?? []
   const [token, setToken] = useState<string | null>(null)
   // The form closes itself after it was sent; then the token is still to be shown.
   const made = useRef(false)
@@ -62,7 +64,7 @@ export function TokenForm({ account, onClose }: { account: ServiceAccount; onClo
           <Field label="Name" error={errors.name?.message} help="Where it is used, so that it can be found again."><Input {...register('name')} autoFocus placeholder="build server" /></Field>
           <Field label="Valid for"><Select {...register('lifetime')}><option value="7">7 days</option><option value="30">30 days</option><option value="90">90 days</option><option value="365">1 year</option></Select></Field>
           <Field label="Limited to" optional error={errors.scopes?.message} help={account.roles.length === 0 ? 'The account has no role, so there is nothing to limit.' : 'Without a limit it may do what the roles of the account allow.'}>
-            <Controller control={control} name="scopes" render={({ field }) => <MultiPick noun="permissions" value={field.value} onChange={field.onChange} options={permissionsOf(me, account.roles).map((permission) => ({ id: permission, label: sentence(permission) }))} />} />
+            <Controller control={control} name="scopes" render={({ field }) => <MultiPick noun="permissions" value={field.value} onChange={field.onChange} options={permissionsOf(me, known, account.roles).map((permission) => ({ id: permission, label: sentence(permission) }))} />} />
           </Field>
         </>
       )}
