@@ -194,9 +194,11 @@ async fn everyone_may_know_which_role_gives_what() -> anyhow::Result<()> {
     let known = person.client.get("/permissions").await?;
     let auditor = world.person(&["auditor"], &[]).await?;
     let own = auditor.client.get("/auth/me").await?["permissions"].clone();
-    let given = known["items"].as_array().context("no permissions")?.iter().filter(|permission| {
-        permission["roles"].as_array().is_some_and(|roles| roles.contains(&json!("auditor")))
-    });
+    let given = known["items"]
+        .as_array()
+        .context("no permissions")?
+        .iter()
+        .filter(|permission| permission["roles"].as_array().is_some_and(|roles| roles.contains(&json!("auditor"))));
     let mut given = given.map(|permission| permission["name"].clone()).collect::<Vec<_>>();
     let mut own = own.as_array().context("no permissions of one's own")?.clone();
     given.sort_by_key(Value::to_string);

@@ -783,6 +783,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/permissions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every permission, and which roles give it. */
+        get: operations["list_permissions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -1615,6 +1632,18 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page of a list. */
+        Page_Permission: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** @description Stable name, as in a token's scopes. */
+                name: string;
+                /** @description The roles that give it. */
+                roles: components["schemas"]["Role"][];
+            }[];
+            /** @description Pass as `cursor` for the next page; `null` on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
         Page_ServiceAccount: {
             /** @description The items, in the list's order. */
             items: {
@@ -1770,6 +1799,13 @@ export interface components {
             current_password: string;
             /** Format: password */
             new_password: string;
+        };
+        /** @description A permission and which roles give it. */
+        Permission: {
+            /** @description Stable name, as in a token's scopes. */
+            name: string;
+            /** @description The roles that give it. */
+            roles: components["schemas"]["Role"][];
         };
         /** @description The list of segments. */
         PlayerIndex: {
@@ -4727,6 +4763,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Motd"];
+                };
+            };
+        };
+    };
+    list_permissions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Permission"];
                 };
             };
         };

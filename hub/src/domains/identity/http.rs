@@ -11,6 +11,10 @@ mod users;
 use crate::http::Routes;
 
 pub(crate) fn routes() -> Routes {
-    auth::routes().merge(oidc::routes()).merge(users::routes()).merge(groups::routes()).merge(accounts::routes())
+    auth::routes()
+        .merge(oidc::routes())
+        .merge(users::routes())
+        .merge(groups::routes())
+        .merge(accounts::routes())
         .merge(permissions::routes())
 }

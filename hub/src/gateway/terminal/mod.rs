@@ -3,10 +3,12 @@
 mod attachments;
 mod farewell;
 mod http;
+mod input;
 mod keys;
 mod messages;
 mod open;
 mod output;
+mod outside;
 mod recording;
 mod resume;
 mod session;

@@ -1,28 +1,24 @@
 //! The one task that carries a session: owns the target's shell and, while there is one, the
 //! browser's socket. Bytes go straight from one to the other.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
 use openpam_secret::ExposeSecret as _;
 use openpam_telemetry::names;
-use russh::{
-    ChannelMsg, ChannelWriteHalf,
-    client::{Handle, Msg},
-};
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use russh::{ChannelMsg, client::Handle};
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     attachments::Arrival,
     farewell,
+    input::{self, Backlog},
     keys::is_typed,
     messages::{ClientMessage, ServerMessage},
     output::Output,
+    outside::{News, Outside},
     recording,
     socket::{self, Event, Socket},
 };
@@ -35,10 +31,6 @@ use crate::{
     state::Hub,
 };
 
-/// Input is handed to the SSH client in pieces of at most this size.
-const PIECE: usize = 32 * 1024;
-/// Pieces that wait for the target; with the message they came from, at most 2 MiB.
-const PIECES: usize = 32;
 /// Output packets taken at once before the socket has its turn.
 const BATCH: usize = 16;
 /// After the program's end its last output may take this long to the browser.
@@ -64,11 +56,6 @@ pub(super) struct Limits {
 
 const RESTARTING: &str = "This hub restarts. Save your work and connect again in a moment.";
 
-enum Input {
-    Keys(Bytes),
-    Size(u16, u16),
-}
-
 #[expect(
     clippy::large_enum_variant,
     reason = "lives on the stack for one turn; a box would cost an allocation a message"
@@ -77,12 +64,9 @@ enum Act {
     Target(Option<ChannelMsg>),
     Browser(Event),
     Written(Result<(), axum::Error>),
-    Broken(russh::Error),
-    Room,
+    Delivered(Result<(), russh::Error>),
     Recorded(Result<(), recordings::Error>),
-    EndRequested,
-    Arrived(Option<Arrival>),
-    Stopping,
+    News(News, Outside),
     Time,
 }
 
@@ -95,7 +79,7 @@ struct Carrier {
     /// The person was told that the target waits for the recording.
     told_throttled: bool,
     socket: Option<Socket>,
-    backlog: VecDeque<Input>,
+    backlog: Backlog,
     exit: (Option<u32>, Option<String>),
     begun: Instant,
     last_key: Instant,
@@ -128,7 +112,7 @@ pub(super) async fn carry(
         recorder,
         told_throttled: false,
         socket: None,
-        backlog: VecDeque::new(),
+        backlog: Backlog::default(),
         exit: (None, None),
         begun: now,
         last_key: now,
@@ -168,104 +152,131 @@ pub(super) async fn finish(hub: &Hub, live: &LiveSession, end: &End) {
 }
 
 impl Carrier {
-    async fn run(&mut self, shell: &mut Shell, mut arrivals: mpsc::Receiver<Arrival>) -> End {
-        let mut end_requests = self.live.end_requests();
-        let (input, waiting) = mpsc::channel(PIECES);
+    async fn run(&mut self, shell: &mut Shell, arrivals: mpsc::Receiver<Arrival>) -> End {
         for early in std::mem::take(&mut shell.early) {
             self.take_output(early);
         }
-        {
-            let Shell { handle, output, input: target, gate, .. } = shell;
-            let pump = pump(target, waiting);
-            tokio::pin!(pump);
-            let mut last_output_until = None;
-            loop {
-                let recorder_keeps_up = self.recorder_keeps_up();
-                gate.set_open(recorder_keeps_up && self.output.may_read(!self.backlog.is_empty()));
-                if let Some(until) = last_output_until
-                    && (self.socket.is_none() || self.output.is_drained() || Instant::now() >= until)
-                {
-                    break self.exited();
-                }
-                let deadline = self.deadline(last_output_until);
-                let stopping = self.stop_at.is_some();
-                // Nor does input go on that cannot be recorded.
-                let may_take_input = recorder_keeps_up && self.backlog.is_empty();
-                let (reader, writer) = match &mut self.socket {
-                    None => (None, None),
-                    Some(socket) => {
-                        let wants_to_write = socket.wants_to_write(&self.output);
-                        let (reader, writer) = socket.split();
-                        (may_take_input.then_some(reader), wants_to_write.then_some(writer))
-                    }
-                };
-                let act = tokio::select! {
-                    message = output.wait(), if last_output_until.is_none() => Act::Target(message),
-                    event = socket::next_event(reader) => Act::Browser(event),
-                    written = socket::write(writer, &mut self.output) => Act::Written(written),
-                    error = &mut pump, if last_output_until.is_none() => Act::Broken(error),
-                    _ = input.reserve(), if !self.backlog.is_empty() => Act::Room,
-                    recorded = recording::progress(self.recorder.as_mut()) => Act::Recorded(recorded),
-                    () = end_requested(&mut end_requests) => Act::EndRequested,
-                    arrival = arrivals.recv() => Act::Arrived(arrival),
-                    () = self.hub.lifecycle().soft().cancelled(), if !stopping => Act::Stopping,
-                    () = tokio::time::sleep_until(deadline) => Act::Time,
-                };
-                let end = match act {
-                    Act::Target(message) => {
-                        let mut over = self.on_target(message);
-                        for _ in 0..BATCH {
-                            if over {
-                                break;
-                            }
-                            match output.wait().now_or_never() {
-                                Some(message) => over = self.on_target(message),
-                                None => break,
-                            }
-                        }
-                        if over {
-                            last_output_until = Some(Instant::now() + LAST_OUTPUT);
-                        }
-                        None
-                    }
-                    Act::Browser(event) => self.on_browser(event, &input),
-                    Act::Written(Ok(())) => None,
-                    Act::Written(Err(_)) => {
-                        self.detach();
-                        None
-                    }
-                    Act::Broken(error) => {
-                        tracing::debug!(session_id = %self.live.id, %error, "cannot send to the target");
-                        last_output_until = Some(Instant::now() + LAST_OUTPUT);
-                        None
-                    }
-                    Act::Room => {
-                        self.hand_over(&input);
-                        None
-                    }
-                    Act::Recorded(Ok(())) => None,
-                    Act::Recorded(Err(error)) => self.on_recording_failed(&error),
-                    Act::EndRequested => end_requests.borrow().clone(),
-                    Act::Arrived(Some(arrival)) => {
-                        self.on_arrival(arrival, &input);
-                        None
-                    }
-                    // The door is closed only when the session ends.
-                    Act::Arrived(None) => Some(End::Disconnected),
-                    Act::Stopping => {
-                        self.on_stopping();
-                        None
-                    }
-                    Act::Time => self.on_time().or_else(|| {
-                        let due = last_output_until.is_none() && Instant::now() >= self.next_sign;
-                        if due { self.check_signs_of_life(handle, gate) } else { None }
-                    }),
-                };
-                if let Some(end) = end {
-                    break end;
+        let Shell { handle, output, input: target, gate, .. } = shell;
+        let soft = self.hub.lifecycle().soft().clone();
+        let outside = Outside { ends: self.live.end_requests(), arrivals, soft, stopping: false };
+        let mut news = pin!(outside.news());
+        let mut delivery = pin!(input::deliver(target, None));
+        let mut delivering = false;
+        let mut last_output_until = None;
+        let mut alarm = pin!(tokio::time::sleep_until(self.deadline(last_output_until)));
+        loop {
+            // First what can be done without waiting: a key goes out in the turn in which it came.
+            while !delivering
+                && last_output_until.is_none()
+                && let Some(input) = self.backlog.pop()
+            {
+                delivery.set(input::deliver(target, Some(input)));
+                match futures::poll!(delivery.as_mut()) {
+                    Poll::Ready(delivered) => last_output_until = self.on_delivered(delivered),
+                    Poll::Pending => delivering = true,
                 }
             }
+            if let Some(socket) = self.socket.as_mut().filter(|socket| socket.wants_to_write(&self.output))
+                && let Some(Err(_)) = socket.split().1.write(&mut self.output).now_or_never()
+            {
+                self.detach();
+            }
+            if let Some(until) = last_output_until
+                && (self.socket.is_none() || self.output.is_drained() || Instant::now() >= until)
+            {
+                return self.exited();
+            }
+            let recorder_keeps_up = self.recorder_keeps_up();
+            gate.set_open(recorder_keeps_up && self.output.may_read(self.backlog.is_full()));
+            // A timer that is early costs one turn, and to set it costs more than a turn.
+            let deadline = self.deadline(last_output_until);
+            if deadline < alarm.deadline() {
+                alarm.as_mut().reset(deadline);
+            }
+            // Nor does input go on that cannot be recorded.
+            let may_take_input = recorder_keeps_up && !self.backlog.is_full();
+            let (reader, writer) = match &mut self.socket {
+                None => (None, None),
+                Some(socket) => {
+                    let wants_to_write = socket.wants_to_write(&self.output);
+                    let (reader, writer) = socket.split();
+                    (may_take_input.then_some(reader), wants_to_write.then_some(writer))
+                }
+            };
+            let act = tokio::select! {
+                message = output.wait(), if last_output_until.is_none() => Act::Target(message),
+                event = socket::next_event(reader) => Act::Browser(event),
+                written = socket::write(writer, &mut self.output) => Act::Written(written),
+                delivered = &mut delivery, if delivering && last_output_until.is_none() => Act::Delivered(delivered),
+                recorded = recording::progress(self.recorder.as_mut()) => Act::Recorded(recorded),
+                (news, outside) = &mut news => Act::News(news, outside),
+                () = &mut alarm => Act::Time,
+            };
+            let end = match act {
+                Act::Target(message) => {
+                    let mut over = self.on_target(message);
+                    for _ in 0..BATCH {
+                        if over {
+                            break;
+                        }
+                        match output.wait().now_or_never() {
+                            Some(message) => over = self.on_target(message),
+                            None => break,
+                        }
+                    }
+                    if over {
+                        last_output_until = Some(Instant::now() + LAST_OUTPUT);
+                    }
+                    None
+                }
+                Act::Browser(event) => self.on_browser(event),
+                Act::Written(Ok(())) => None,
+                Act::Written(Err(_)) => {
+                    self.detach();
+                    None
+                }
+                Act::Delivered(delivered) => {
+                    delivering = false;
+                    last_output_until = self.on_delivered(delivered);
+                    None
+                }
+                Act::Recorded(Ok(())) => None,
+                Act::Recorded(Err(error)) => self.on_recording_failed(&error),
+                Act::News(happened, outside) => {
+                    news.set(outside.news());
+                    self.on_news(happened)
+                }
+                Act::Time => {
+                    let end = self.on_time().or_else(|| {
+                        let due = last_output_until.is_none() && Instant::now() >= self.next_sign;
+                        if due { self.check_signs_of_life(handle, gate) } else { None }
+                    });
+                    alarm.as_mut().reset(self.deadline(last_output_until));
+                    end
+                }
+            };
+            if let Some(end) = end {
+                return end;
+            }
         }
+    }
+
+    /// Until when last output is awaited, where input cannot be delivered any more.
+    fn on_delivered(&self, delivered: Result<(), russh::Error>) -> Option<Instant> {
+        let error = delivered.err()?;
+        tracing::debug!(session_id = %self.live.id, %error, "cannot send to the target");
+        Some(Instant::now() + LAST_OUTPUT)
+    }
+
+    fn on_news(&mut self, news: News) -> Option<End> {
+        match news {
+            News::End(end) => return Some(end),
+            News::Arrived(Some(arrival)) => self.on_arrival(arrival),
+            // The door is closed only when the session ends.
+            News::Arrived(None) => return Some(End::Disconnected),
+            News::Stopping => self.on_stopping(),
+        }
+        None
     }
 
     fn recorder_keeps_up(&self) -> bool {
@@ -306,7 +317,7 @@ impl Carrier {
         false
     }
 
-    fn on_browser(&mut self, event: Event, input: &mpsc::Sender<Input>) -> Option<End> {
+    fn on_browser(&mut self, event: Event) -> Option<End> {
         let socket = self.socket.as_mut()?;
         socket.last_heard = Instant::now();
         match event {
@@ -320,19 +331,13 @@ impl Carrier {
                 if let Some(recorder) = &mut self.recorder {
                     recorder.input(bytes.clone());
                 }
-                let mut rest = bytes;
-                while !rest.is_empty() {
-                    let piece = rest.split_to(rest.len().min(PIECE));
-                    self.backlog.push_back(Input::Keys(piece));
-                }
-                self.hand_over(input);
+                self.backlog.push_keys(bytes);
             }
             Event::Message(ClientMessage::Resize { cols, rows }) => {
                 if let Some(recorder) = &mut self.recorder {
                     recorder.resize(cols, rows);
                 }
-                self.backlog.push_back(Input::Size(cols, rows));
-                self.hand_over(input);
+                self.backlog.push_size((cols, rows));
             }
             Event::Message(ClientMessage::Ack { bytes }) => self.output.acknowledge(bytes),
             Event::Message(ClientMessage::Disconnect) => return Some(End::Disconnected),
@@ -350,21 +355,9 @@ impl Carrier {
         None
     }
 
-    /// Hands waiting input to the SSH client, as far as it has room.
-    fn hand_over(&mut self, input: &mpsc::Sender<Input>) {
-        while let Some(next) = self.backlog.pop_front() {
-            if let Err(mpsc::error::TrySendError::Full(next) | mpsc::error::TrySendError::Closed(next)) =
-                input.try_send(next)
-            {
-                self.backlog.push_front(next);
-                return;
-            }
-        }
-    }
-
     /// A browser comes, or comes back: what it lacks follows `ready`. One that is still there makes
     /// room.
-    fn on_arrival(&mut self, arrival: Arrival, input: &mpsc::Sender<Input>) {
+    fn on_arrival(&mut self, arrival: Arrival) {
         if let Some(old) = &mut self.socket {
             let message = "This session was continued in another window.";
             let request_id = &*self.live.context.request_id;
@@ -387,8 +380,7 @@ impl Carrier {
             if let Some(recorder) = &mut self.recorder {
                 recorder.resize(arrival.size.0, arrival.size.1);
             }
-            self.backlog.push_back(Input::Size(arrival.size.0, arrival.size.1));
-            self.hand_over(input);
+            self.backlog.push_size(arrival.size);
         }
         if let Some(stop_at) = self.stop_at {
             let ends_at = self.time_of(stop_at);
@@ -525,7 +517,7 @@ impl Carrier {
         }
         let received = gate.received();
         // While the gate is closed nothing can be heard, however alive the target is.
-        let open = self.recorder_keeps_up() && self.output.may_read(!self.backlog.is_empty());
+        let open = self.recorder_keeps_up() && self.output.may_read(self.backlog.is_full());
         if received != self.heard_from_target || !open {
             self.silences = 0;
         } else {
@@ -550,24 +542,4 @@ impl Carrier {
 
 fn error_message<'a>(live: &'a LiveSession, code: &'a str, message: &'a str) -> ServerMessage<'a> {
     ServerMessage::Error { code, message, request_id: &live.context.request_id }
-}
-
-/// Feeds the target; returns when it takes no more.
-async fn pump(target: &ChannelWriteHalf<Msg>, mut waiting: mpsc::Receiver<Input>) -> russh::Error {
-    while let Some(input) = waiting.recv().await {
-        let result = match input {
-            Input::Keys(bytes) => target.data_bytes(bytes).await,
-            Input::Size(cols, rows) => target.window_change(cols.into(), rows.into(), 0, 0).await,
-        };
-        if let Err(error) = result {
-            return error;
-        }
-    }
-    russh::Error::SendError
-}
-
-async fn end_requested(requests: &mut watch::Receiver<Option<End>>) {
-    if requests.wait_for(Option::is_some).await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
