@@ -140,7 +140,7 @@ async fn accept(hub: &Hub, context: &Context, request: Request) -> Result<WebSoc
         .max_message_size(MAX_MESSAGE + 1024)
         .max_frame_size(MAX_MESSAGE + 1024)
         // Small buffers: thousands of idle terminals hold one each.
-        .read_buffer_size(4 * 1024)
+        .read_buffer_size(1024)
         .write_buffer_size(32 * 1024)
         .max_write_buffer_size(2 * 1024 * 1024))
 }
