@@ -34,6 +34,9 @@ pub(super) enum ServerMessage<'a> {
         message: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         ends_at: Option<DateTime<Utc>>,
+        /// Whether the session is recorded from now on, where that has changed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        recorded: Option<bool>,
     },
     /// The session is over.
     Exit {
@@ -52,7 +55,26 @@ pub(super) enum ServerMessage<'a> {
     },
 }
 
-impl ServerMessage<'_> {
+impl<'a> ServerMessage<'a> {
+    /// Something the person should know.
+    pub(super) const fn notice(message: &'a str) -> Self {
+        Self::Notice { message, ends_at: None, recorded: None }
+    }
+
+    /// The recording broke off, and the session may go on without.
+    pub(super) const fn no_longer_recorded() -> Self {
+        Self::Notice { message: "This session is no longer recorded.", ends_at: None, recorded: Some(false) }
+    }
+
+    /// The same notice about something that happens at this time.
+    #[must_use]
+    pub(super) fn until(mut self, at: DateTime<Utc>) -> Self {
+        if let Self::Notice { ends_at, .. } = &mut self {
+            *ends_at = Some(at);
+        }
+        self
+    }
+
     /// The message as JSON text.
     pub(super) fn to_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
@@ -145,7 +167,8 @@ mod tests {
     fn absent_fields_are_left_out() {
         let exit = ServerMessage::Exit { status: Some(0), signal: None, reason: "done" };
         assert_eq!(exit.to_text(), r#"{"type":"exit","status":0,"reason":"done"}"#);
-        let notice = ServerMessage::Notice { message: "hello", ends_at: None };
-        assert_eq!(notice.to_text(), r#"{"type":"notice","message":"hello"}"#);
+        assert_eq!(ServerMessage::notice("hello").to_text(), r#"{"type":"notice","message":"hello"}"#);
+        let unrecorded = ServerMessage::no_longer_recorded().to_text();
+        assert!(unrecorded.ends_with(r#""recorded":false}"#), "{unrecorded}");
     }
 }

@@ -1,6 +1,7 @@
 //! Browser ↔ SSH: the WebSocket of `openpam.terminal.v1` in front of a shell on the target.
 
 mod attachments;
+mod farewell;
 mod http;
 mod keys;
 mod messages;

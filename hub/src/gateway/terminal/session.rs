@@ -19,11 +19,12 @@ use tokio::{
 
 use super::{
     attachments::Arrival,
+    farewell,
     keys::is_typed,
     messages::{ClientMessage, ServerMessage},
     output::Output,
     recording,
-    socket::{Event, Reader, Socket, Writer},
+    socket::{self, Event, Socket},
 };
 use crate::{
     domains::{
@@ -179,7 +180,7 @@ impl Carrier {
             tokio::pin!(pump);
             let mut last_output_until = None;
             loop {
-                let recorder_keeps_up = self.recorder.as_ref().is_none_or(|recorder| recorder.may_read());
+                let recorder_keeps_up = self.recorder_keeps_up();
                 gate.set_open(recorder_keeps_up && self.output.may_read(!self.backlog.is_empty()));
                 if let Some(until) = last_output_until
                     && (self.socket.is_none() || self.output.is_drained() || Instant::now() >= until)
@@ -200,8 +201,8 @@ impl Carrier {
                 };
                 let act = tokio::select! {
                     message = output.wait(), if last_output_until.is_none() => Act::Target(message),
-                    event = next_event(reader) => Act::Browser(event),
-                    written = write(writer, &mut self.output) => Act::Written(written),
+                    event = socket::next_event(reader) => Act::Browser(event),
+                    written = socket::write(writer, &mut self.output) => Act::Written(written),
                     error = &mut pump, if last_output_until.is_none() => Act::Broken(error),
                     _ = input.reserve(), if !self.backlog.is_empty() => Act::Room,
                     recorded = recording::progress(self.recorder.as_mut()) => Act::Recorded(recorded),
@@ -265,6 +266,10 @@ impl Carrier {
                 }
             }
         }
+    }
+
+    fn recorder_keeps_up(&self) -> bool {
+        self.recorder.as_ref().is_none_or(|recorder| recorder.may_read())
     }
 
     fn exited(&mut self) -> End {
@@ -387,7 +392,7 @@ impl Carrier {
         }
         if let Some(stop_at) = self.stop_at {
             let ends_at = self.time_of(stop_at);
-            socket.queue(&ServerMessage::Notice { message: RESTARTING, ends_at: Some(ends_at) });
+            socket.queue(&ServerMessage::notice(RESTARTING).until(ends_at));
         }
         self.socket = Some(socket);
         self.detached_since = None;
@@ -417,7 +422,7 @@ impl Carrier {
         self.stop_at = Some(stop_at);
         let ends_at = self.time_of(stop_at);
         if let Some(socket) = &mut self.socket {
-            socket.queue(&ServerMessage::Notice { message: RESTARTING, ends_at: Some(ends_at) });
+            socket.queue(&ServerMessage::notice(RESTARTING).until(ends_at));
         }
     }
 
@@ -459,7 +464,7 @@ impl Carrier {
                 && !std::mem::replace(&mut self.told_throttled, true)
                 && let Some(socket) = &mut self.socket
             {
-                socket.queue(&ServerMessage::Notice { message: recording::THROTTLED, ends_at: None });
+                socket.queue(&ServerMessage::notice(recording::THROTTLED));
             }
         }
         if self.stop_at.is_some_and(|at| now >= at) {
@@ -487,7 +492,7 @@ impl Carrier {
             if self.limits.duration > *before
                 && let Some(socket) = &mut self.socket
             {
-                socket.queue(&ServerMessage::Notice { message, ends_at: Some(ends_at) });
+                socket.queue(&ServerMessage::notice(message).until(ends_at));
             }
         }
         None
@@ -501,7 +506,7 @@ impl Carrier {
             return Some(End::Failed { code: "recording_failed", message: recording::UNRECORDED.to_owned() });
         }
         if let Some(socket) = &mut self.socket {
-            socket.queue(&ServerMessage::Notice { message: "This session is no longer recorded.", ends_at: None });
+            socket.queue(&ServerMessage::no_longer_recorded());
         }
         None
     }
@@ -520,8 +525,7 @@ impl Carrier {
         }
         let received = gate.received();
         // While the gate is closed nothing can be heard, however alive the target is.
-        let recorder_keeps_up = self.recorder.as_ref().is_none_or(|recorder| recorder.may_read());
-        let open = recorder_keeps_up && self.output.may_read(!self.backlog.is_empty());
+        let open = self.recorder_keeps_up() && self.output.may_read(!self.backlog.is_empty());
         if received != self.heard_from_target || !open {
             self.silences = 0;
         } else {
@@ -538,25 +542,9 @@ impl Carrier {
 
     /// Tells the browser how it ended.
     async fn say_goodbye(&mut self, end: &End) {
-        let Some(mut socket) = self.socket.take() else { return };
+        let Some(socket) = self.socket.take() else { return };
         self.live.set_attached(false);
-        let message = end.message();
-        if let Some(code) = end.code() {
-            socket.queue(&error_message(&self.live, code, &message));
-        }
-        let (status, signal) = match end {
-            End::Exited { status, signal } => (*status, signal.as_deref()),
-            _ => (None, None),
-        };
-        socket.queue(&ServerMessage::Exit { status, signal, reason: &message });
-        let code = match end {
-            End::Exited { .. } | End::Disconnected => 1000,
-            End::Terminated { .. } => 4003,
-            End::Expired { code: "idle_timeout", .. } => 4008,
-            End::Failed { .. } | End::Expired { code: "hub_shutdown", .. } => 4500,
-            End::Expired { .. } => 4001,
-        };
-        socket.close(&mut Output::default(), code, end.code().unwrap_or("ended")).await;
+        farewell::say(socket, &self.live.context.request_id, end).await;
     }
 }
 
@@ -576,20 +564,6 @@ async fn pump(target: &ChannelWriteHalf<Msg>, mut waiting: mpsc::Receiver<Input>
         }
     }
     russh::Error::SendError
-}
-
-async fn next_event(reader: Option<Reader<'_>>) -> Event {
-    match reader {
-        Some(reader) => reader.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn write(writer: Option<Writer<'_>>, output: &mut Output) -> Result<(), axum::Error> {
-    match writer {
-        Some(writer) => writer.write(output).await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn end_requested(requests: &mut watch::Receiver<Option<End>>) {

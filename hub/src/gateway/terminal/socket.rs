@@ -159,6 +159,22 @@ impl Reader<'_> {
     }
 }
 
+/// The next event; for ever none where nobody is to be heard.
+pub(super) async fn next_event(reader: Option<Reader<'_>>) -> Event {
+    match reader {
+        Some(reader) => reader.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Writes what waits; for ever where nothing is to be written.
+pub(super) async fn write(writer: Option<Writer<'_>>, output: &mut Output) -> Result<(), axum::Error> {
+    match writer {
+        Some(writer) => writer.write(output).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn too_large() -> Event {
     Event::Violation(
         1009,

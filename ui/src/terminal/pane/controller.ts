@@ -4,7 +4,7 @@ import type { TerminalPreferences } from '../model/preferences'
 import { TerminalConnection, type ConnectionState, type ConnectionStats } from '../protocol/connection'
 import { describeRefusal, type Ending, LEFT, UNREACHABLE } from '../protocol/endings'
 import type { Progress } from '../protocol/input-queue'
-import { NO_LONGER_RECORDED, type NoticeMessage } from '../protocol/messages'
+import type { NoticeMessage } from '../protocol/messages'
 import { count as counted } from '@/lib/format'
 import { sessionLock } from '@/lib/session-locks'
 import { connectionServices, fetchTarget, forgetLaunchTargets } from '../services'
@@ -307,7 +307,7 @@ export class PaneController {
         },
         onNotice: (notice) => {
           const ends = notice.ends_at ? Date.parse(notice.ends_at) : Number.NaN
-          const recorded = notice.message === NO_LONGER_RECORDED ? false : this.#state.recorded
+          const recorded = notice.recorded ?? this.#state.recorded
           this.#set({ notice, recorded, endsAt: Number.isNaN(ends) ? this.#state.endsAt : ends })
         },
         onStats: (stats) => this.#set({ stats }),

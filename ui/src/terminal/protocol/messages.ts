@@ -35,14 +35,13 @@ export interface ReadyMessage {
   recorded?: boolean
 }
 
-/** What the hub says when a recording breaks off and its session may go on without. */
-export const NO_LONGER_RECORDED = 'This session is no longer recorded.'
-
 export interface NoticeMessage {
   type: 'notice'
   message: string
   /** RFC 3339; when access ends, where the notice is about that. */
   ends_at?: string
+  /** Whether the session is recorded from now on, where that has changed. */
+  recorded?: boolean
 }
 
 export interface ExitMessage {
@@ -68,6 +67,9 @@ export type ClientMessage =
 
 const text = (value: unknown): string | undefined =>
   typeof value === 'string' ? value : undefined
+
+const flag = (value: unknown): boolean | undefined =>
+  typeof value === 'boolean' ? value : undefined
 
 const count = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
@@ -96,14 +98,14 @@ export function parseServerMessage(frame: string): ServerMessage | null {
         offset: count(fields.offset),
         input: count(fields.input),
         request_id: text(fields.request_id),
-        recorded: typeof fields.recorded === 'boolean' ? fields.recorded : undefined,
+        recorded: flag(fields.recorded),
       }
     }
     case 'notice': {
       const message = text(fields.message)
       return message === undefined
         ? null
-        : { type: 'notice', message, ends_at: text(fields.ends_at) }
+        : { type: 'notice', message, ends_at: text(fields.ends_at), recorded: flag(fields.recorded) }
     }
     case 'exit':
       return {
