@@ -6,9 +6,24 @@ use std::{
 };
 
 use axum::extract::ws::WebSocket;
-use openpam_ids::{AuthSessionId, SessionId};
+use openpam_ids::{AuthSessionId, ParticipantId, SessionId};
 use openpam_secret::{ExposeSecret as _, SecretHash, SecretString, random_token};
 use tokio::sync::mpsc;
+
+use super::{
+    audience::{Said, Subscription},
+    screen::Drawing,
+};
+
+/// What comes to the task that carries a session, from others than its browser.
+pub(super) enum Visit {
+    /// The session's person comes, or comes back.
+    Browser(Arrival),
+    /// Somebody wants to see the screen and what follows.
+    Watcher(Box<Subscription>),
+    /// A participant says something.
+    Said(ParticipantId, Said),
+}
 
 /// A browser on its way to its session.
 pub(super) struct Arrival {
@@ -26,11 +41,12 @@ pub(super) struct Arrival {
 #[derive(Default)]
 pub struct Attachments {
     doors: Mutex<HashMap<SessionId, Door>>,
+    drawing: Drawing,
 }
 
 struct Door {
     token: Option<SecretHash>,
-    arrivals: mpsc::Sender<Arrival>,
+    visits: mpsc::Sender<Visit>,
 }
 
 impl Attachments {
@@ -39,16 +55,21 @@ impl Attachments {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where screens are drawn.
+    pub(super) fn drawing(&self) -> &Drawing {
+        &self.drawing
+    }
+
     /// Opens the door to a session.
-    pub(super) fn open(&self, id: SessionId) -> mpsc::Receiver<Arrival> {
-        let (arrivals, receiver) = mpsc::channel(2);
-        self.lock().insert(id, Door { token: None, arrivals });
+    pub(super) fn open(&self, id: SessionId) -> mpsc::Receiver<Visit> {
+        let (visits, receiver) = mpsc::channel(4);
+        self.lock().insert(id, Door { token: None, visits });
         receiver
     }
 
     /// The way to a session that was opened just now.
-    pub(super) fn arrivals(&self, id: SessionId) -> Option<mpsc::Sender<Arrival>> {
-        self.lock().get(&id).map(|door| door.arrivals.clone())
+    pub(super) fn visits(&self, id: SessionId) -> Option<mpsc::Sender<Visit>> {
+        self.lock().get(&id).map(|door| door.visits.clone())
     }
 
     /// Closes it: the session is over.
@@ -64,7 +85,7 @@ impl Attachments {
     }
 
     /// Takes the session's token, if it is this one: a token works once.
-    pub(super) fn redeem(&self, id: SessionId, token: &str) -> Option<mpsc::Sender<Arrival>> {
+    pub(super) fn redeem(&self, id: SessionId, token: &str) -> Option<mpsc::Sender<Visit>> {
         let mut doors = self.lock();
         let door = doors.get_mut(&id)?;
         let hash = door.token?;
@@ -72,7 +93,7 @@ impl Attachments {
             return None;
         }
         door.token = None;
-        Some(door.arrivals.clone())
+        Some(door.visits.clone())
     }
 }
 

@@ -46,6 +46,15 @@ pub(super) struct Continuation {
     pub snapshot: bool,
 }
 
+/// The retained output, shared and not copied.
+#[derive(Debug)]
+pub(super) struct Retained {
+    /// Position of the first byte.
+    pub start: u64,
+    /// The bytes.
+    pub blocks: Vec<Bytes>,
+}
+
 impl Output {
     /// Adds what the target said.
     pub(super) fn push(&mut self, chunk: Bytes) {
@@ -156,6 +165,48 @@ impl Output {
         self.acknowledged = continuation.offset;
         self.exhausted = false;
         continuation
+    }
+
+    /// Position of the first byte that is retained.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Position after the last byte.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Bytes that were sent and are not acknowledged.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.sent - self.acknowledged
+    }
+
+    /// Bytes that were sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Forgets what was not sent: something else follows in its place.
+    pub(super) fn drop_unsent(&mut self) {
+        self.blocks.clear();
+        self.tail.clear();
+        (self.start, self.end) = (self.sent, self.sent);
+    }
+
+    /// What is retained, from a line's beginning on where that is possible.
+    pub(super) fn retained(&self) -> Retained {
+        let start = if self.start > 0 { self.clean_start() } else { 0 };
+        let mut skip = usize::try_from(start - self.start).unwrap_or(usize::MAX);
+        let mut blocks = Vec::with_capacity(self.blocks.len() + 1);
+        for block in &self.blocks {
+            let from = skip.min(block.len());
+            skip -= from;
+            blocks.push(block.slice(from..));
+        }
+        blocks.push(Bytes::copy_from_slice(self.tail.get(skip..).unwrap_or_default()));
+        blocks.retain(|block| !block.is_empty());
+        Retained { start, blocks }
     }
 
     /// The first retained position after a line end, so that a replay does not begin inside an
@@ -289,5 +340,39 @@ mod tests {
             output.push(Bytes::from_static(b"k"));
         }
         assert!(output.blocks.len() <= 100_000 / BLOCK + 1, "{} blocks", output.blocks.len());
+    }
+
+    #[test]
+    fn what_is_retained_is_shared_and_begins_with_a_line() {
+        let mut output = Output::default();
+        output.push(Bytes::from_static(b"first\n"));
+        let retained = output.retained();
+        assert_eq!((retained.start, retained.blocks.concat()), (0, b"first\n".to_vec()));
+        for _ in 0..200 {
+            output.push(Bytes::from(b"half\nwhole line of text\n".repeat(500)));
+            send_all(&mut output);
+            output.acknowledge(output.end);
+        }
+        output.push(Bytes::from_static(b"the end"));
+        let retained = output.retained();
+        let bytes = retained.blocks.concat();
+        assert!(retained.start > 0 && bytes.starts_with(b"whole") && bytes.ends_with(b"the end"));
+        assert_eq!(retained.start + bytes.len() as u64, output.end());
+    }
+
+    #[test]
+    fn what_was_not_sent_is_dropped_and_positions_go_on() {
+        let mut output = Output::default();
+        while output.may_read(false) {
+            output.push(pattern(output.end, 30_000));
+        }
+        let sent = send_all(&mut output).len() as u64;
+        output.push(pattern(output.end, 50_000));
+        output.drop_unsent();
+        assert_eq!((output.end(), output.in_flight()), (sent, sent));
+        output.push(Bytes::from_static(b"anew"));
+        assert!(output.next_message().is_none(), "there is no credit yet");
+        output.acknowledge(sent);
+        assert_eq!(&send_all(&mut output)[..], b"anew");
     }
 }

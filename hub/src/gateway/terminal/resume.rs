@@ -7,7 +7,7 @@ use openpam_ids::{SessionId, TargetId};
 use openpam_secret::SecretString;
 use tokio::sync::mpsc;
 
-use super::attachments::Arrival;
+use super::attachments::Visit;
 use crate::{
     context::Context,
     db::DbError,
@@ -41,7 +41,7 @@ pub(super) async fn redeem(
     id: SessionId,
     target_id: TargetId,
     token: &str,
-) -> Result<mpsc::Sender<Arrival>, Problem> {
+) -> Result<mpsc::Sender<Visit>, Problem> {
     let live = own(hub, context, id).await?;
     if live.target_id != target_id {
         return Err(gone());

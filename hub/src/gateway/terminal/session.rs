@@ -1,12 +1,13 @@
 //! The one task that carries a session: owns the target's shell and, while there is one, the
 //! browser's socket. Bytes go straight from one to the other.
 
+mod visits;
+
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
-use openpam_secret::ExposeSecret as _;
 use openpam_telemetry::names;
 use russh::{
     ChannelMsg, ChannelWriteHalf,
@@ -18,10 +19,11 @@ use tokio::{
 };
 
 use super::{
-    attachments::Arrival,
+    attachments::Visit,
+    audience::{Audience, Typed},
     farewell,
     keys::is_typed,
-    messages::{ClientMessage, ServerMessage},
+    messages::{ClientMessage, NOT_YOURS, ServerMessage},
     output::Output,
     recording,
     socket::{self, Event, Socket},
@@ -81,7 +83,8 @@ enum Act {
     Room,
     Recorded(Result<(), recordings::Error>),
     EndRequested,
-    Arrived(Option<Arrival>),
+    Visited(Option<Visit>),
+    Typed(Typed),
     Stopping,
     Time,
 }
@@ -94,6 +97,7 @@ struct Carrier {
     recorder: Option<Box<Recorder>>,
     /// The person was told that the target waits for the recording.
     told_throttled: bool,
+    audience: Audience,
     socket: Option<Socket>,
     backlog: VecDeque<Input>,
     exit: (Option<u32>, Option<String>),
@@ -116,7 +120,8 @@ pub(super) async fn carry(
     place: Place,
     mut shell: Shell,
     recorder: Option<Box<Recorder>>,
-    arrivals: mpsc::Receiver<Arrival>,
+    visits: mpsc::Receiver<Visit>,
+    size: (u16, u16),
     limits: Limits,
 ) {
     let live = place.session().clone();
@@ -127,6 +132,7 @@ pub(super) async fn carry(
         output: Output::default(),
         recorder,
         told_throttled: false,
+        audience: Audience::new(size),
         socket: None,
         backlog: VecDeque::new(),
         exit: (None, None),
@@ -143,9 +149,10 @@ pub(super) async fn carry(
         sent: metrics::counter!(names::SESSION_BYTES, "direction" => "sent"),
         hub: hub.clone(),
     };
-    let end = carrier.run(&mut shell, arrivals).await;
+    let end = carrier.run(&mut shell, visits).await;
     tracing::info!(session_id = %live.id, status = end.status().name(), code = end.code(), "session ended");
     hub.terminals().close(live.id);
+    carrier.audience.end(&end);
     if let Some(recorder) = carrier.recorder.take() {
         recording::close(&hub, live.id, recorder, &end);
     }
@@ -168,7 +175,7 @@ pub(super) async fn finish(hub: &Hub, live: &LiveSession, end: &End) {
 }
 
 impl Carrier {
-    async fn run(&mut self, shell: &mut Shell, mut arrivals: mpsc::Receiver<Arrival>) -> End {
+    async fn run(&mut self, shell: &mut Shell, mut visits: mpsc::Receiver<Visit>) -> End {
         let mut end_requests = self.live.end_requests();
         let (input, waiting) = mpsc::channel(PIECES);
         for early in std::mem::take(&mut shell.early) {
@@ -191,6 +198,7 @@ impl Carrier {
                 let stopping = self.stop_at.is_some();
                 // Nor does input go on that cannot be recorded.
                 let may_take_input = recorder_keeps_up && self.backlog.is_empty();
+                let somebody_types = self.audience.somebody_types();
                 let (reader, writer) = match &mut self.socket {
                     None => (None, None),
                     Some(socket) => {
@@ -207,7 +215,8 @@ impl Carrier {
                     _ = input.reserve(), if !self.backlog.is_empty() => Act::Room,
                     recorded = recording::progress(self.recorder.as_mut()) => Act::Recorded(recorded),
                     () = end_requested(&mut end_requests) => Act::EndRequested,
-                    arrival = arrivals.recv() => Act::Arrived(arrival),
+                    visit = visits.recv() => Act::Visited(visit),
+                    typed = self.audience.next_typed(), if may_take_input && somebody_types => Act::Typed(typed),
                     () = self.hub.lifecycle().soft().cancelled(), if !stopping => Act::Stopping,
                     () = tokio::time::sleep_until(deadline) => Act::Time,
                 };
@@ -246,12 +255,16 @@ impl Carrier {
                     Act::Recorded(Ok(())) => None,
                     Act::Recorded(Err(error)) => self.on_recording_failed(&error),
                     Act::EndRequested => end_requests.borrow().clone(),
-                    Act::Arrived(Some(arrival)) => {
-                        self.on_arrival(arrival, &input);
+                    Act::Visited(Some(visit)) => {
+                        self.on_visit(visit, &input);
                         None
                     }
                     // The door is closed only when the session ends.
-                    Act::Arrived(None) => Some(End::Disconnected),
+                    Act::Visited(None) => Some(End::Disconnected),
+                    Act::Typed(typed) => {
+                        self.on_typed(typed, &input);
+                        None
+                    }
                     Act::Stopping => {
                         self.on_stopping();
                         None
@@ -289,6 +302,7 @@ impl Carrier {
         if let Some(recorder) = &mut self.recorder {
             recorder.output(data.clone());
         }
+        self.audience.output(&data);
         self.output.push(data);
     }
 
@@ -307,47 +321,60 @@ impl Carrier {
     }
 
     fn on_browser(&mut self, event: Event, input: &mpsc::Sender<Input>) -> Option<End> {
-        let socket = self.socket.as_mut()?;
-        socket.last_heard = Instant::now();
+        self.socket.as_mut()?.last_heard = Instant::now();
         match event {
             Event::Input(bytes) => {
                 if is_typed(&bytes) {
                     self.last_key = Instant::now();
                     self.live.note_key();
                 }
-                self.live.count_sent(bytes.len());
-                self.sent.increment(bytes.len() as u64);
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.input(bytes.clone());
-                }
-                let mut rest = bytes;
-                while !rest.is_empty() {
-                    let piece = rest.split_to(rest.len().min(PIECE));
-                    self.backlog.push_back(Input::Keys(piece));
-                }
-                self.hand_over(input);
+                let Self { audience, recorder, live, .. } = self;
+                audience.person_types(&live.context.principal.name, recorder.as_mut());
+                self.take_input(bytes, input);
             }
-            Event::Message(ClientMessage::Resize { cols, rows }) => {
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.resize(cols, rows);
-                }
-                self.backlog.push_back(Input::Size(cols, rows));
-                self.hand_over(input);
-            }
+            Event::Message(ClientMessage::Resize { cols, rows }) => self.resize((cols, rows), input),
             Event::Message(ClientMessage::Ack { bytes }) => self.output.acknowledge(bytes),
             Event::Message(ClientMessage::Disconnect) => return Some(End::Disconnected),
-            Event::Misunderstood(error) => {
-                socket.queue(&error_message(&self.live, error.code, error.message));
+            Event::Message(ClientMessage::Input { participant, allowed }) => {
+                let (audience, mut room) = self.audience();
+                if let Err(error) = audience.decide(participant, allowed, &mut room) {
+                    self.complain(error);
+                }
             }
+            Event::Message(ClientMessage::RequestInput) => self.complain(NOT_YOURS),
+            Event::Misunderstood(error) => self.complain(error),
             Event::Violation(close_code, error) => {
                 tracing::info!(session_id = %self.live.id, code = error.code, "browser broke the protocol");
-                socket.queue(&error_message(&self.live, error.code, error.message));
+                self.complain(error);
                 self.dismiss(close_code, error.code);
             }
             Event::Alive => {}
             Event::Gone => self.detach(),
         }
         None
+    }
+
+    /// Takes what was typed, by the session's person or by somebody they let type.
+    fn take_input(&mut self, mut bytes: Bytes, input: &mpsc::Sender<Input>) {
+        self.live.count_sent(bytes.len());
+        self.sent.increment(bytes.len() as u64);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.input(bytes.clone());
+        }
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE));
+            self.backlog.push_back(Input::Keys(piece));
+        }
+        self.hand_over(input);
+    }
+
+    fn resize(&mut self, (cols, rows): (u16, u16), input: &mpsc::Sender<Input>) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.resize(cols, rows);
+        }
+        self.audience.resized(&self.output, cols, rows);
+        self.backlog.push_back(Input::Size(cols, rows));
+        self.hand_over(input);
     }
 
     /// Hands waiting input to the SSH client, as far as it has room.
@@ -360,59 +387,6 @@ impl Carrier {
                 return;
             }
         }
-    }
-
-    /// A browser comes, or comes back: what it lacks follows `ready`. One that is still there makes
-    /// room.
-    fn on_arrival(&mut self, arrival: Arrival, input: &mpsc::Sender<Input>) {
-        if let Some(old) = &mut self.socket {
-            let message = "This session was continued in another window.";
-            let request_id = &*self.live.context.request_id;
-            old.queue(&ServerMessage::Error { code: "resumed_elsewhere", message, request_id });
-            self.dismiss(1000, "resumed_elsewhere");
-        }
-        let Some(token) = self.hub.terminals().new_token(self.live.id, self.hub.random()) else { return };
-        self.live.set_sign_in(arrival.sign_in);
-        let continuation = self.output.attach(arrival.offset.unwrap_or(0));
-        let mut socket = Socket::new(arrival.socket);
-        socket.queue(&ServerMessage::Ready {
-            session_id: self.live.id,
-            resume_token: token.expose_secret(),
-            offset: continuation.offset,
-            snapshot: continuation.snapshot,
-            recorded: self.recorder.is_some(),
-            input: u64::try_from(self.live.bytes().0).unwrap_or_default(),
-        });
-        if self.was_attached {
-            if let Some(recorder) = &mut self.recorder {
-                recorder.resize(arrival.size.0, arrival.size.1);
-            }
-            self.backlog.push_back(Input::Size(arrival.size.0, arrival.size.1));
-            self.hand_over(input);
-        }
-        if let Some(stop_at) = self.stop_at {
-            let ends_at = self.time_of(stop_at);
-            socket.queue(&ServerMessage::notice(RESTARTING).until(ends_at));
-        }
-        self.socket = Some(socket);
-        self.detached_since = None;
-        self.was_attached = true;
-        self.live.set_attached(true);
-    }
-
-    /// Closes the browser's socket; the session goes on.
-    fn dismiss(&mut self, code: u16, reason: &'static str) {
-        if let Some(socket) = self.socket.take() {
-            // What was on its way to this browser is sent again to the one that resumes.
-            self.hub.lifecycle().spawn_child(async move { socket.close(&mut Output::default(), code, reason).await });
-        }
-        self.detach();
-    }
-
-    fn detach(&mut self) {
-        self.socket = None;
-        self.detached_since = Some(Instant::now());
-        self.live.set_attached(false);
     }
 
     /// The hub is about to stop: says so, and leaves the session the time that the hub has.
@@ -508,6 +482,7 @@ impl Carrier {
         if let Some(socket) = &mut self.socket {
             socket.queue(&ServerMessage::no_longer_recorded());
         }
+        self.audience.tell(&ServerMessage::no_longer_recorded());
         None
     }
 

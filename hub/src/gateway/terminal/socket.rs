@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures::{
     SinkExt as _, StreamExt as _,
@@ -65,6 +65,13 @@ impl Socket {
     pub(super) fn queue(&mut self, message: &ServerMessage<'_>) {
         if self.waiting.len() < MAX_WAITING {
             self.waiting.push_back(Message::text(message.to_text()));
+        }
+    }
+
+    /// Queues a message that is text already.
+    pub(super) fn queue_text(&mut self, text: Utf8Bytes) {
+        if self.waiting.len() < MAX_WAITING {
+            self.waiting.push_back(Message::Text(text));
         }
     }
 
