@@ -817,6 +817,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{id}/participants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who watched or joined a session, at most 1000. The session's own person is not shown those whom a
+         *     setting hides.
+         */
+        get: operations["list_participants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{id}/recording": {
         parameters: {
             query?: never;
@@ -919,6 +939,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{id}/watch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whether a session could be watched: a browser cannot read why an upgrade was refused. */
+        post: operations["foresee"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/targets": {
         parameters: {
             query?: never;
@@ -1000,6 +1037,27 @@ export interface paths {
          *     problems before the upgrade.
          */
         get: operations["connect"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ws/watch/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A running session from its present screen on, as a WebSocket with the subprotocol
+         *     `openpam.terminal.v1`. Needs `session.watch`, or `session.join` to join. Refusals are problems before
+         *     the upgrade.
+         */
+        get: operations["watch"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1615,6 +1673,36 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page of a list. */
+        Page_Participant: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** Format: date-time */
+                began_at: string;
+                /**
+                 * Format: int64
+                 * @description Bytes they typed.
+                 */
+                bytes_sent: number;
+                /** @description Why they left: `left`, `session_ended`, `hub_lost`, or the code of the access they lost. */
+                end_code?: string | null;
+                /** Format: date-time */
+                ended_at?: string | null;
+                id: components["schemas"]["ParticipantId"];
+                /**
+                 * Format: date-time
+                 * @description When they were last allowed to type.
+                 */
+                input_granted_at?: string | null;
+                kind: components["schemas"]["ParticipantKind"];
+                user_id: components["schemas"]["UserId"];
+                user_name: string;
+                /** @description Whether the session's person was told. */
+                visible: boolean;
+            }[];
+            /** @description Pass as `cursor` for the next page; `null` on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
         Page_ServiceAccount: {
             /** @description The items, in the list's order. */
             items: {
@@ -1757,6 +1845,41 @@ export interface components {
             /** @description Pass as `cursor` for the next page; `null` on the last one. */
             next_cursor?: string | null;
         };
+        /** @description Somebody who watched or joined a session. */
+        Participant: {
+            /** Format: date-time */
+            began_at: string;
+            /**
+             * Format: int64
+             * @description Bytes they typed.
+             */
+            bytes_sent: number;
+            /** @description Why they left: `left`, `session_ended`, `hub_lost`, or the code of the access they lost. */
+            end_code?: string | null;
+            /** Format: date-time */
+            ended_at?: string | null;
+            id: components["schemas"]["ParticipantId"];
+            /**
+             * Format: date-time
+             * @description When they were last allowed to type.
+             */
+            input_granted_at?: string | null;
+            kind: components["schemas"]["ParticipantKind"];
+            user_id: components["schemas"]["UserId"];
+            user_name: string;
+            /** @description Whether the session's person was told. */
+            visible: boolean;
+        };
+        /**
+         * Format: uuid
+         * @description Somebody who watches or joins a session, from when they come until they leave.
+         */
+        ParticipantId: string;
+        /**
+         * @description How somebody takes part in another person's session.
+         * @enum {string}
+         */
+        ParticipantKind: "watch" | "join";
         /** @description Who or what an entry speaks of. */
         Party: {
             /** Format: uuid */
@@ -2067,6 +2190,8 @@ export interface components {
             /** @description Whether every session needs a reason. */
             require_reason: boolean;
             terminal: components["schemas"]["TerminalSettings"];
+            /** @description Whether people are told who watches their sessions. */
+            watch_visible: boolean;
         };
         /** @description Settings to change. */
         SettingsChange: {
@@ -2074,6 +2199,7 @@ export interface components {
             motd?: string | null;
             require_reason?: boolean | null;
             terminal?: components["schemas"]["TerminalChange"];
+            watch_visible?: boolean | null;
         };
         /** @description What an installer targets. */
         Site: {
@@ -2196,7 +2322,7 @@ export interface components {
         };
         /** @description Why a session is ended. */
         TerminateSession: {
-            /** @description Shown to the person whose session it is; at most 1000 characters. */
+            /** @description Shown to the person whose session it is; at most 1000 characters. May be left out for one's own. */
             reason?: string | null;
         };
         /** @description How far a connection came. */
@@ -2259,6 +2385,10 @@ export interface components {
             ok: boolean;
             /** @description `available`, `sealed`, `unavailable` or `login_refused`. */
             state: string;
+        };
+        /** @description How somebody would take part in a session. */
+        WatchPreflight: {
+            mode?: components["schemas"]["ParticipantKind"];
         };
         /** @description A network. */
         Zone: {
@@ -4804,6 +4934,35 @@ export interface operations {
             };
         };
     };
+    list_participants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Participant"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     get_recording: {
         parameters: {
             query?: never;
@@ -5019,6 +5178,70 @@ export interface operations {
                 };
             };
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    foresee: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WatchPreflight"];
+            };
+        };
+        responses: {
+            /** @description it could */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5275,6 +5498,69 @@ export interface operations {
                 };
             };
             502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    watch: {
+        parameters: {
+            query?: {
+                /** @description `watch` (the default) to look; `join` to be able to ask for the keyboard. */
+                mode?: components["schemas"]["ParticipantKind"];
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the session's socket */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

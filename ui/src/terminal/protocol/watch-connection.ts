@@ -1,6 +1,6 @@
 import { reconnectDelay } from './backoff'
 import type { Answer } from './connection'
-import { describeClose, describeRefusal, type Ending, isResumable, UNREACHABLE } from './endings'
+import { describeClose, describeRefusal, type Ending, isResumable, type Problem, UNREACHABLE } from './endings'
 import {
   ACK_EVERY_BYTES,
   type ClientMessage,
@@ -55,6 +55,19 @@ const GIVE_UP_ATTEMPTS = 8
 /** Codes of errors that refuse one message and end nothing. */
 const PASSING = new Set(['read_only', 'message_not_allowed', 'nobody_asks', 'malformed_message', 'unknown_message'])
 
+const REFUSALS: Record<string, string> = {
+  not_found: 'There is no such session for you',
+  forbidden: 'You may not watch this session',
+  session_ended: 'The session has ended',
+  session_on_another_hub: 'The session runs on another hub',
+  too_many_watchers: 'Too many people watch already',
+}
+
+function refusal(problem: Problem): Ending {
+  const ending = describeRefusal(problem)
+  return ending.kind === 'signed-out' ? ending : { ...ending, title: REFUSALS[problem.code] ?? 'The session cannot be watched now' }
+}
+
 /** Somebody else's session as it is now, over one socket after another. Each begins with the whole screen. */
 export class WatchConnection {
   readonly #options: WatchOptions
@@ -80,8 +93,8 @@ export class WatchConnection {
     const answer = await this.#options.preflight()
     if (this.#over) return
     if (answer.ok) this.#open()
-    else if (answer.problem === null || answer.problem.status >= 500) this.#lost(answer.problem ? describeRefusal(answer.problem) : UNREACHABLE)
-    else this.#end(describeRefusal(answer.problem))
+    else if (answer.problem === null) this.#lost(UNREACHABLE)
+    else this.#end(refusal(answer.problem))
   }
 
   /** Asks the session's person to be let type. */
