@@ -106,7 +106,10 @@ async fn watchers_see_the_present_screen_then_what_follows_and_are_seen_and_audi
     assert_eq!((&rows[0]["user_name"], &rows[0]["kind"]), (&json!(auditor.username), &json!("watch")), "{rows:?}");
     let trail = world.admin.list(&format!("/audit/entries?object_id={session}&action=session.watch")).await?;
     assert_eq!(trail.len(), 2, "{trail:?}");
-    assert_eq!((&trail[0]["detail"]["decided_by"], &trail[0]["detail"]["visible"]), (&json!("session.watch"), &json!(true)));
+    assert_eq!(
+        (&trail[0]["detail"]["decided_by"], &trail[0]["detail"]["visible"]),
+        (&json!("session.watch"), &json!(true))
+    );
     let ends = world.admin.list(&format!("/audit/entries?object_id={session}&action=session.watch_end")).await?;
     ensure!(ends.len() == 2 && ends.iter().all(|end| end["detail"]["seconds"].is_u64()), "{ends:?}");
     Ok(())
@@ -260,7 +263,9 @@ async fn an_end_with_a_reason_reaches_the_person_and_the_watcher_from_another_hu
     let session = terminal.session_id();
     let mut watcher = Terminal::watch(&auditor.client, &session, "watch").await?;
     let path = format!("/sessions/{session}/terminate");
-    for (reason, code) in [("", "required"), ("  \n", "required"), ("bell\u{7}", "malformed"), (&*"x".repeat(1001), "too_long")] {
+    for (reason, code) in
+        [("", "required"), ("  \n", "required"), ("bell\u{7}", "malformed"), (&*"x".repeat(1001), "too_long")]
+    {
         let answer = operator.client.call(Method::POST, &path, Some(&json!({ "reason": reason }))).await?;
         answer.problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
         ensure!(answer.text.contains(code), "{reason:?}: {}", answer.text);
@@ -403,7 +408,8 @@ async fn the_right_to_type_ends_when_its_owner_is_gone_and_comes_back_without_a_
 }
 
 #[tokio::test]
-async fn a_setting_hides_watchers_from_the_person_and_from_the_recording_and_not_from_the_ledger() -> anyhow::Result<()> {
+async fn a_setting_hides_watchers_from_the_person_and_from_the_recording_and_not_from_the_ledger() -> anyhow::Result<()>
+{
     let world = World::default().await?;
     let reachable = world.password_target().await?;
     let operator = world.person(&["operator"], &[&reachable.group_id]).await?;

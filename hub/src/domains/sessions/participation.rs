@@ -6,7 +6,8 @@ use openpam_ids::{ParticipantId, SessionId};
 use sqlx::PgConnection;
 
 use super::{
-    Attendance, Error, InputChange, LiveParticipant, LiveSession, Participant, ParticipantKind, Seat, SessionStatus, service, store, types::NewParticipant,
+    Attendance, Error, InputChange, LiveParticipant, LiveSession, Participant, ParticipantKind, Seat, SessionStatus,
+    service, store, types::NewParticipant,
 };
 use crate::{
     context::Context,
@@ -48,12 +49,7 @@ pub async fn take_seat(hub: &Hub, context: &Context, id: SessionId, kind: Partic
     Attendance::admit(hub, context, live, kind)
 }
 
-async fn decide(
-    hub: &Hub,
-    context: &Context,
-    id: SessionId,
-    kind: ParticipantKind,
-) -> Result<Arc<LiveSession>, Error> {
+async fn decide(hub: &Hub, context: &Context, id: SessionId, kind: ParticipantKind) -> Result<Arc<LiveSession>, Error> {
     let mut tx = hub.db().begin(context).await?;
     let session = service::visible(&mut tx, context, id).await?;
     if !permits(&context.principal, permission_for(kind)) {

@@ -7,9 +7,7 @@ use openpam_ids::{HubId, ParticipantId, SessionId, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{
-    End, NewSession, Participant, RunningHub, Session, SessionFilter, SessionStatus, types::NewParticipant,
-};
+use super::{End, NewSession, Participant, RunningHub, Session, SessionFilter, SessionStatus, types::NewParticipant};
 use crate::domains::targets::Protocol;
 
 pub(super) async fn insert(

@@ -302,7 +302,8 @@ impl Audience {
             Said::Left => {
                 let member = self.members.swap_remove(at);
                 if member.visible {
-                    let goes = if member.participant.kind == ParticipantKind::Join { "left" } else { "no longer watches" };
+                    let goes =
+                        if member.participant.kind == ParticipantKind::Join { "left" } else { "no longer watches" };
                     room.mark(&format!("{} {goes}", member.participant.name()));
                 }
             }
@@ -314,12 +315,7 @@ impl Audience {
     ///
     /// # Errors
     /// When nobody of that name asks or types.
-    pub(super) fn decide(
-        &mut self,
-        id: ParticipantId,
-        allowed: bool,
-        room: &mut Room<'_>,
-    ) -> Result<(), MessageError> {
+    pub(super) fn decide(&mut self, id: ParticipantId, allowed: bool, room: &mut Room<'_>) -> Result<(), MessageError> {
         let member = self.members.iter_mut().find(|member| member.participant.id == id).ok_or(NOBODY_ASKS)?;
         match (member.right, allowed) {
             // INVARIANT: only who asked is given the right: a person who did not ask must not find

@@ -104,7 +104,8 @@ pub(super) async fn serve(hub: Hub, seat: Seat, visits: mpsc::Sender<Visit>, soc
 async fn begin(hub: &Hub, participant: &LiveParticipant) -> Result<bool, Problem> {
     let mut tx = hub.db().begin(&participant.context).await?;
     // Who joins is always shown.
-    let visible = participant.kind == ParticipantKind::Join || settings::effective(&mut tx, hub.config()).await?.watch_visible;
+    let visible =
+        participant.kind == ParticipantKind::Join || settings::effective(&mut tx, hub.config()).await?.watch_visible;
     sessions::begin_participation(&mut tx, hub, participant, visible).await?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(visible)
@@ -364,7 +365,8 @@ impl Server {
         }
         self.typed = None;
         // The session's task lets nothing through already; this is for the trail.
-        let change = if self.may_type.take().is_some() || !asked { InputChange::TakenBack } else { InputChange::Refused };
+        let change =
+            if self.may_type.take().is_some() || !asked { InputChange::TakenBack } else { InputChange::Refused };
         self.write(change, person_left.then_some("person_left")).await;
     }
 

@@ -30,13 +30,14 @@ class FakeSocket extends EventTarget {
 
 const READY = { type: 'ready', session_id: 's', participant: 'p', user_name: 'bob', offset: 0, snapshot: true, recorded: true, cols: 80, rows: 24 }
 
+const size = ({ cols, rows }: TerminalSize) => `${cols}x${rows}`
+
 function setUp(mode: 'watch' | 'join' = 'watch', preflight: Answer<void> = { ok: true, value: undefined }) {
   const sockets: FakeSocket[] = []
   const drawn: (string | number)[] = []
   const states: WatchState[] = []
   const rights: string[] = []
   const pending: (() => void)[] = []
-  const size = ({ cols, rows }: TerminalSize) => `${cols}x${rows}`
   const connection = new WatchConnection({
     base: 'https://hub.example',
     sessionId: 's',
