@@ -285,8 +285,16 @@ impl Audience {
             let right = InputRight::None;
             let feed = Some(feed);
             self.members.push(Member { participant, visible, feed, waiting, consent, right, written: false });
+            if visible {
+                self.tell_participants(room);
+            } else {
+                // INVARIANT: who is not to be seen leaves no trace, not even a message that says nothing.
+                let message = self.participants();
+                if let Some(member) = self.members.last_mut() {
+                    member.offer(Feed::Told(message));
+                }
+            }
         }
-        self.tell_participants(room);
     }
 
     /// A participant says something.
@@ -301,11 +309,11 @@ impl Audience {
             Said::AsksToType | Said::Written(_) | Said::NotWritten(_) => return,
             Said::Left => {
                 let member = self.members.swap_remove(at);
-                if member.visible {
-                    let goes =
-                        if member.participant.kind == ParticipantKind::Join { "left" } else { "no longer watches" };
-                    room.mark(&format!("{} {goes}", member.participant.name()));
+                if !member.visible {
+                    return;
                 }
+                let goes = if member.participant.kind == ParticipantKind::Join { "left" } else { "no longer watches" };
+                room.mark(&format!("{} {goes}", member.participant.name()));
             }
         }
         self.tell_participants(room);
@@ -330,14 +338,15 @@ impl Audience {
 
     /// The browser of the session's person is gone: whoever they let type may no longer.
     pub(super) fn person_left(&mut self) {
-        if self.members.is_empty() {
-            return;
-        }
+        let mut changed = false;
         for member in self.members.iter_mut().filter(|member| member.right == InputRight::Granted) {
             member.decide(false, true);
+            changed = true;
         }
-        let message = self.participants();
-        self.offer(&Feed::Told(message));
+        if changed {
+            let message = self.participants();
+            self.offer(&Feed::Told(message));
+        }
     }
 
     /// The session is over.
@@ -349,7 +358,7 @@ impl Audience {
 
     /// Says who is there to the session's person, where somebody is.
     pub(super) fn introduce(&self, socket: &mut Socket) {
-        if !self.members.is_empty() {
+        if self.members.iter().any(|member| member.visible) {
             socket.queue_text(self.participants());
         }
     }
