@@ -57,7 +57,7 @@ async fn watchers_see_the_present_screen_then_what_follows_and_are_seen_and_audi
     let [auditor, second] = [world.person(&["auditor"], &[]).await?, world.person(&["auditor"], &[]).await?];
     let mut terminal = reachable.open(&person.client).await?;
     let session = terminal.session_id();
-    terminal.run("clear; printf '\\033[31mred''dish\\033[0m'").await?;
+    terminal.run("clear; printf '\\033[31mred''dish\\033[0m\\n'").await?;
     terminal.resize(100, 30).await?;
     terminal.run("stty size").await?;
     preflight(&auditor.client, &session, "watch").await?.success()?;

@@ -322,7 +322,7 @@ impl Leave {
     pub fn code(&self) -> &'static str {
         match self {
             Self::SessionEnded(_) => "session_ended",
-            Self::AccessEnded(end) => end.code().unwrap_or("access_ended"),
+            Self::AccessEnded(end) => end.code().unwrap_or("access_denied"),
         }
     }
 }

@@ -190,13 +190,18 @@ fn too_large() -> Event {
 }
 
 fn violation(error: axum::Error) -> Event {
-    use tokio_tungstenite::tungstenite::{Error, error::CapacityError};
+    use tokio_tungstenite::tungstenite::{
+        Error,
+        error::{CapacityError, ProtocolError},
+    };
     match error.into_inner().downcast_ref::<Error>() {
         Some(Error::Capacity(CapacityError::MessageTooLong { .. })) => too_large(),
         Some(Error::Utf8(_)) => Event::Violation(
             1007,
             MessageError { code: "invalid_utf8", message: "A text message must be valid UTF-8." },
         ),
+        // A network that went away, or a page that was closed, says no goodbye.
+        Some(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Event::Gone,
         Some(Error::Protocol(_)) => Event::Violation(
             1002,
             MessageError { code: "protocol_error", message: "The WebSocket protocol was violated." },
