@@ -6,19 +6,22 @@ use std::{
 };
 
 use axum::extract::ws::WebSocket;
+use bytes::Bytes;
 use openpam_ids::{AuthSessionId, ParticipantId, SessionId};
 use openpam_secret::{ExposeSecret as _, SecretHash, SecretString, random_token};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    audience::{Said, Subscription},
+    audience::{Lacks, Said, Subscription},
     screen::Drawing,
 };
 
 /// What comes to the task that carries a session, from others than its browser.
 pub(super) enum Visit {
     /// The session's person comes, or comes back.
-    Browser(Arrival),
+    Browser(Box<Arrival>),
+    /// A browser that comes back asks whether it needs the whole screen.
+    Returns(u64, oneshot::Sender<Option<Lacks>>),
     /// Somebody wants to see the screen and what follows.
     Watcher(Box<Subscription>),
     /// A participant says something.
@@ -35,6 +38,8 @@ pub(super) struct Arrival {
     pub sign_in: Option<AuthSessionId>,
     /// Its terminal's size.
     pub size: (u16, u16),
+    /// The screen as it was at this position, for a browser that comes back too late for what it missed.
+    pub screen: Option<(u64, Bytes)>,
 }
 
 /// The sessions of this hub that a browser can come back to.

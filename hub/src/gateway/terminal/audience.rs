@@ -116,6 +116,14 @@ pub(super) struct View {
     pub typing: mpsc::Sender<Typed>,
 }
 
+/// What the screen is drawn from, for a browser that comes back too late for what it missed.
+pub(super) struct Lacks {
+    pub retained: Retained,
+    pub sizes: Sizes,
+    /// Position after the last byte.
+    pub at: u64,
+}
+
 struct Member {
     participant: Arc<LiveParticipant>,
     visible: bool,
@@ -207,6 +215,21 @@ impl Audience {
         for member in &mut self.members {
             member.offer(item.clone());
         }
+    }
+
+    /// What the target said before `at` is replaced by what draws the screen.
+    pub(super) fn redrawn(&mut self, at: u64) {
+        self.sizes.redrawn(at);
+    }
+
+    /// What a browser lacks that has everything up to this position: the whole screen, where that is
+    /// no longer retained.
+    pub(super) fn lacks(&self, offset: u64, output: &Output) -> Option<Lacks> {
+        (!output.has(offset)).then(|| Lacks {
+            retained: output.retained(),
+            sizes: self.sizes.clone(),
+            at: output.end(),
+        })
     }
 
     /// Says something to everybody.

@@ -107,8 +107,12 @@ async fn connect(
     Ok(upgrade
         .on_failed_upgrade(move |error| tracing::info!(%session_id, %error, "the browser did not take the upgrade"))
         .on_upgrade(move |socket| async move {
+            let screen = match offset {
+                Some(offset) => resume::screen_for(&hub, &visits, offset).await,
+                None => None,
+            };
             // Fails when the session ended meanwhile: the socket then closes by itself.
-            let _ = visits.send(Visit::Browser(Arrival { socket, offset, sign_in, size })).await;
+            let _ = visits.send(Visit::Browser(Box::new(Arrival { socket, offset, sign_in, size, screen }))).await;
         }))
 }
 

@@ -38,10 +38,18 @@ impl Sizes {
         if self.changes.len() - past >= MOST_SIZES {
             past = self.changes.len() - MOST_SIZES + 1;
         }
-        if let Some((_, size)) = self.changes.drain(..past).last() {
+        if let Some((_, size)) = self.changes.drain(..past).next_back() {
             self.first = size;
         }
         self.changes.push((position, size));
+    }
+
+    /// What came before this position is replaced by what draws the screen as it was there.
+    pub(super) fn redrawn(&mut self, at: u64) {
+        let past = self.changes.iter().take_while(|(position, _)| *position <= at).count();
+        if let Some((_, size)) = self.changes.drain(..past).next_back() {
+            self.first = size;
+        }
     }
 
     /// The present one.

@@ -71,10 +71,6 @@ enum Input {
     Size(u16, u16),
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack for one turn; a box would cost an allocation a message"
-)]
 enum Act {
     Target(Option<ChannelMsg>),
     Browser(Event),

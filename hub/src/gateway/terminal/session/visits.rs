@@ -17,7 +17,9 @@ impl Carrier {
     pub(super) fn on_visit(&mut self, visit: Visit, input: &mpsc::Sender<Input>) {
         let (audience, mut room) = self.audience();
         match visit {
-            Visit::Browser(arrival) => self.on_arrival(arrival, input),
+            Visit::Browser(arrival) => self.on_arrival(*arrival, input),
+            // Fails when the browser has gone again.
+            Visit::Returns(offset, answer) => drop(answer.send(audience.lacks(offset, room.output))),
             Visit::Watcher(subscription) => audience.subscribe(*subscription, &mut room),
             Visit::Said(participant, said) => audience.on_said(participant, &said, &mut room),
         }
@@ -57,6 +59,11 @@ impl Carrier {
         }
         let Some(token) = self.hub.terminals().new_token(self.live.id, self.hub.random()) else { return };
         self.live.set_sign_in(arrival.sign_in);
+        if let Some((at, screen)) = arrival.screen
+            && self.output.redraw(at, screen)
+        {
+            self.audience.redrawn(at);
+        }
         let continuation = self.output.attach(arrival.offset.unwrap_or(0));
         let mut socket = Socket::new(arrival.socket);
         socket.queue(&ServerMessage::Ready {
