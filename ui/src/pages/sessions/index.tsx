@@ -134,7 +134,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         ),
       },
       ...(userId === undefined
-        ? [{ id: 'user', header: 'User', accessorFn: (session: Session) => session.user_name, meta: { from: 'sm' }, cell: ({ row }) => <span className="truncate">{row.original.user_name}</span> } satisfies ColumnDef<Session>]
+        ? [{ id: 'user', header: 'User', accessorFn: (session: Session) => session.user_name, meta: { from: 'sm' }, cell: ({ row: { original: session } }) => <NamedCell under={session.reason && <span title={session.reason}>{session.reason}</span>}>{session.user_name}</NamedCell> } satisfies ColumnDef<Session>]
         : []),
       {
         id: 'status',
@@ -147,14 +147,14 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         id: 'start',
         header: 'Started',
         accessorFn: (session) => session.start_time,
-        meta: { className: 'w-32', from: 'sm' },
+        meta: { className: 'w-28', from: 'sm' },
         cell: ({ row }) => <RelativeTime time={row.original.start_time} />,
       },
       {
         id: 'duration',
         header: 'Duration',
         enableSorting: false,
-        meta: { className: 'w-28', from: 'md' },
+        meta: { className: 'w-24', from: 'md' },
         cell: ({ row }) => <Elapsed from={row.original.start_time} to={row.original.end_time} />,
       },
       {
@@ -168,17 +168,10 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         id: 'exit',
         header: 'Exit',
         accessorFn: exitOf,
-        meta: { className: 'w-32', from: 'lg' },
-        cell: ({ row }) => <span className="truncate text-muted">{exitOf(row.original)}</span>,
-      },
-      {
-        id: 'reason',
-        header: 'Reason',
-        accessorFn: (session) => session.reason ?? '',
-        meta: { from: 'xl' },
+        meta: { className: 'w-28', from: 'lg' },
         cell: ({ row }) => (
-          <span className="text-data truncate text-muted" title={row.original.reason ?? undefined}>
-            {row.original.reason ?? '–'}
+          <span className="truncate text-muted" title={exitOf(row.original)}>
+            {exitOf(row.original)}
           </span>
         ),
       },
@@ -193,7 +186,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         id: 'address',
         header: 'From',
         accessorFn: (session) => session.client_ip ?? '',
-        meta: { from: 'lg', className: 'w-36' },
+        meta: { from: 'xl', className: 'w-32' },
         cell: ({ row }) => <code className="truncate font-mono text-xs text-muted">{row.original.client_ip ?? '–'}</code>,
       },
       {

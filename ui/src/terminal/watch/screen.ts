@@ -9,6 +9,7 @@ import type { WatchSink } from '../protocol/watch-connection'
 
 const RESET = '\x1bc'
 const SMALLEST_FONT = 4
+const FIT_ATTEMPTS = 12
 const encoder = new TextEncoder()
 
 /**
@@ -83,7 +84,7 @@ export class WatchScreen implements WatchSink {
 
   #scheduleFit(): void {
     cancelAnimationFrame(this.#frame)
-    this.#frame = requestAnimationFrame(() => this.#fit(3))
+    this.#frame = requestAnimationFrame(() => this.#fit(FIT_ATTEMPTS))
   }
 
   /** Letters as large as fit, up to the size one is used to. */
@@ -92,7 +93,9 @@ export class WatchScreen implements WatchSink {
     if (!drawn || drawn.clientWidth === 0 || this.#parent.clientWidth < 20) return
     const font = this.terminal.options.fontSize ?? this.#largest
     const scale = Math.min(this.#parent.clientWidth / drawn.clientWidth, this.#parent.clientHeight / drawn.clientHeight)
-    const fitting = Math.max(SMALLEST_FONT, Math.min(this.#largest, Math.floor(font * scale * 4) / 4))
+    // The cells of letters are whole pixels: what fits by the numbers may still be a little too large.
+    const wanted = Math.floor(font * scale * 4) / 4
+    const fitting = Math.max(SMALLEST_FONT, Math.min(this.#largest, scale < 1 && wanted === font ? font - 0.25 : wanted))
     if (fitting === font || attempts === 0) return
     this.terminal.options.fontSize = fitting
     this.#frame = requestAnimationFrame(() => this.#fit(attempts - 1))
