@@ -37,6 +37,8 @@ const PACE: Duration = Duration::from_millis(500);
 const ASK_AGAIN: Duration = Duration::from_secs(3);
 /// How long the trail may take, before a right to type is not given.
 const TRAIL: Duration = Duration::from_secs(5);
+/// How long the session's task may take to say that it is over.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// After the session's end its last output may take this long.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
@@ -277,8 +279,10 @@ impl Server {
             drawn = subscribe(&self.hub, &self.visits, self.participant.clone(), self.visible, self.consent.take()) => drawn,
         };
         let Some(Drawn { screen, size: (cols, rows), recorded, feed, waiting, typing }) = drawn else {
-            // The session's task is gone: it says how at once.
-            return Err(Over::Leave(asked_to_leave(leave_requests).await));
+            // The session's task is gone: it says how, unless they came when it had just ended.
+            let leave = tokio::time::timeout(LAST_WORD, asked_to_leave(leave_requests)).await;
+            let ended = || Leave::SessionEnded(End::Exited { status: None, signal: None });
+            return Err(Over::Leave(leave.unwrap_or_else(|_| ended())));
         };
         self.socket.queue(&ServerMessage::Watching {
             session_id: self.participant.session.id,

@@ -134,7 +134,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         ),
       },
       ...(userId === undefined
-        ? [{ id: 'user', header: 'User', accessorFn: (session: Session) => session.user_name, meta: { from: 'sm' }, cell: ({ row: { original: session } }) => <NamedCell under={session.reason && <span title={session.reason}>{session.reason}</span>}>{session.user_name}</NamedCell> } satisfies ColumnDef<Session>]
+        ? [{ id: 'user', header: 'User', accessorFn: (session: Session) => session.user_name, meta: { from: 'sm' }, cell: ({ row: { original: session } }) => <NamedCell under={session.reason && <span title={session.reason}>{session.reason}</span>}><span className="block truncate">{session.user_name}</span></NamedCell> } satisfies ColumnDef<Session>]
         : []),
       {
         id: 'status',
