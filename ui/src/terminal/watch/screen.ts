@@ -8,7 +8,7 @@ import type { TerminalSize } from '../protocol/messages'
 import type { WatchSink } from '../protocol/watch-connection'
 
 const RESET = '\x1bc'
-const SMALLEST_FONT = 4
+const SMALLEST_FONT = 2
 const FIT_ATTEMPTS = 12
 const encoder = new TextEncoder()
 
