@@ -187,7 +187,8 @@ pub(super) async fn terminate(hub: &Hub, context: &Context, id: SessionId, reaso
         tx.commit().await?;
         return Err(Error::Forbidden);
     }
-    if !own && reason.is_none() {
+    // Of one that has ended there is nothing to explain.
+    if !own && reason.is_none() && session.status == SessionStatus::Active.name() {
         return Err(Error::ReasonMissing);
     }
     let by = &context.principal.name;
