@@ -104,10 +104,53 @@ fn draw(retained: &Retained, sizes: &Sizes) -> Vec<u8> {
     for (_, size) in changes {
         screen.resize(*size);
     }
-    let mut drawn = screen.model.dump().into_bytes();
+    let mut drawn = without_trailing_blanks(&screen.model.dump()).into_bytes();
     // The rest of the character follows.
     drawn.extend_from_slice(&screen.rest);
     drawn
+}
+
+/// The drawing without the plain blanks that fill lines up: a terminal that is made narrower would wrap
+/// them, and show an empty line after each. The drawing is of an empty terminal; nothing is below them.
+fn without_trailing_blanks(drawing: &str) -> String {
+    let mut kept = String::with_capacity(drawing.len());
+    // Where plain blanks begin that nothing follows yet.
+    let mut blanks = None;
+    let mut plain = true;
+    let mut rest = drawing;
+    while let Some(letter) = rest.chars().next() {
+        let sequence = rest.strip_prefix("\x1b[").and_then(|inner| {
+            let length = inner.bytes().position(|byte| (0x40..=0x7e).contains(&byte))?;
+            Some((&inner[..length], inner.as_bytes()[length], length + 3))
+        });
+        let length = match sequence {
+            // A blank that is repeated stays one.
+            Some((_, b'b', length)) if blanks.is_some() => length,
+            Some((parameters, last, length)) => {
+                if let (Some(at), b'H') = (blanks, last) {
+                    kept.truncate(at);
+                }
+                if last == b'm' {
+                    plain = matches!(parameters, "" | "0");
+                }
+                blanks = None;
+                length
+            }
+            None => {
+                if letter == ' ' && plain {
+                    blanks.get_or_insert(kept.len());
+                } else if let Some(at) = blanks.take()
+                    && rest.starts_with("\r\n")
+                {
+                    kept.truncate(at);
+                }
+                letter.len_utf8()
+            }
+        };
+        kept.push_str(&rest[..length]);
+        rest = &rest[length..];
+    }
+    kept
 }
 
 struct Screen {
@@ -177,6 +220,26 @@ mod tests {
         assert_eq!(shown(&[drawn, b"mc".to_vec()].concat(), (10, 2))[0], "abc");
         let drawn = draw(&retained(0, &[b"a\xff\xc3", b"b"]), &Sizes::new((10, 2)));
         assert_eq!(shown(&drawn, (10, 2))[0], "a\u{fffd}\u{fffd}b");
+    }
+
+    #[test]
+    fn lines_end_where_their_text_ends() {
+        for (drawing, kept) in [
+            ("one   \r\ntwo \x1b[35b\r\n   \x1b[1;1H", "one\r\ntwo\r\n\x1b[1;1H"),
+            ("a  b \x1b[9b c\r\n", "a  b \x1b[9b c\r\n"),
+            ("\x1b[44m  \x1b[0m  \r\n", "\x1b[44m  \x1b[0m\r\n"),
+            ("\x1b[44mx  \r\n", "\x1b[44mx  \r\n"),
+            ("x\x1b[3b\r\n\u{e9} \x1b[", "x\x1b[3b\r\n\u{e9} \x1b["),
+        ] {
+            assert_eq!(without_trailing_blanks(drawing), kept, "{drawing:?}");
+        }
+        // Made narrower, no line wraps.
+        let drawn = draw(&retained(0, &[b"one\r\n\x1b[41mtwo\x1b[0m\r\nthree"]), &Sizes::new((20, 4)));
+        let mut model = Model::new(20, 4).unwrap();
+        model.feed(std::str::from_utf8(&drawn).unwrap());
+        model.resize(10, 4);
+        let line = |row: usize| model.screen().line(row).unwrap().text().trim_end().to_owned();
+        assert_eq!([line(0), line(1), line(2)], ["one", "two", "three"]);
     }
 
     #[test]
