@@ -38,6 +38,11 @@ permissions! {
     SessionConnectAny = "session.connect_any": Admin;
     /// See the sessions of everybody.
     SessionReadAll = "session.read_all": Admin | Operator | Auditor;
+    /// Watch anybody's running session: for who may play its recording, so that nobody sees live what they may
+    /// not see afterwards. Whether the person is told is a setting.
+    SessionWatch = "session.watch": Admin | Auditor;
+    /// Join anybody's running session. Always shown to its person, who alone decides who types.
+    SessionJoin = "session.join": Admin | Operator;
     /// End anybody's session.
     SessionTerminate = "session.terminate": Admin | Operator;
     /// Play, export and verify everybody's recordings.

@@ -96,6 +96,8 @@ pub struct Terminal {
     pub acknowledge: bool,
     /// Whether to keep the output or only count it.
     pub keep_output: bool,
+    /// Every `ready`, `size`, `participants` and `error` message, in order.
+    pub messages: Vec<Value>,
     acknowledged: u64,
     notices: Vec<Value>,
     last_message: Option<Value>,
@@ -118,11 +120,34 @@ impl Terminal {
     /// # Errors
     /// When the hub cannot be reached or the session ends before it is ready.
     pub async fn try_open(client: &Client, connect: &Connect) -> anyhow::Result<Result<Self, Refused>> {
-        let socket = match upgrade(client, &connect.path(), Some(client.url())).await? {
+        let received = connect.resume.as_ref().map_or(0, |(_, _, offset)| *offset);
+        Self::try_open_at(client, &connect.path(), received).await
+    }
+
+    /// Watches or joins (`mode`) a session.
+    ///
+    /// # Errors
+    /// When the upgrade is refused or the session ends before the screen comes.
+    pub async fn watch(client: &Client, session_id: &str, mode: &str) -> anyhow::Result<Self> {
+        match Self::try_watch(client, session_id, mode).await? {
+            Ok(terminal) => Ok(terminal),
+            Err(refused) => bail!("watching was refused with {}: {}", refused.status, refused.body),
+        }
+    }
+
+    /// Watches or joins a session; a refused upgrade is the inner error.
+    ///
+    /// # Errors
+    /// When the hub cannot be reached or the session ends before the screen comes.
+    pub async fn try_watch(client: &Client, session_id: &str, mode: &str) -> anyhow::Result<Result<Self, Refused>> {
+        Self::try_open_at(client, &format!("/api/ws/watch/{session_id}?mode={mode}"), 0).await
+    }
+
+    async fn try_open_at(client: &Client, path: &str, received: u64) -> anyhow::Result<Result<Self, Refused>> {
+        let socket = match upgrade(client, path, Some(client.url())).await? {
             Ok(socket) => socket,
             Err(refused) => return Ok(Err(refused)),
         };
-        let received = connect.resume.as_ref().map_or(0, |(_, _, offset)| *offset);
         let mut terminal = Self {
             socket,
             ready: Value::Null,
@@ -130,6 +155,7 @@ impl Terminal {
             received,
             acknowledge: true,
             keep_output: true,
+            messages: Vec::new(),
             acknowledged: received,
             notices: Vec::new(),
             last_message: None,
@@ -285,6 +311,23 @@ impl Terminal {
         Ok(self.notices.remove(0))
     }
 
+    /// Reads until a message is there that fits, and takes it with those before it.
+    ///
+    /// # Errors
+    /// When the session ends or [`PATIENCE`] is over before.
+    pub async fn message(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.messages.iter().position(&fits) {
+                return Ok(self.messages.drain(..=at).next_back().unwrap_or_default());
+            }
+            let ended = self.step(deadline).await.with_context(|| format!("{what}, among {:?}", self.messages))?;
+            if let Some(ended) = ended {
+                bail!("expected {what}, but the session ended: {ended:?}");
+            }
+        }
+    }
+
     /// Reads to the end of the connection.
     ///
     /// # Errors
@@ -323,9 +366,20 @@ impl Terminal {
             Message::Text(text) => {
                 let message: Value = serde_json::from_str(text.as_str())?;
                 match message["type"].as_str() {
-                    Some("ready") => self.ready = message,
+                    Some("ready") => {
+                        // A fresh screen comes at another position.
+                        self.received = message["offset"].as_u64().unwrap_or(self.received);
+                        self.acknowledged = self.acknowledged.min(self.received);
+                        self.messages.push(message.clone());
+                        self.ready = message;
+                    }
                     Some("notice") => self.notices.push(message),
-                    Some("exit" | "error") => self.last_message = Some(message),
+                    Some("size" | "participants") => self.messages.push(message),
+                    Some("exit") => self.last_message = Some(message),
+                    Some("error") => {
+                        self.messages.push(message.clone());
+                        self.last_message = Some(message);
+                    }
                     _ => bail!("a message that is not in the contract: {message}"),
                 }
             }

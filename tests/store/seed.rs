@@ -69,6 +69,12 @@ const ROWS: &[(&str, &str)] = &[
                                credential_name, decision_id, protocol)
          values (<s>, <t>, <o>, <u>, 'u', <m>, 'm', <c>, 'c', <e>, 'ssh')",
     ),
+    (
+        "session_participants",
+        "insert into session_participants (participant_id, tenant_id, session_id, hub_id, user_id, user_name, kind, visible,
+                                           decision_id)
+         values (<w>, <t>, <s>, <o>, <u>, 'u', 'watch', true, <e>)",
+    ),
     ("settings", "insert into settings (tenant_id) values (<t>)"),
     (
         "recording_keys",

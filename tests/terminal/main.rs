@@ -8,4 +8,5 @@ mod recordings;
 mod refusals;
 mod resume;
 mod vault;
+mod watch;
 mod work;

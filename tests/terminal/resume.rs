@@ -114,3 +114,53 @@ async fn after_the_grace_period_there_is_nothing_to_come_back_to() -> anyhow::Re
     ensure!(answer.status != StatusCode::OK && answer.status.is_client_error(), "{answer:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn who_comes_back_too_late_gets_the_screen_and_not_a_megabyte() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    // A full-screen program whose beginning is no longer retained.
+    let begin = "printf '\\033[?1049h\\033[2J\\033[Hthe ed''itor'";
+    terminal
+        .type_line(&format!(
+            "stty -echo; {begin}; yes | head -c 6000000 | tr -d '\\n' ; printf '\\033[5;1Hlast li''ne'"
+        ))
+        .await?;
+    let output = terminal.until(b"last line").await?;
+    ensure!(output.len() > 2_000_000, "{} bytes", output.len());
+    let (session_id, token, offset) = terminal.resume();
+    terminal.cut();
+    for early in [0, 100, offset - 1_500_000] {
+        let mut connect = reachable.connect();
+        let token = if early == 0 {
+            token.clone()
+        } else {
+            let fresh = world.admin.post(&format!("/sessions/{session_id}/resume"), &json!({})).await?;
+            fresh["resume_token"].as_str().context("no token")?.to_owned()
+        };
+        connect.resume = Some((session_id.clone(), token, early));
+        let mut terminal = Terminal::open(&world.admin, &connect).await?;
+        assert_eq!(terminal.ready["snapshot"], true, "{}", terminal.ready);
+        let from = terminal.ready["offset"].as_u64().context("no offset")?;
+        terminal.drain(Duration::from_millis(500)).await?;
+        let screen = String::from_utf8_lossy(&terminal.output).into_owned();
+        ensure!(screen.contains("last line"), "{screen:?}");
+        ensure!(terminal.received - from < 100_000, "{} bytes for a screen", terminal.received - from);
+        // The positions go on as if all had come.
+        ensure!(terminal.received >= offset, "{} after {offset}", terminal.received);
+        terminal.type_line("echo go''es on").await?;
+        terminal.until(b"goes on").await?;
+        let resume = terminal.resume();
+        terminal.cut();
+        // Coming back in time, nothing is drawn anew.
+        let mut connect = reachable.connect();
+        connect.resume = Some(resume);
+        let mut terminal = Terminal::open(&world.admin, &connect).await?;
+        assert_eq!(terminal.ready["snapshot"], false, "{}", terminal.ready);
+        terminal.type_line("echo and o''n").await?;
+        terminal.until(b"and on").await?;
+        terminal.cut();
+    }
+    Ok(())
+}

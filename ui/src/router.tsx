@@ -10,7 +10,7 @@ import { SignedInFrame } from '@/layout/signed-in-frame'
 import { RootFrame } from '@/layout/root-frame'
 import { onSignInEnded, queryClient } from '@/lib/query-client'
 import { hasUnsaved } from '@/lib/unsaved'
-import { choiceParam, flagParam, returnPath, secondsParam, textParam } from '@/lib/search'
+import { choiceParam, dayParam, flagParam, returnPath, secondsParam, textParam } from '@/lib/search'
 
 type Raw = Record<string, unknown>
 
@@ -54,11 +54,19 @@ export interface SessionsSearch extends NamedSearch {
   user_id?: string
   target_id?: string
   since?: Period
+  /** Days of the calendar of whoever looks, `2026-03-31`; the last one included. */
+  from?: string
+  to?: string
 }
 
 /** A moment of the session's recording: seconds since its beginning. */
 export interface SessionSearch {
   t?: number
+}
+
+/** To look is what one does unless the address says more. */
+export interface WatchSearch {
+  mode?: 'join'
 }
 
 export interface LedgerSearch {
@@ -81,6 +89,8 @@ const sessionsSearch = (raw: Raw): SessionsSearch => ({
   user_id: textParam(raw, 'user_id', 64),
   target_id: textParam(raw, 'target_id', 64),
   since: choiceParam(raw, 'since', PERIODS),
+  from: dayParam(raw, 'from'),
+  to: dayParam(raw, 'to'),
 })
 
 const rootRoute = createRootRouteWithContext<{ queryClient: QueryClient }>()({
@@ -126,6 +136,14 @@ const terminalRoute = createRoute({
     credential: textParam(raw, 'credential', 64),
   }),
   component: lazyRouteComponent(() => import('@/terminal'), 'default'),
+})
+
+/** Full bleed as well: somebody else's session. */
+const watchRoute = createRoute({
+  getParentRoute: () => signedInRoute,
+  path: '/watch/$id',
+  validateSearch: (raw: Raw): WatchSearch => ({ mode: choiceParam(raw, 'mode', ['join'] as const) }),
+  component: lazyRouteComponent(() => import('@/terminal/watch'), 'default'),
 })
 
 const frameRoute = createRoute({ getParentRoute: () => signedInRoute, id: 'frame', component: AppFrame })
@@ -290,6 +308,7 @@ const routeTree = rootRoute.addChildren([
   loginRoute,
   signedInRoute.addChildren([
     terminalRoute,
+    watchRoute,
     frameRoute.addChildren([
       launcherRoute,
       mySessionsRoute,

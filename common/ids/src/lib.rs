@@ -95,6 +95,8 @@ ids! {
     RecordingKeyId,
     /// One connection of a user to a target.
     SessionId,
+    /// Somebody who watches or joins a session, from when they come until they leave.
+    ParticipantId,
     /// One entry of the audit trail.
     AuditEventId,
     /// A running hub process.

@@ -11,6 +11,10 @@ pub const HTTP_REQUESTS: &str = "openpam_http_requests_total";
 pub const HTTP_DURATION: &str = "openpam_http_request_duration_seconds";
 /// Sessions that run now, by protocol.
 pub const SESSIONS_ACTIVE: &str = "openpam_sessions_active";
+/// People who watch or join a session now, by kind.
+pub const SESSION_PARTICIPANTS: &str = "openpam_session_participants";
+/// Screens drawn for who watches.
+pub const SCREENS_DRAWN: &str = "openpam_session_screens_drawn_total";
 /// Sessions that ended, by protocol and status.
 pub const SESSIONS_ENDED: &str = "openpam_sessions_ended_total";
 /// Time from the request to a ready session.
@@ -35,6 +39,8 @@ pub(crate) fn describe() {
     describe_counter!(HTTP_REQUESTS, "HTTP requests by method, route and status");
     describe_histogram!(HTTP_DURATION, Unit::Seconds, "Duration of HTTP requests by route");
     describe_gauge!(SESSIONS_ACTIVE, "Sessions that run now, by protocol");
+    describe_gauge!(SESSION_PARTICIPANTS, "People who watch or join a session now, by kind");
+    describe_counter!(SCREENS_DRAWN, "Screens drawn for who begins to watch or fell behind");
     describe_counter!(SESSIONS_ENDED, "Sessions that ended, by protocol and status");
     describe_histogram!(SESSION_OPEN_DURATION, Unit::Seconds, "Time from the request to a ready session");
     describe_counter!(SESSION_BYTES, Unit::Bytes, "Bytes carried by sessions, by direction");

@@ -274,6 +274,8 @@ pub struct Terminal {
     pub connect_timeout_seconds: u64,
     /// Sessions of this hub at the same time.
     pub max_sessions: usize,
+    /// People who watch or join sessions of this hub at the same time.
+    pub max_watchers: usize,
 }
 
 impl Default for Terminal {
@@ -285,6 +287,7 @@ impl Default for Terminal {
             keepalive_seconds: 30,
             connect_timeout_seconds: 10,
             max_sessions: 2_000,
+            max_watchers: 200,
         }
     }
 }

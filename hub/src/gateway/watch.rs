@@ -17,10 +17,11 @@ use crate::{
     db::{ChangeScope, DbError},
     domains::{
         access, identity,
-        sessions::{End, LiveSession},
+        sessions::{self, End, Leave, LiveParticipant, LiveSession},
         settings, targets, vault,
     },
     http::Problem,
+    permissions::{Permission, permits},
     state::Hub,
 };
 
@@ -43,6 +44,13 @@ pub(crate) fn start_tasks(hub: &Hub) {
             for (tenant_id, live) in watching.live().by_tenant() {
                 if scope.covers(tenant_id)
                     && let Err(problem) = look(&watching, tenant_id, &live, &scope).await
+                {
+                    failure = Some(problem);
+                }
+            }
+            for (tenant_id, participants) in watching.live().attendance().by_tenant() {
+                if scope.covers(tenant_id)
+                    && let Err(problem) = look_at_participants(&watching, tenant_id, &participants).await
                 {
                     failure = Some(problem);
                 }
@@ -119,5 +127,37 @@ async fn look(hub: &Hub, tenant_id: TenantId, live: &[Arc<LiveSession>], scope: 
         access::record_loss(&mut tx, &context, destination, session.credential_id, denial).await?;
     }
     tx.commit().await.map_err(DbError::from)?;
+    Ok(())
+}
+
+/// Looks at everybody of a tenant who watches or joins a session: with one statement for all.
+async fn look_at_participants(
+    hub: &Hub,
+    tenant_id: TenantId,
+    participants: &[Arc<LiveParticipant>],
+) -> Result<(), Problem> {
+    let staying = participants.iter().filter(|participant| !participant.is_leaving()).collect::<Vec<_>>();
+    let sign_in = |participant: &LiveParticipant| participant.context.principal.auth_session;
+    let sign_ins = staying.iter().filter_map(|participant| sign_in(participant)).collect::<HashSet<_>>();
+    let mut tx = hub.db().begin(&Context::system(tenant_id, "access-watch")).await?;
+    let people = identity::principals_of(hub, &mut tx, &sign_ins.into_iter().collect::<Vec<_>>()).await?;
+    for participant in staying {
+        let person = sign_in(participant).and_then(|id| people.get(&id));
+        let lost = match person.filter(|person| person.user_id() == Some(participant.user_id)) {
+            None => End::access_ended("signed_out", "You were signed out, or your account was disabled."),
+            // The same two that were asked for at the beginning.
+            Some(person)
+                if permits(person, sessions::permission_for(participant.kind))
+                    && (permits(person, Permission::SessionReadAll)
+                        || participant.session.user_id == participant.user_id) =>
+            {
+                continue;
+            }
+            Some(_) => End::access_ended("access_denied", "You may no longer watch this session."),
+        };
+        tracing::info!(session_id = %participant.session.id, participant_id = %participant.id, code = lost.code(),
+            "a right to watch a session has ended");
+        participant.request_leave(Leave::AccessEnded(lost));
+    }
     Ok(())
 }

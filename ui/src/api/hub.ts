@@ -20,6 +20,7 @@ import type {
   LoggedOut,
   Me,
   Page,
+  Participant,
   Permission,
   Recording,
   Scan,
@@ -80,6 +81,12 @@ export const sessions = {
     queryOptions({
       queryKey: ['sessions', 'one', id],
       queryFn: ({ signal }) => get<Session>(apiPath('/sessions/{id}', { id }), { signal }),
+    }),
+  /** Who watched or joined it, as far as one may know. */
+  participants: (id: string) =>
+    queryOptions({
+      queryKey: ['sessions', 'participants', id],
+      queryFn: ({ signal }) => get<Page<Participant>>(apiPath('/sessions/{id}/participants', { id }), { signal }),
     }),
   terminate: async (id: string, reason: string) => {
     await post(apiPath('/sessions/{id}/terminate', { id }), { reason })

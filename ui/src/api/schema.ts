@@ -783,23 +783,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/permissions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Every permission, and which roles give it. */
-        get: operations["list_permissions"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -826,6 +809,26 @@ export interface paths {
         };
         /** One session. */
         get: operations["get_session"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}/participants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who watched or joined a session, at most 1000. The session's own person is not shown those whom a
+         *     setting hides.
+         */
+        get: operations["list_participants"];
         put?: never;
         post?: never;
         delete?: never;
@@ -936,6 +939,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{id}/watch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whether a session could be watched: a browser cannot read why an upgrade was refused. */
+        post: operations["foresee"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/targets": {
         parameters: {
             query?: never;
@@ -1017,6 +1037,27 @@ export interface paths {
          *     problems before the upgrade.
          */
         get: operations["connect"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ws/watch/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A running session from its present screen on, as a WebSocket with the subprotocol
+         *     `openpam.terminal.v1`. Needs `session.watch`, or `session.join` to join. Refusals are problems before
+         *     the upgrade.
+         */
+        get: operations["watch"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1632,13 +1673,31 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page of a list. */
-        Page_Permission: {
+        Page_Participant: {
             /** @description The items, in the list's order. */
             items: {
-                /** @description Stable name, as in a token's scopes. */
-                name: string;
-                /** @description The roles that give it. */
-                roles: components["schemas"]["Role"][];
+                /** Format: date-time */
+                began_at: string;
+                /**
+                 * Format: int64
+                 * @description Bytes they typed.
+                 */
+                bytes_sent: number;
+                /** @description Why they left: `left`, `session_ended`, `hub_lost`, or the code of the access they lost. */
+                end_code?: string | null;
+                /** Format: date-time */
+                ended_at?: string | null;
+                id: components["schemas"]["ParticipantId"];
+                /**
+                 * Format: date-time
+                 * @description When they were last allowed to type.
+                 */
+                input_granted_at?: string | null;
+                kind: components["schemas"]["ParticipantKind"];
+                user_id: components["schemas"]["UserId"];
+                user_name: string;
+                /** @description Whether the session's person was told. */
+                visible: boolean;
             }[];
             /** @description Pass as `cursor` for the next page; `null` on the last one. */
             next_cursor?: string | null;
@@ -1786,6 +1845,41 @@ export interface components {
             /** @description Pass as `cursor` for the next page; `null` on the last one. */
             next_cursor?: string | null;
         };
+        /** @description Somebody who watched or joined a session. */
+        Participant: {
+            /** Format: date-time */
+            began_at: string;
+            /**
+             * Format: int64
+             * @description Bytes they typed.
+             */
+            bytes_sent: number;
+            /** @description Why they left: `left`, `session_ended`, `hub_lost`, or the code of the access they lost. */
+            end_code?: string | null;
+            /** Format: date-time */
+            ended_at?: string | null;
+            id: components["schemas"]["ParticipantId"];
+            /**
+             * Format: date-time
+             * @description When they were last allowed to type.
+             */
+            input_granted_at?: string | null;
+            kind: components["schemas"]["ParticipantKind"];
+            user_id: components["schemas"]["UserId"];
+            user_name: string;
+            /** @description Whether the session's person was told. */
+            visible: boolean;
+        };
+        /**
+         * Format: uuid
+         * @description Somebody who watches or joins a session, from when they come until they leave.
+         */
+        ParticipantId: string;
+        /**
+         * @description How somebody takes part in another person's session.
+         * @enum {string}
+         */
+        ParticipantKind: "watch" | "join";
         /** @description Who or what an entry speaks of. */
         Party: {
             /** Format: uuid */
@@ -1799,13 +1893,6 @@ export interface components {
             current_password: string;
             /** Format: password */
             new_password: string;
-        };
-        /** @description A permission and which roles give it. */
-        Permission: {
-            /** @description Stable name, as in a token's scopes. */
-            name: string;
-            /** @description The roles that give it. */
-            roles: components["schemas"]["Role"][];
         };
         /** @description The list of segments. */
         PlayerIndex: {
@@ -2103,6 +2190,8 @@ export interface components {
             /** @description Whether every session needs a reason. */
             require_reason: boolean;
             terminal: components["schemas"]["TerminalSettings"];
+            /** @description Whether people are told who watches their sessions. */
+            watch_visible: boolean;
         };
         /** @description Settings to change. */
         SettingsChange: {
@@ -2110,6 +2199,7 @@ export interface components {
             motd?: string | null;
             require_reason?: boolean | null;
             terminal?: components["schemas"]["TerminalChange"];
+            watch_visible?: boolean | null;
         };
         /** @description What an installer targets. */
         Site: {
@@ -2232,7 +2322,7 @@ export interface components {
         };
         /** @description Why a session is ended. */
         TerminateSession: {
-            /** @description Shown to the person whose session it is; at most 1000 characters. */
+            /** @description Shown to the person whose session it is; at most 1000 characters. May be left out for one's own. */
             reason?: string | null;
         };
         /** @description How far a connection came. */
@@ -2295,6 +2385,10 @@ export interface components {
             ok: boolean;
             /** @description `available`, `sealed`, `unavailable` or `login_refused`. */
             state: string;
+        };
+        /** @description How somebody would take part in a session. */
+        WatchPreflight: {
+            mode?: components["schemas"]["ParticipantKind"];
         };
         /** @description A network. */
         Zone: {
@@ -4767,25 +4861,6 @@ export interface operations {
             };
         };
     };
-    list_permissions: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Permission"];
-                };
-            };
-        };
-    };
     list_sessions: {
         parameters: {
             query?: {
@@ -4847,6 +4922,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_participants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Participant"];
                 };
             };
             404: {
@@ -5074,6 +5178,70 @@ export interface operations {
                 };
             };
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    foresee: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WatchPreflight"];
+            };
+        };
+        responses: {
+            /** @description it could */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5330,6 +5498,69 @@ export interface operations {
                 };
             };
             502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    watch: {
+        parameters: {
+            query?: {
+                /** @description `watch` (the default) to look; `join` to be able to ask for the keyboard. */
+                mode?: components["schemas"]["ParticipantKind"];
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the session's socket */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -46,6 +46,7 @@ export type AuthSession = Sent<Schemas['AuthSession']>
 export type LaunchCredential = Sent<Schemas['LaunchCredential']>
 export type LaunchTarget = Sent<Schemas['LaunchTarget']>
 export type Session = Sent<Schemas['Session']>
+export type Participant = Sent<Schemas['Participant']>
 export type Recording = Sent<Schemas['Recording']>
 export type ResumeToken = Schemas['ResumeToken']
 export type LedgerEntry = Sent<Schemas['AuditEntry']>

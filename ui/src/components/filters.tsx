@@ -1,4 +1,5 @@
-import { ChevronDown, Search, X } from 'lucide-react'
+import { CalendarDays, ChevronDown, Search, X } from 'lucide-react'
+import { Popover } from 'radix-ui'
 import { useEffect, useRef, useState, type Ref } from 'react'
 import { cn } from '@/lib/cn'
 import { Menu, MenuCheck } from './menu'
@@ -114,5 +115,51 @@ export function ToggleChip({ label, on, onChange }: { label: string; on: boolean
     >
       {label}
     </button>
+  )
+}
+
+interface DateRange {
+  from?: string
+  to?: string
+}
+
+const DATE_INPUT = 'h-8 w-full rounded-md border border-line-strong/70 bg-surface px-2 text-sm text-fg dark:[color-scheme:dark]'
+
+/** From one day of the calendar to another, both included. */
+export function DateRangeChip({ label, value, onChange }: { label: string; value: DateRange; onChange: (value: DateRange) => void }) {
+  const { from, to } = value
+  const set = from !== undefined || to !== undefined
+  const said = from && to ? (from === to ? from : `${from} to ${to}`) : from ? `from ${from}` : `until ${to}`
+  const day = (name: 'from' | 'to', text: string, limits: { min?: string; max?: string }) => (
+    <label className="flex flex-col gap-1 text-xs text-muted">
+      {text}
+      <input type="date" className={DATE_INPUT} value={value[name] ?? ''} {...limits} onChange={(event) => onChange({ ...value, [name]: event.target.value || undefined })} />
+    </label>
+  )
+  return (
+    <span
+      className={cn(
+        'inline-flex h-8 max-w-80 items-center rounded-md border text-sm',
+        set ? 'border-accent/40 bg-accent-soft text-accent-text' : 'border-dashed border-line-strong text-muted',
+      )}
+    >
+      <Popover.Root>
+        <Popover.Trigger className={cn('inline-flex h-full min-w-0 items-center gap-1.5 rounded-md px-2.5 hover:text-fg', set && 'pr-1.5')}>
+          <CalendarDays aria-hidden className="size-3.5 shrink-0" />
+          <span className="truncate">{set ? `${label}: ${said}` : label}</span>
+        </Popover.Trigger>
+        <Popover.Portal>
+          <Popover.Content align="start" sideOffset={6} collisionPadding={8} className="z-50 flex w-56 animate-rise flex-col gap-3 rounded-lg bg-raised p-3 shadow-pop">
+            {day('from', 'First day', { max: to })}
+            {day('to', 'Last day', { min: from })}
+          </Popover.Content>
+        </Popover.Portal>
+      </Popover.Root>
+      {set && (
+        <button type="button" aria-label={`Remove filter ${label}`} onClick={() => onChange({})} className="grid h-full w-7 place-items-center hover:text-fg">
+          <X aria-hidden className="size-3.5" />
+        </button>
+      )}
+    </span>
   )
 }

@@ -18,6 +18,12 @@ export const may = (me: Me, need: Need): boolean => need === 'anyone' || me.perm
 /** Whether this person may end a session of someone else. */
 export const mayEndAny = (me: Me): boolean => me.permissions.includes('session.terminate')
 
+/** Whether this person may watch sessions of others while they run. */
+export const mayWatch = (me: Me): boolean => me.permissions.includes('session.watch')
+
+/** Whether this person may join sessions of others. */
+export const mayJoin = (me: Me): boolean => me.permissions.includes('session.join')
+
 /** Whether this person may play the recording of a session that is theirs, or someone else's. */
 export const mayPlay = (me: Me, userId: string): boolean =>
   me.permissions.includes('recording.play') || (userId === me.user.id && me.permissions.includes('recording.play_own'))
@@ -25,8 +31,8 @@ export const mayPlay = (me: Me, userId: string): boolean =>
 /** The roles that can be given, with what they mean. */
 export const ROLE_CHOICES = [
   { value: 'admin', label: 'Administrator', help: 'Everything: sets up targets, credentials and people, and may connect to every target.' },
-  { value: 'operator', label: 'Operator', help: 'Sees all sessions and ends any of them; reads the infrastructure.' },
-  { value: 'auditor', label: 'Auditor', help: 'Sees all sessions, plays their recordings and reads the ledger; changes nothing.' },
+  { value: 'operator', label: 'Operator', help: 'Sees all sessions, joins and ends any of them; reads the infrastructure.' },
+  { value: 'auditor', label: 'Auditor', help: 'Sees all sessions, watches them and plays their recordings, reads the ledger; changes nothing.' },
 ] as const
 
 /** A role as people call it. */

@@ -31,3 +31,15 @@ export function periodStart(period: keyof typeof SECONDS | undefined): string | 
   const minute = Math.floor(Date.now() / 60_000) * 60_000
   return new Date(minute - SECONDS[period] * 1000).toISOString()
 }
+
+/** A day of the reader's own calendar as the moments it begins and ends at; nothing for none. */
+export function dayStart(day: string | undefined): string | undefined {
+  return day === undefined ? undefined : new Date(`${day}T00:00:00`).toISOString()
+}
+
+export function dayEnd(day: string | undefined): string | undefined {
+  if (day === undefined) return undefined
+  const next = new Date(`${day}T00:00:00`)
+  next.setDate(next.getDate() + 1)
+  return next.toISOString()
+}

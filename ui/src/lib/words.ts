@@ -70,10 +70,18 @@ const ACTIONS: Record<string, string> = {
   'service_account.update': 'Service account changed',
   'session.authorize': 'Connection allowed',
   'session.end': 'Session ended',
+  'session.input_grant': 'Typing in a session allowed',
+  'session.input_refuse': 'Typing in a session refused',
+  'session.input_request': 'Asked to type in a session',
+  'session.input_take_back': 'Typing in a session taken back',
+  'session.join': 'Session joined',
+  'session.join_end': 'Joined session left',
   'session.reauthorize': 'Open session allowed again',
   'session.resume': 'Session resumed',
   'session.start': 'Session started',
   'session.terminate': 'Session ended early',
+  'session.watch': 'Session watched',
+  'session.watch_end': 'Watching a session ended',
   'settings.update': 'Settings changed',
   'site.create': 'Site created',
   'site.delete': 'Site deleted',
@@ -101,6 +109,8 @@ const ACTIONS: Record<string, string> = {
 }
 
 const DENIED: Record<string, string> = {
+  'session.join': 'Joining a session denied',
+  'session.watch': 'Watching a session denied',
   'session.authorize': 'Connection denied',
   'session.reauthorize': 'Open session no longer allowed',
 }

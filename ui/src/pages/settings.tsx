@@ -24,6 +24,7 @@ const schema = z.object({
   grace: minutes(60),
   clipboard_write: z.boolean(),
   require_reason: z.boolean(),
+  watch_visible: z.boolean(),
   motd: z.string().max(2000, 'At most 2,000 characters.'),
 })
 type Values = z.infer<typeof schema>
@@ -34,6 +35,7 @@ const valuesOf = (settings: Settings): Values => ({
   grace: settings.terminal.resume_grace_seconds / 60,
   clipboard_write: settings.clipboard_write,
   require_reason: settings.require_reason,
+  watch_visible: settings.watch_visible,
   motd: settings.motd ?? '',
 })
 
@@ -58,6 +60,7 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
         terminal: { idle_timeout_seconds: seconds('idle'), max_duration_seconds: seconds('duration'), resume_grace_seconds: seconds('grace') },
         clipboard_write: dirtyFields.clipboard_write ? values.clipboard_write : undefined,
         require_reason: dirtyFields.require_reason ? values.require_reason : undefined,
+        watch_visible: dirtyFields.watch_visible ? values.watch_visible : undefined,
         motd: dirtyFields.motd ? orNull(values.motd) : undefined,
       })
       form.reset(valuesOf(saved))
@@ -95,6 +98,19 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
                 name="require_reason"
                 render={({ field }) => (
                   <SwitchField label="Ask for a reason everywhere" help="Also for targets that do not ask by themselves." checked={field.value} onChange={field.onChange} disabled={!editable} />
+                )}
+              />
+              <Controller
+                control={control}
+                name="watch_visible"
+                render={({ field }) => (
+                  <SwitchField
+                    label="People see who watches their sessions"
+                    help="Who joins a session is always seen, and the ledger has everybody."
+                    checked={field.value}
+                    onChange={field.onChange}
+                    disabled={!editable}
+                  />
                 )}
               />
               <Controller

@@ -5,6 +5,7 @@ import { meQuery } from '@/api/hooks'
 import type { LaunchTarget, Page, Preferences, ResumeToken, Session } from '@/api/types'
 import { queryClient } from '@/lib/query-client'
 import type { Answer, ConnectionServices } from './protocol/connection'
+import type { WatchMode } from './protocol/messages'
 
 const RECENT_MILLISECONDS = 10 * 60_000
 
@@ -61,6 +62,10 @@ export const connectionServices: ConnectionServices = {
     ),
   alive: hubAnswers,
 }
+
+/** Whether a session could be watched or joined now. */
+export const watchPreflight = (sessionId: string, mode: WatchMode) =>
+  answer<void>(post(apiPath('/sessions/{id}/watch', { id: sessionId }), { mode }))
 
 /** One target as the launcher sees it. */
 export const fetchTarget = (id: string) =>

@@ -24,6 +24,8 @@ pub(super) enum Decided {
     Masked(usize),
     /// The terminal has another size.
     Resize(u16, u16),
+    /// A fact for the timeline.
+    Marker(Box<str>),
 }
 
 #[derive(Debug)]
@@ -82,6 +84,11 @@ impl EchoWatch {
     /// Takes a new size.
     pub(super) fn resize(&mut self, at: u64, cols: u16, rows: u16) {
         self.push(at, 0, Waiting::Ready(Decided::Resize(cols, rows)));
+    }
+
+    /// Takes a fact for the timeline.
+    pub(super) fn mark(&mut self, at: u64, label: &str) {
+        self.push(at, 0, Waiting::Ready(Decided::Marker(label.into())));
     }
 
     fn push(&mut self, at: u64, length: usize, record: Waiting) {
@@ -208,6 +215,7 @@ mod tests {
                 Decided::Input(bytes) => format!("< {}", String::from_utf8_lossy(&bytes).escape_default()),
                 Decided::Masked(length) => format!("* {length}"),
                 Decided::Resize(cols, rows) => format!("= {cols}x{rows}"),
+                Decided::Marker(label) => format!("# {label}"),
             };
             out.push(text);
         };

@@ -138,6 +138,13 @@ impl Recorder {
         self.take(now);
     }
 
+    /// Takes a fact for the timeline: who came, who types.
+    pub fn mark(&mut self, label: &str) {
+        let now = self.now();
+        self.echo.mark(now, label);
+        self.take(now);
+    }
+
     /// Writes what is decided.
     fn take(&mut self, now: u64) {
         while let Some((at, record)) = self.echo.next(now) {
@@ -151,6 +158,7 @@ impl Recorder {
             Decided::Input(bytes) => self.writer.input(at, bytes, Echo::On),
             Decided::Masked(length) => self.writer.record(at, openpam_recordings::Record::MaskedInput(*length as u64)),
             Decided::Resize(cols, rows) => self.writer.resize(at, *cols, *rows),
+            Decided::Marker(label) => self.writer.record(at, openpam_recordings::Record::Marker(label)),
         };
         match due {
             Ok(Due::NotYet) => {}

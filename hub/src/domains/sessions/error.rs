@@ -20,9 +20,18 @@ pub enum Error {
     /// It runs on another hub.
     #[error("the session runs on another hub")]
     Elsewhere,
+    /// It runs on another hub, where it can be watched.
+    #[error("the session runs on the hub at {0}")]
+    OnAnotherHub(String),
+    /// As many people see the session, or sessions of this hub, as may.
+    #[error("too many watchers")]
+    TooManyWatchers,
     /// The principal may see it but not end it.
     #[error("not allowed")]
     Forbidden,
+    /// Somebody else's session is ended without a reason.
+    #[error("a reason is required")]
+    ReasonMissing,
     /// The reason is too long.
     #[error("the reason is too long")]
     ReasonTooLong,
@@ -77,7 +86,19 @@ impl From<Error> for Problem {
                 "session_elsewhere",
                 "This session runs on another hub. Reload the page to be led there.",
             ),
+            Error::OnAnotherHub(address) => Self::new(
+                StatusCode::CONFLICT,
+                "session_on_another_hub",
+                format!("This session runs on the hub at {address}. Open the console of that hub to watch it."),
+            ),
+            Error::TooManyWatchers => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too_many_watchers",
+                "As many people watch as may. Try again when one of them has left.",
+            )
+            .retry_after(10),
             Error::Forbidden => Self::forbidden(),
+            Error::ReasonMissing => Self::invalid_field("reason", "required", "say why: the person is told"),
             Error::ReasonTooLong => Self::invalid_field("reason", "too_long", "must have at most 1000 characters"),
             Error::ReasonMalformed => Self::invalid_field("reason", "malformed", "must not have control characters"),
             Error::HubFull => Self::new(

@@ -3,12 +3,12 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use openpam_ids::{CredentialId, SessionId, TargetId, UserId};
+use openpam_ids::{CredentialId, ParticipantId, SessionId, TargetId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{Session, SessionFilter, SessionStatus, service};
+use super::{Participant, ParticipantKind, Session, SessionFilter, SessionStatus, participation, service};
 use crate::{
     context::Context,
     domains::targets::Protocol,
@@ -21,9 +21,13 @@ pub(crate) fn routes() -> Routes {
     Routes::new()
         .add(Access::SignedIn, routes!(list_sessions))
         .add(Access::SignedIn, routes!(get_session))
+        .add(Access::SignedIn, routes!(list_participants))
         .add(Access::SignedIn, routes!(terminate_session))
         .add(Access::Permission(Permission::SessionReadAll), routes!(list_session_logs))
 }
+
+/// Longest text to look for, in characters.
+const MAX_TEXT: usize = 200;
 
 /// One connection of a person to a target.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -130,6 +134,12 @@ async fn list_session_logs(
 
 async fn page(hub: &Hub, context: &Context, query: SessionsQuery) -> Result<Json<Page<SessionBody>>, Problem> {
     let cursor = PageQuery { limit: query.limit, cursor: query.cursor }.cursor::<Uuid>()?;
+    if query.from.zip(query.to).is_some_and(|(from, to)| to < from) {
+        return Err(Problem::invalid_field("to", "out_of_range", "must not be before `from`"));
+    }
+    if query.q.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT) {
+        return Err(Problem::invalid_field("q", "too_long", "must have at most 200 characters"));
+    }
     let filter = SessionFilter {
         user_id: query.user_id,
         target_id: query.target_id,
@@ -156,10 +166,61 @@ async fn get_session(
     Ok(Json(SessionBody::of(&hub, session)))
 }
 
+/// Somebody who watched or joined a session.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Participant)]
+struct ParticipantBody {
+    id: ParticipantId,
+    user_id: UserId,
+    user_name: String,
+    kind: ParticipantKind,
+    /// Whether the session's person was told.
+    visible: bool,
+    began_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    /// Why they left: `left`, `session_ended`, `hub_lost`, or the code of the access they lost.
+    end_code: Option<String>,
+    /// When they were last allowed to type.
+    input_granted_at: Option<DateTime<Utc>>,
+    /// Bytes they typed.
+    bytes_sent: i64,
+}
+
+impl From<Participant> for ParticipantBody {
+    fn from(participant: Participant) -> Self {
+        Self {
+            id: participant.id,
+            user_id: participant.user_id,
+            user_name: participant.user_name,
+            kind: ParticipantKind::from_name(&participant.kind),
+            visible: participant.visible,
+            began_at: participant.began_at,
+            ended_at: participant.ended_at,
+            end_code: participant.end_code,
+            input_granted_at: participant.input_granted_at,
+            bytes_sent: participant.bytes_sent,
+        }
+    }
+}
+
+/// Who watched or joined a session, at most 1000. The session's own person is not shown those whom a
+/// setting hides.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/participants", tag = "sessions",
+    params(("id" = SessionId, Path)),
+    responses((status = 200, body = Page<ParticipantBody>), (status = 404, body = ProblemBody)))]
+async fn list_participants(
+    State(hub): State<Hub>,
+    context: Context,
+    Path(id): Path<SessionId>,
+) -> Result<Json<Page<ParticipantBody>>, Problem> {
+    let items = participation::participants(&hub, &context, id).await?;
+    Ok(Json(Page { items: items.into_iter().map(ParticipantBody::from).collect(), next_cursor: None }))
+}
+
 /// Why a session is ended.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 struct TerminateSession {
-    /// Shown to the person whose session it is; at most 1000 characters.
+    /// Shown to the person whose session it is; at most 1000 characters. May be left out for one's own.
     #[serde(default)]
     reason: Option<String>,
 }
@@ -168,7 +229,7 @@ struct TerminateSession {
 #[utoipa::path(post, path = "/api/v1/sessions/{id}/terminate", tag = "sessions", params(("id" = SessionId, Path)),
     request_body = TerminateSession,
     responses((status = 204), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
-              (status = 409, body = ProblemBody)))]
+              (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn terminate_session(
     State(hub): State<Hub>,
     context: Context,

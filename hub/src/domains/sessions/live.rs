@@ -14,13 +14,14 @@ use openpam_telemetry::names;
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
-use super::{End, Error};
+use super::{Attendance, End, Error};
 use crate::context::Context;
 
 /// Sessions that run on this hub.
 #[derive(Default)]
 pub struct LiveSessions {
     sessions: Mutex<HashMap<SessionId, Arc<LiveSession>>>,
+    attendance: Attendance,
 }
 
 /// One of them.
@@ -45,6 +46,8 @@ pub struct LiveSession {
     /// Milliseconds after `begun`.
     last_key: AtomicU64,
     noted_key: AtomicU64,
+    /// The last key of somebody else who types here: it keeps the session alive, and no sign-in.
+    last_key_of_others: AtomicU64,
     end: watch::Sender<Option<End>>,
 }
 
@@ -71,6 +74,7 @@ impl LiveSession {
             begun: Instant::now(),
             last_key: AtomicU64::new(0),
             noted_key: AtomicU64::new(0),
+            last_key_of_others: AtomicU64::new(0),
             end: watch::Sender::new(None),
         }
     }
@@ -112,11 +116,23 @@ impl LiveSession {
         (read(&self.sent), read(&self.received))
     }
 
-    /// A person pressed a key just now. Costs one store.
+    /// The session's person pressed a key just now. Costs one store.
     pub fn note_key(&self) {
-        // Never zero: that is no key at all.
-        let since = u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX).max(1);
-        self.last_key.store(since, Ordering::Relaxed);
+        self.last_key.store(self.milliseconds(), Ordering::Relaxed);
+    }
+
+    /// Somebody else did, who may type here.
+    pub fn note_key_of_other(&self) {
+        self.last_key_of_others.store(self.milliseconds(), Ordering::Relaxed);
+    }
+
+    /// Never zero: that is no key at all.
+    fn milliseconds(&self) -> u64 {
+        u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    fn since(&self, milliseconds: u64) -> Duration {
+        self.age().saturating_sub(Duration::from_millis(milliseconds))
     }
 
     /// How long it runs.
@@ -126,7 +142,8 @@ impl LiveSession {
 
     /// How long nobody has pressed a key.
     pub fn idle(&self) -> Duration {
-        self.age().saturating_sub(Duration::from_millis(self.last_key.load(Ordering::Relaxed)))
+        let others = self.last_key_of_others.load(Ordering::Relaxed);
+        self.since(self.last_key.load(Ordering::Relaxed).max(others))
     }
 
     /// The sign-in of the browser that has the session, or had it last: the session ends with it.
@@ -207,6 +224,11 @@ impl LiveSessions {
         Ok(Place { hub: hub.clone(), session })
     }
 
+    /// Who watches or joins these sessions.
+    pub fn attendance(&self) -> &Attendance {
+        &self.attendance
+    }
+
     /// The session, if this hub carries it.
     pub fn get(&self, id: SessionId) -> Option<Arc<LiveSession>> {
         self.lock().get(&id).cloned()
@@ -241,10 +263,10 @@ impl LiveSession {
 }
 
 impl LiveSession {
-    /// How long ago the last key was pressed, when one was since this was last asked.
+    /// How long ago its person pressed the last key, when they did since this was last asked.
     pub(super) fn take_key(&self) -> Option<Duration> {
         let last = self.last_key.load(Ordering::Relaxed);
-        (self.noted_key.swap(last, Ordering::Relaxed) != last).then(|| self.idle())
+        (self.noted_key.swap(last, Ordering::Relaxed) != last).then(|| self.since(last))
     }
 }
 

@@ -148,7 +148,7 @@ pub(super) async fn get(hub: &Hub, context: &Context, id: SessionId) -> Result<S
     visible(&mut tx, context, id).await
 }
 
-async fn visible(connection: &mut PgConnection, context: &Context, id: SessionId) -> Result<Session, Error> {
+pub(super) async fn visible(connection: &mut PgConnection, context: &Context, id: SessionId) -> Result<Session, Error> {
     let session = store::find(connection, id).await?.ok_or(Error::NotFound)?;
     if sees_all(context) || Some(session.user_id) == context.principal.user_id() {
         Ok(session)
@@ -157,7 +157,7 @@ async fn visible(connection: &mut PgConnection, context: &Context, id: SessionId
     }
 }
 
-fn sees_all(context: &Context) -> bool {
+pub(super) fn sees_all(context: &Context) -> bool {
     permits(&context.principal, Permission::SessionReadAll)
 }
 
@@ -171,7 +171,7 @@ pub async fn why_not_here(hub: &Hub, context: &Context, id: SessionId) -> Error 
     }
 }
 
-/// Ends a session: one's own, or anybody's with the permission. The hub that carries it hears of
+/// Ends a session: one's own, or, with a reason, anybody's with the permission. The hub that carries it hears of
 /// it at once when it is this one, within a second otherwise.
 ///
 /// # Errors
@@ -186,6 +186,10 @@ pub(super) async fn terminate(hub: &Hub, context: &Context, id: SessionId, reaso
         audit::record(&mut tx, context, event).await?;
         tx.commit().await?;
         return Err(Error::Forbidden);
+    }
+    // Of one that has ended there is nothing to explain.
+    if !own && reason.is_none() && session.status == SessionStatus::Active.name() {
+        return Err(Error::ReasonMissing);
     }
     let by = &context.principal.name;
     let message = match &reason {

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use openpam_ids::{HubId, SessionId, TenantId};
+use openpam_ids::{HubId, ParticipantId, SessionId, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{End, NewSession, RunningHub, Session, SessionFilter, SessionStatus};
+use super::{End, NewSession, Participant, RunningHub, Session, SessionFilter, SessionStatus, types::NewParticipant};
 use crate::domains::targets::Protocol;
 
 pub(super) async fn insert(
@@ -214,6 +214,20 @@ pub(super) async fn orphans(
     Ok(rows.into_iter().map(|row| (row.id, row.bytes_sent, row.bytes_received)).collect())
 }
 
+/// The hub that carries a session, and where it listens.
+pub(super) async fn carried_by(
+    connection: &mut PgConnection,
+    id: SessionId,
+) -> Result<Option<(HubId, String)>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select hub_id as "hub_id: HubId", address from sessions join hubs using (hub_id) where session_id = $1"#,
+        id.as_uuid()
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| (row.hub_id, row.address)))
+}
+
 /// Says that a hub is alive.
 pub(super) async fn beat(
     connection: &mut PgConnection,
@@ -271,4 +285,120 @@ pub(super) async fn ended_before(
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().collect())
+}
+
+/// Most participants of one session that a list has.
+const PARTICIPANTS: i64 = 1_000;
+
+pub(super) async fn insert_participant(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+    hub_id: HubId,
+    participant: &NewParticipant<'_>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into session_participants (participant_id, tenant_id, session_id, hub_id, user_id, user_name, kind,
+                                           visible, decision_id, client_ip)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        participant.id.as_uuid(),
+        tenant_id.as_uuid(),
+        participant.session_id.as_uuid(),
+        hub_id.as_uuid(),
+        participant.user_id.as_uuid(),
+        participant.user_name,
+        participant.kind.name(),
+        participant.visible,
+        participant.decision_id.as_uuid(),
+        participant.client_ip.map(ipnetwork::IpNetwork::from),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What the end of a participation says about it.
+pub(super) struct EndedParticipant {
+    pub(super) session_id: SessionId,
+    pub(super) target_name: String,
+    pub(super) seconds: i64,
+}
+
+/// Ends a participation; `None` when it had ended already.
+pub(super) async fn end_participant(
+    connection: &mut PgConnection,
+    id: ParticipantId,
+    code: &str,
+    bytes_sent: i64,
+) -> Result<Option<EndedParticipant>, sqlx::Error> {
+    sqlx::query_as!(
+        EndedParticipant,
+        r#"update session_participants p
+           set ended_at = greatest(now(), p.began_at), end_code = $2, bytes_sent = greatest(p.bytes_sent, $3)
+           from sessions s
+           where p.participant_id = $1 and p.ended_at is null and s.session_id = p.session_id
+           returning p.session_id as "session_id: _", s.target_name,
+                     extract(epoch from p.ended_at - p.began_at)::bigint as "seconds!""#,
+        id.as_uuid(),
+        code,
+        bytes_sent
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Notes that a participant may type; `false` when they have left.
+pub(super) async fn grant_input(connection: &mut PgConnection, id: ParticipantId) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update session_participants set input_granted_at = now() where participant_id = $1 and ended_at is null",
+        id.as_uuid()
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Who took part in a session, the first first.
+pub(super) async fn participants(
+    connection: &mut PgConnection,
+    id: SessionId,
+    everybody: bool,
+) -> Result<Vec<Participant>, sqlx::Error> {
+    sqlx::query_as!(
+        Participant,
+        r#"select participant_id as "id: _", user_id as "user_id: _", user_name, kind, visible, began_at, ended_at,
+                  end_code, input_granted_at, bytes_sent
+           from session_participants
+           where session_id = $1 and (visible or $2)
+           order by participant_id
+           limit $3"#,
+        id.as_uuid(),
+        everybody,
+        PARTICIPANTS
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Participants who have not left and whose hub stopped or is silent for more than 30 s, and those of
+/// hub `own` that came more than two minutes ago and are not among `here`.
+pub(super) async fn orphaned_participants(
+    connection: &mut PgConnection,
+    own: HubId,
+    here: &[Uuid],
+) -> Result<Vec<(ParticipantId, String, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select participant_id as "id: ParticipantId", kind, user_name
+           from session_participants join hubs using (hub_id)
+           where ended_at is null
+             and case when hub_id = $1
+                      then began_at < now() - interval '2 minutes' and participant_id <> all ($2)
+                      else stopped_at is not null or last_seen_at < now() - interval '30 seconds'
+                 end
+           limit 500"#,
+        own.as_uuid(),
+        here
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.kind, row.user_name)).collect())
 }

@@ -8,7 +8,7 @@ use openpam_ids::TenantId;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use super::{End, Error, service, store};
+use super::{End, Error, participation, service, store};
 use crate::{context::Context, db::ChangeScope, domains::identity, state::Hub};
 
 const BEAT: Duration = Duration::from_secs(5);
@@ -103,12 +103,14 @@ async fn write_bytes(hub: Hub) -> Result<(), Error> {
 /// terminal nobody looks at keeps no sign-in alive.
 async fn note_activity(hub: Hub) -> Result<(), Error> {
     let now = hub.clock().now();
+    let attendance = hub.live().attendance().by_tenant();
     for (tenant_id, sessions) in hub.live().by_tenant() {
         let mut active = HashMap::new();
-        for session in &sessions {
-            let (Some(sign_in), Some(ago)) = (session.sign_in(), session.take_key()) else {
-                continue;
-            };
+        let keys = sessions.iter().map(|session| (session.sign_in(), session.take_key()));
+        let others = attendance.get(&tenant_id).into_iter().flatten();
+        let keys_of_others = others.map(|one| (one.context.principal.auth_session, one.take_key()));
+        for (sign_in, ago) in keys.chain(keys_of_others) {
+            let (Some(sign_in), Some(ago)) = (sign_in, ago) else { continue };
             let at = now - TimeDelta::from_std(ago).unwrap_or_default();
             active.entry(sign_in).and_modify(|latest| at.max(*latest).clone_into(latest)).or_insert(at);
         }
@@ -173,6 +175,7 @@ async fn reconcile(hub: Hub) -> Result<(), Error> {
             service::close(&mut tx, &context, id, &end, (sent, received)).await?;
             tracing::warn!(session_id = %id, "closed the session of a hub that is gone");
         }
+        participation::close_orphans(&hub, &context, &mut tx).await?;
         tx.commit().await?;
     }
     Ok(())

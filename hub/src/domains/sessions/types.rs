@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use ipnetwork::IpNetwork;
-use openpam_ids::{AuditEventId, AuthSessionId, CredentialId, SessionId, TargetId, UserId};
+use openpam_ids::{AuditEventId, AuthSessionId, CredentialId, ParticipantId, SessionId, TargetId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::domains::targets::Protocol;
@@ -236,4 +236,106 @@ pub struct RunningHub {
     pub last_seen_at: DateTime<Utc>,
     /// Sessions of the asking tenant that it carries.
     pub active_sessions: i64,
+}
+
+/// How somebody takes part in another person's session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ParticipantKind {
+    /// They look.
+    #[default]
+    Watch,
+    /// They look, are always shown to the session's person, and may ask to type.
+    Join,
+}
+
+impl ParticipantKind {
+    /// The name in the database and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::Join => "join",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Self {
+        if name == "join" { Self::Join } else { Self::Watch }
+    }
+}
+
+/// A participant as they are about to begin.
+#[derive(Debug)]
+pub(super) struct NewParticipant<'a> {
+    pub(super) id: ParticipantId,
+    pub(super) session_id: SessionId,
+    pub(super) user_id: UserId,
+    pub(super) user_name: &'a str,
+    pub(super) kind: ParticipantKind,
+    pub(super) visible: bool,
+    pub(super) decision_id: AuditEventId,
+    pub(super) client_ip: Option<IpAddr>,
+}
+
+/// A participant's row.
+#[derive(Debug, Clone)]
+pub struct Participant {
+    /// Identifier.
+    pub id: ParticipantId,
+    /// Who.
+    pub user_id: UserId,
+    /// Their name at that time.
+    pub user_name: String,
+    /// `watch` or `join`.
+    pub kind: String,
+    /// Whether the session's person is told.
+    pub visible: bool,
+    /// When they came.
+    pub began_at: DateTime<Utc>,
+    /// When they left.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Why they left: a stable code.
+    pub end_code: Option<String>,
+    /// When they were last allowed to type.
+    pub input_granted_at: Option<DateTime<Utc>>,
+    /// Bytes they typed.
+    pub bytes_sent: i64,
+}
+
+/// Why somebody no longer takes part in a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leave {
+    /// The session is over.
+    SessionEnded(End),
+    /// They may no longer.
+    AccessEnded(End),
+}
+
+impl Leave {
+    /// How it ended, for them.
+    pub fn end(&self) -> &End {
+        match self {
+            Self::SessionEnded(end) | Self::AccessEnded(end) => end,
+        }
+    }
+
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::SessionEnded(_) => "session_ended",
+            Self::AccessEnded(end) => end.code().unwrap_or("access_denied"),
+        }
+    }
+}
+
+/// What happens to a participant's right to type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputChange {
+    /// They ask for it.
+    Requested,
+    /// The session's person allows it.
+    Granted,
+    /// The session's person does not.
+    Refused,
+    /// The session's person takes it back, or leaves.
+    TakenBack,
 }

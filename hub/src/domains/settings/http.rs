@@ -43,6 +43,8 @@ struct Settings {
     clipboard_write: bool,
     /// Whether every session needs a reason.
     require_reason: bool,
+    /// Whether people are told who watches their sessions.
+    watch_visible: bool,
     /// Shown to people before they work.
     motd: Option<String>,
 }
@@ -57,6 +59,7 @@ impl From<Effective> for Settings {
             },
             clipboard_write: effective.clipboard_write,
             require_reason: effective.require_reason,
+            watch_visible: effective.watch_visible,
             motd: effective.motd,
         }
     }
@@ -80,6 +83,7 @@ struct SettingsChange {
     terminal: TerminalChange,
     clipboard_write: Option<bool>,
     require_reason: Option<bool>,
+    watch_visible: Option<bool>,
     #[serde(default, deserialize_with = "nullable")]
     motd: Option<Option<String>>,
 }
@@ -105,6 +109,7 @@ async fn update_settings(
         resume_grace_seconds: body.terminal.resume_grace_seconds,
         clipboard_write: body.clipboard_write,
         require_reason: body.require_reason,
+        watch_visible: body.watch_visible,
         motd: body.motd,
     };
     let mut tx = hub.db().begin(&context).await?;

@@ -23,6 +23,7 @@ pub(super) struct Change {
     pub(super) resume_grace_seconds: Option<Option<i32>>,
     pub(super) clipboard_write: Option<bool>,
     pub(super) require_reason: Option<bool>,
+    pub(super) watch_visible: Option<bool>,
     pub(super) motd: Option<Option<String>>,
 }
 
@@ -38,6 +39,7 @@ impl Change {
         set(&mut chosen.resume_grace_seconds, self.resume_grace_seconds);
         set(&mut chosen.clipboard_write, self.clipboard_write);
         set(&mut chosen.require_reason, self.require_reason);
+        set(&mut chosen.watch_visible, self.watch_visible);
         set(&mut chosen.motd, self.motd.map(|motd| motd.filter(|text| !text.trim().is_empty())));
     }
 }
@@ -66,6 +68,7 @@ pub(super) async fn update(
         .with("resume_grace_seconds", chosen.resume_grace_seconds)
         .with("clipboard_write", chosen.clipboard_write)
         .with("require_reason", chosen.require_reason)
+        .with("watch_visible", chosen.watch_visible)
         .with("motd", chosen.motd.as_deref());
     audit::record(connection, context, event).await.map_err(DbError::from)?;
     Ok(chosen.over(&config.terminal))

@@ -13,6 +13,8 @@ pub struct Effective {
     pub clipboard_write: bool,
     /// Whether every session needs a reason, whatever its target says.
     pub require_reason: bool,
+    /// Whether people are told who watches their sessions.
+    pub watch_visible: bool,
     /// Shown to people before they work.
     pub motd: Option<String>,
 }
@@ -25,6 +27,7 @@ pub(super) struct Chosen {
     pub(super) resume_grace_seconds: Option<i32>,
     pub(super) clipboard_write: bool,
     pub(super) require_reason: bool,
+    pub(super) watch_visible: bool,
     pub(super) motd: Option<String>,
 }
 
@@ -36,6 +39,7 @@ impl Default for Chosen {
             resume_grace_seconds: None,
             clipboard_write: true,
             require_reason: false,
+            watch_visible: true,
             motd: None,
         }
     }
@@ -51,6 +55,7 @@ impl Chosen {
             resume_grace_seconds: or(self.resume_grace_seconds, terminal.resume_grace_seconds),
             clipboard_write: self.clipboard_write,
             require_reason: self.require_reason,
+            watch_visible: self.watch_visible,
             motd: self.motd,
         }
     }

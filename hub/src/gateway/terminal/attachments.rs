@@ -6,9 +6,27 @@ use std::{
 };
 
 use axum::extract::ws::WebSocket;
-use openpam_ids::{AuthSessionId, SessionId};
+use bytes::Bytes;
+use openpam_ids::{AuthSessionId, ParticipantId, SessionId};
 use openpam_secret::{ExposeSecret as _, SecretHash, SecretString, random_token};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    audience::{Lacks, Said, Subscription},
+    screen::Drawing,
+};
+
+/// What comes to the task that carries a session, from others than its browser.
+pub(super) enum Visit {
+    /// The session's person comes, or comes back.
+    Browser(Box<Arrival>),
+    /// A browser that comes back asks whether it needs the whole screen.
+    Returns(u64, oneshot::Sender<Option<Lacks>>),
+    /// Somebody wants to see the screen and what follows.
+    Watcher(Box<Subscription>),
+    /// A participant says something.
+    Said(ParticipantId, Said),
+}
 
 /// A browser on its way to its session.
 pub(super) struct Arrival {
@@ -20,17 +38,20 @@ pub(super) struct Arrival {
     pub sign_in: Option<AuthSessionId>,
     /// Its terminal's size.
     pub size: (u16, u16),
+    /// The screen as it was at this position, for a browser that comes back too late for what it missed.
+    pub screen: Option<(u64, Bytes)>,
 }
 
 /// The sessions of this hub that a browser can come back to.
 #[derive(Default)]
 pub struct Attachments {
     doors: Mutex<HashMap<SessionId, Door>>,
+    drawing: Drawing,
 }
 
 struct Door {
     token: Option<SecretHash>,
-    arrivals: mpsc::Sender<Arrival>,
+    visits: mpsc::Sender<Visit>,
 }
 
 impl Attachments {
@@ -39,16 +60,21 @@ impl Attachments {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where screens are drawn.
+    pub(super) fn drawing(&self) -> &Drawing {
+        &self.drawing
+    }
+
     /// Opens the door to a session.
-    pub(super) fn open(&self, id: SessionId) -> mpsc::Receiver<Arrival> {
-        let (arrivals, receiver) = mpsc::channel(2);
-        self.lock().insert(id, Door { token: None, arrivals });
+    pub(super) fn open(&self, id: SessionId) -> mpsc::Receiver<Visit> {
+        let (visits, receiver) = mpsc::channel(4);
+        self.lock().insert(id, Door { token: None, visits });
         receiver
     }
 
     /// The way to a session that was opened just now.
-    pub(super) fn arrivals(&self, id: SessionId) -> Option<mpsc::Sender<Arrival>> {
-        self.lock().get(&id).map(|door| door.arrivals.clone())
+    pub(super) fn visits(&self, id: SessionId) -> Option<mpsc::Sender<Visit>> {
+        self.lock().get(&id).map(|door| door.visits.clone())
     }
 
     /// Closes it: the session is over.
@@ -64,7 +90,7 @@ impl Attachments {
     }
 
     /// Takes the session's token, if it is this one: a token works once.
-    pub(super) fn redeem(&self, id: SessionId, token: &str) -> Option<mpsc::Sender<Arrival>> {
+    pub(super) fn redeem(&self, id: SessionId, token: &str) -> Option<mpsc::Sender<Visit>> {
         let mut doors = self.lock();
         let door = doors.get_mut(&id)?;
         let hash = door.token?;
@@ -72,7 +98,7 @@ impl Attachments {
             return None;
         }
         door.token = None;
-        Some(door.arrivals.clone())
+        Some(door.visits.clone())
     }
 }
 

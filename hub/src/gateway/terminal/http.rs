@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
 use super::{
-    attachments::Arrival,
+    attachments::{Arrival, Visit},
     messages::{self, SUBPROTOCOL},
     open::{self, Wish},
     resume,
@@ -85,11 +85,11 @@ async fn connect(
     }
     let size = (query.cols, query.rows);
     let sign_in = context.principal.auth_session;
-    let (session_id, arrivals, offset) = match query.session_id {
+    let (session_id, visits, offset) = match query.session_id {
         Some(session_id) => {
             let token = query.resume_token.unwrap_or_default();
-            let arrivals = resume::redeem(&hub, &context, session_id, target_id, &token).await?;
-            (session_id, arrivals, Some(query.offset))
+            let visits = resume::redeem(&hub, &context, session_id, target_id, &token).await?;
+            (session_id, visits, Some(query.offset))
         }
         None => {
             let wish = Wish {
@@ -100,20 +100,24 @@ async fn connect(
                 reason: query.reason,
             };
             let session_id = open::open(&hub, &context, wish).await?;
-            let arrivals = hub.terminals().arrivals(session_id).ok_or_else(resume::gone)?;
-            (session_id, arrivals, None)
+            let visits = hub.terminals().visits(session_id).ok_or_else(resume::gone)?;
+            (session_id, visits, None)
         }
     };
     Ok(upgrade
         .on_failed_upgrade(move |error| tracing::info!(%session_id, %error, "the browser did not take the upgrade"))
         .on_upgrade(move |socket| async move {
+            let screen = match offset {
+                Some(offset) => resume::screen_for(&hub, &visits, offset).await,
+                None => None,
+            };
             // Fails when the session ended meanwhile: the socket then closes by itself.
-            let _ = arrivals.send(Arrival { socket, offset, sign_in, size }).await;
+            let _ = visits.send(Visit::Browser(Box::new(Arrival { socket, offset, sign_in, size, screen }))).await;
         }))
 }
 
 /// Checks who asks and how, before anything is opened.
-async fn accept(hub: &Hub, context: &Context, request: Request) -> Result<WebSocketUpgrade, Problem> {
+pub(super) async fn accept(hub: &Hub, context: &Context, request: Request) -> Result<WebSocketUpgrade, Problem> {
     if !matches!(context.principal.actor, Actor::User(_)) {
         return Err(open::denied(Denial::NotAPerson));
     }

@@ -1,7 +1,7 @@
 //! The JSON messages of `openpam.terminal.v1` (binary messages are terminal bytes).
 
 use chrono::{DateTime, Utc};
-use openpam_ids::SessionId;
+use openpam_ids::{ParticipantId, SessionId};
 use serde::{Deserialize, Serialize};
 
 /// Name of the WebSocket subprotocol.
@@ -29,6 +29,25 @@ pub(super) enum ServerMessage<'a> {
         /// lost with its connection, and is to be sent again.
         input: u64,
     },
+    /// To who watches: what follows draws the screen, on a terminal of this size, and goes on from there.
+    /// Comes again, with another position, for who fell behind.
+    #[serde(rename = "ready")]
+    Watching {
+        session_id: SessionId,
+        /// Who they are to the session.
+        participant: ParticipantId,
+        user_name: &'a str,
+        /// Position of the first byte that follows.
+        offset: u64,
+        snapshot: bool,
+        recorded: bool,
+        cols: u16,
+        rows: u16,
+    },
+    /// To who watches: the terminal has another size from here on.
+    Size { cols: u16, rows: u16 },
+    /// Who is there beside the session's person.
+    Participants { watching: Vec<&'a str>, joined: Vec<Joined<'a>> },
     /// Something the person should know.
     Notice {
         message: &'a str,
@@ -53,6 +72,26 @@ pub(super) enum ServerMessage<'a> {
         /// Finds the session's log lines.
         request_id: &'a str,
     },
+}
+
+/// Somebody who joined.
+#[derive(Debug, Serialize)]
+pub(super) struct Joined<'a> {
+    pub participant: ParticipantId,
+    pub name: &'a str,
+    pub input: InputRight,
+}
+
+/// Whether somebody who joined may type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum InputRight {
+    /// They only look.
+    None,
+    /// They have asked, and wait for an answer.
+    Asked,
+    /// They type.
+    Granted,
 }
 
 impl<'a> ServerMessage<'a> {
@@ -91,6 +130,10 @@ pub(super) enum ClientMessage {
     Ack { bytes: u64 },
     /// The person is done.
     Disconnect,
+    /// Somebody who joined asks to type.
+    RequestInput,
+    /// The session's person answers, or takes back what they allowed.
+    Input { participant: ParticipantId, allowed: bool },
 }
 
 /// Why a text message was not understood.
@@ -105,8 +148,19 @@ pub(super) struct MessageError {
 const MALFORMED: MessageError =
     MessageError { code: "malformed_message", message: "The message is not valid JSON of this protocol." };
 const UNKNOWN: MessageError = MessageError { code: "unknown_message", message: "The message's type is not known." };
+/// Input, or a new size, from somebody who only looks.
+pub(super) const READ_ONLY: MessageError =
+    MessageError { code: "read_only", message: "You watch this session: what you type goes nowhere." };
+/// A message that somebody else may send.
+pub(super) const NOT_YOURS: MessageError =
+    MessageError { code: "message_not_allowed", message: "This message is not for you to send here." };
+/// An answer to nobody.
+pub(super) const NOBODY_ASKS: MessageError =
+    MessageError { code: "nobody_asks", message: "They have left, or do not ask to type any more." };
 const SIZE: MessageError =
     MessageError { code: "invalid_size", message: "Columns and rows must be between 1 and 1000." };
+
+const KINDS: [&str; 5] = ["resize", "ack", "disconnect", "request_input", "input"];
 
 /// Reads a text message.
 pub(super) fn parse(text: &str) -> Result<ClientMessage, MessageError> {
@@ -123,7 +177,7 @@ pub(super) fn parse(text: &str) -> Result<ClientMessage, MessageError> {
                 kind: String,
             }
             match serde_json::from_str::<Envelope>(text) {
-                Ok(envelope) if !["resize", "ack", "disconnect"].contains(&envelope.kind.as_str()) => Err(UNKNOWN),
+                Ok(envelope) if !KINDS.contains(&envelope.kind.as_str()) => Err(UNKNOWN),
                 _ => Err(MALFORMED),
             }
         }
@@ -144,6 +198,10 @@ mod tests {
         assert_eq!(parse(r#"{"type":"resize","cols":80,"rows":24}"#), Ok(ClientMessage::Resize { cols: 80, rows: 24 }));
         assert_eq!(parse(r#"{"type":"ack","bytes":4294967296}"#), Ok(ClientMessage::Ack { bytes: 1 << 32 }));
         assert_eq!(parse(r#"{"type":"disconnect"}"#), Ok(ClientMessage::Disconnect));
+        assert_eq!(parse(r#"{"type":"request_input"}"#), Ok(ClientMessage::RequestInput));
+        let text = r#"{"type":"input","participant":"0193e6a0-0000-7000-8000-000000000001","allowed":true}"#;
+        let participant = "0193e6a0-0000-7000-8000-000000000001".parse().unwrap();
+        assert_eq!(parse(text), Ok(ClientMessage::Input { participant, allowed: true }));
     }
 
     #[test]
@@ -154,6 +212,7 @@ mod tests {
             ("[]", "malformed_message"),
             (r#"{"type":"ack","bytes":-1}"#, "malformed_message"),
             (r#"{"type":"resize","cols":70000,"rows":24}"#, "malformed_message"),
+            (r#"{"type":"input","participant":"x","allowed":true}"#, "malformed_message"),
             (r#"{"type":"shell"}"#, "unknown_message"),
             (r#"{"type":"resize","cols":0,"rows":24}"#, "invalid_size"),
             (r#"{"type":"resize","cols":80,"rows":1001}"#, "invalid_size"),

@@ -1,6 +1,7 @@
 //! Browser ↔ SSH: the WebSocket of `openpam.terminal.v1` in front of a shell on the target.
 
 mod attachments;
+mod audience;
 mod farewell;
 mod http;
 mod input;
@@ -9,11 +10,20 @@ mod messages;
 mod open;
 mod output;
 mod outside;
+mod participant;
 mod recording;
 mod resume;
+mod screen;
 mod session;
 mod socket;
+mod watching;
 
 pub use attachments::Attachments;
-pub(crate) use http::routes;
+
+use crate::http::Routes;
 pub(super) use open::{denied, target_not_found};
+
+/// Terminals, and watching them.
+pub(crate) fn routes() -> Routes {
+    http::routes().merge(watching::routes())
+}

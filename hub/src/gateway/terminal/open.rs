@@ -173,7 +173,7 @@ async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<Sess
             metrics::histogram!(names::SESSION_OPEN_DURATION).record(begun.elapsed().as_secs_f64());
             tracing::info!(session_id = %id, target = %allowed.target.name, milliseconds = begun.elapsed().as_millis(),
                 "session opened");
-            start_carrying(hub, place, shell, recorder, allowed.limits);
+            start_carrying(hub, place, shell, recorder, size, allowed.limits);
             Ok(id)
         }
         Err(failure) => {
@@ -188,9 +188,16 @@ async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<Sess
     }
 }
 
-fn start_carrying(hub: &Hub, place: Place, shell: Shell, recorder: Option<Box<Recorder>>, limits: Limits) {
-    let arrivals = hub.terminals().open(place.session().id);
-    let carrying = session::carry(hub.clone(), place, shell, recorder, arrivals, limits);
+fn start_carrying(
+    hub: &Hub,
+    place: Place,
+    shell: Shell,
+    recorder: Option<Box<Recorder>>,
+    size: (u16, u16),
+    limits: Limits,
+) {
+    let visits = hub.terminals().open(place.session().id);
+    let carrying = session::carry(hub.clone(), place, shell, recorder, visits, size, limits);
     hub.lifecycle().spawn_child(tracing::Instrument::in_current_span(carrying));
 }
 

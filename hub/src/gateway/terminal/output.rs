@@ -35,6 +35,8 @@ pub(super) struct Output {
     sent: u64,
     acknowledged: u64,
     exhausted: bool,
+    /// Up to here what is retained was replaced by what draws the same screen.
+    redrawn: u64,
 }
 
 /// Where a browser that comes back continues.
@@ -44,6 +46,15 @@ pub(super) struct Continuation {
     pub offset: u64,
     /// The position asked for is no longer retained: the screen must be rebuilt from what is.
     pub snapshot: bool,
+}
+
+/// The retained output, shared and not copied.
+#[derive(Debug)]
+pub(super) struct Retained {
+    /// Position of the first byte.
+    pub start: u64,
+    /// The bytes.
+    pub blocks: Vec<Bytes>,
 }
 
 impl Output {
@@ -145,9 +156,37 @@ impl Output {
         }
     }
 
+    /// Whether what follows this position is retained, as it was said.
+    pub(super) fn has(&self, offset: u64) -> bool {
+        (self.start.max(self.redrawn)..=self.end).contains(&offset)
+    }
+
+    /// Replaces what is retained before `at` by what draws the screen as it was there, for a browser
+    /// that needs the whole screen. Nobody may be attached. `false` when that is not possible.
+    pub(super) fn redraw(&mut self, at: u64, drawn: Bytes) -> bool {
+        let length = drawn.len() as u64;
+        if !(self.start..=self.end).contains(&at) || length > at || length == 0 {
+            return false;
+        }
+        self.close_block();
+        let mut position = self.start;
+        let mut blocks = VecDeque::from([drawn]);
+        for block in &self.blocks {
+            let past = usize::try_from(at.saturating_sub(position)).unwrap_or(usize::MAX).min(block.len());
+            if past < block.len() {
+                blocks.push_back(block.slice(past..));
+            }
+            position += block.len() as u64;
+        }
+        self.blocks = blocks;
+        self.start = at - length;
+        self.redrawn = at;
+        true
+    }
+
     /// A browser comes (back) and has everything up to `offset`.
     pub(super) fn attach(&mut self, offset: u64) -> Continuation {
-        let continuation = if (self.start..=self.end).contains(&offset) {
+        let continuation = if self.has(offset) {
             Continuation { offset, snapshot: false }
         } else {
             Continuation { offset: self.clean_start(), snapshot: true }
@@ -158,9 +197,55 @@ impl Output {
         continuation
     }
 
-    /// The first retained position after a line end, so that a replay does not begin inside an
-    /// escape sequence or a character.
+    /// Position of the first byte that is retained.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Position after the last byte.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Bytes that were sent and are not acknowledged.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.sent - self.acknowledged
+    }
+
+    /// Bytes that were sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Forgets what was not sent: something else follows in its place.
+    pub(super) fn drop_unsent(&mut self) {
+        self.blocks.clear();
+        self.tail.clear();
+        (self.start, self.end) = (self.sent, self.sent);
+    }
+
+    /// What is retained, from a line's beginning on where that is possible.
+    pub(super) fn retained(&self) -> Retained {
+        let start = self.clean_start();
+        let mut skip = usize::try_from(start - self.start).unwrap_or(usize::MAX);
+        let mut blocks = Vec::with_capacity(self.blocks.len() + 1);
+        for block in &self.blocks {
+            let from = skip.min(block.len());
+            skip -= from;
+            blocks.push(block.slice(from..));
+        }
+        blocks.push(Bytes::copy_from_slice(self.tail.get(skip..).unwrap_or_default()));
+        blocks.retain(|block| !block.is_empty());
+        Retained { start, blocks }
+    }
+
+    /// Where the retained output can be read from: its start where that is the session's or draws a
+    /// screen; else after a line end, so that a replay does not begin inside an escape sequence or a
+    /// character.
     fn clean_start(&self) -> u64 {
+        if self.start == 0 || self.start < self.redrawn {
+            return self.start;
+        }
         let mut position = self.start;
         for block in self.blocks.iter().map(|block| &block[..]).chain([&self.tail[..]]) {
             if let Some(at) = block.iter().position(|byte| *byte == b'\n') {
@@ -289,5 +374,61 @@ mod tests {
             output.push(Bytes::from_static(b"k"));
         }
         assert!(output.blocks.len() <= 100_000 / BLOCK + 1, "{} blocks", output.blocks.len());
+    }
+
+    #[test]
+    fn what_is_retained_is_shared_and_begins_with_a_line() {
+        let mut output = Output::default();
+        output.push(Bytes::from_static(b"first\n"));
+        let retained = output.retained();
+        assert_eq!((retained.start, retained.blocks.concat()), (0, b"first\n".to_vec()));
+        for _ in 0..200 {
+            output.push(Bytes::from(b"half\nwhole line of text\n".repeat(500)));
+            send_all(&mut output);
+            output.acknowledge(output.end);
+        }
+        output.push(Bytes::from_static(b"the end"));
+        let retained = output.retained();
+        let bytes = retained.blocks.concat();
+        assert!(retained.start > 0 && bytes.starts_with(b"whole") && bytes.ends_with(b"the end"));
+        assert_eq!(retained.start + bytes.len() as u64, output.end());
+    }
+
+    #[test]
+    fn what_was_not_sent_is_dropped_and_positions_go_on() {
+        let mut output = Output::default();
+        while output.may_read(false) {
+            output.push(pattern(output.end, 30_000));
+        }
+        let sent = send_all(&mut output).len() as u64;
+        output.push(pattern(output.end, 50_000));
+        output.drop_unsent();
+        assert_eq!((output.end(), output.in_flight()), (sent, sent));
+        output.push(Bytes::from_static(b"anew"));
+        assert!(output.next_message().is_none(), "there is no credit yet");
+        output.acknowledge(sent);
+        assert_eq!(&send_all(&mut output)[..], b"anew");
+    }
+
+    #[test]
+    fn a_screen_that_was_drawn_takes_the_place_of_what_it_shows() {
+        let mut output = Output::default();
+        for _ in 0..300 {
+            output.push(Bytes::from(vec![b'x'; 10_000]));
+            send_all(&mut output);
+            output.acknowledge(output.end);
+        }
+        let (at, stale) = (output.end, output.end - 5_000);
+        output.push(Bytes::from_static(b"later"));
+        assert!(!output.redraw(at + 100, Bytes::from_static(b"S")), "a position that is not there yet");
+        assert!(output.redraw(at, Bytes::from_static(b"the whole\nSCREEN ")));
+        let continuation = output.attach(0);
+        assert_eq!(continuation, Continuation { offset: at - 17, snapshot: true });
+        assert_eq!(&send_all(&mut output)[..], b"the whole\nSCREEN later");
+        assert_eq!(output.retained().blocks.concat(), b"the whole\nSCREEN later");
+        // Who has a part of what was said before the screen cannot go on inside of it.
+        assert!(!output.has(stale) && output.attach(stale).snapshot);
+        assert_eq!(output.attach(at + 2), Continuation { offset: at + 2, snapshot: false });
+        assert_eq!(&send_all(&mut output)[..], b"ter");
     }
 }

@@ -4,15 +4,15 @@
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::attachments::Arrival;
+use super::attachments::Visit;
 use crate::domains::sessions::End;
 
 /// Where news comes from.
 pub(super) struct Outside {
     /// Wishes to end the session.
     pub ends: watch::Receiver<Option<End>>,
-    /// Browsers that come back.
-    pub arrivals: mpsc::Receiver<Arrival>,
+    /// Who comes: the session's browser again, or somebody who watches.
+    pub visits: mpsc::Receiver<Visit>,
     /// The hub is about to stop.
     pub soft: CancellationToken,
     /// It was said already that it is.
@@ -23,8 +23,8 @@ pub(super) struct Outside {
 pub(super) enum News {
     /// The session is to end.
     End(End),
-    /// A browser is here; `None` never comes while the session lives.
-    Arrived(Option<Arrival>),
+    /// Somebody is here; `None` never comes while the session lives.
+    Visited(Option<Visit>),
     /// The hub is about to stop. Comes once.
     Stopping,
 }
@@ -35,7 +35,7 @@ impl Outside {
         let news = tokio::select! {
             biased;
             end = asked_to_end(&mut self.ends) => News::End(end),
-            arrival = self.arrivals.recv() => News::Arrived(arrival),
+            visit = self.visits.recv() => News::Visited(visit),
             () = self.soft.cancelled(), if !self.stopping => News::Stopping,
         };
         self.stopping |= matches!(news, News::Stopping);

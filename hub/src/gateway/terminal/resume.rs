@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::StatusCode;
 use openpam_ids::{SessionId, TargetId};
 use openpam_secret::SecretString;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::attachments::Arrival;
+use super::{attachments::Visit, audience::Lacks};
 use crate::{
     context::Context,
     db::DbError,
@@ -41,7 +42,7 @@ pub(super) async fn redeem(
     id: SessionId,
     target_id: TargetId,
     token: &str,
-) -> Result<mpsc::Sender<Arrival>, Problem> {
+) -> Result<mpsc::Sender<Visit>, Problem> {
     let live = own(hub, context, id).await?;
     if live.target_id != target_id {
         return Err(gone());
@@ -85,4 +86,13 @@ async fn reauthorize(hub: &Hub, context: &Context, live: &LiveSession) -> Result
 /// The session is over.
 pub(super) fn gone() -> Problem {
     sessions::Error::Ended.into()
+}
+
+/// The whole screen for a browser that has everything up to `offset`, where what follows is no longer
+/// retained; with the position that it is of.
+pub(super) async fn screen_for(hub: &Hub, visits: &mpsc::Sender<Visit>, offset: u64) -> Option<(u64, Bytes)> {
+    let (answer, answered) = oneshot::channel();
+    visits.send(Visit::Returns(offset, answer)).await.ok()?;
+    let Lacks { retained, sizes, at } = answered.await.ok()??;
+    Some((at, hub.terminals().drawing().draw(retained, sizes).await))
 }

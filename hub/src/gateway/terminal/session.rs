@@ -1,22 +1,24 @@
 //! The one task that carries a session: owns the target's shell and, while there is one, the
 //! browser's socket. Bytes go straight from one to the other.
 
+mod visits;
+
 use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
-use openpam_secret::ExposeSecret as _;
 use openpam_telemetry::names;
 use russh::{ChannelMsg, client::Handle};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    attachments::Arrival,
+    attachments::Visit,
+    audience::{Audience, Typed},
     farewell,
     input::{self, Backlog},
     keys::is_typed,
-    messages::{ClientMessage, ServerMessage},
+    messages::{ClientMessage, NOT_YOURS, ServerMessage},
     output::Output,
     outside::{News, Outside},
     recording,
@@ -67,6 +69,7 @@ enum Act {
     Delivered(Result<(), russh::Error>),
     Recorded(Result<(), recordings::Error>),
     News(News, Outside),
+    Typed(Typed),
     Time,
 }
 
@@ -78,6 +81,7 @@ struct Carrier {
     recorder: Option<Box<Recorder>>,
     /// The person was told that the target waits for the recording.
     told_throttled: bool,
+    audience: Audience,
     socket: Option<Socket>,
     backlog: Backlog,
     exit: (Option<u32>, Option<String>),
@@ -100,7 +104,8 @@ pub(super) async fn carry(
     place: Place,
     mut shell: Shell,
     recorder: Option<Box<Recorder>>,
-    arrivals: mpsc::Receiver<Arrival>,
+    visits: mpsc::Receiver<Visit>,
+    size: (u16, u16),
     limits: Limits,
 ) {
     let live = place.session().clone();
@@ -111,6 +116,7 @@ pub(super) async fn carry(
         output: Output::default(),
         recorder,
         told_throttled: false,
+        audience: Audience::new(size),
         socket: None,
         backlog: Backlog::default(),
         exit: (None, None),
@@ -127,9 +133,10 @@ pub(super) async fn carry(
         sent: metrics::counter!(names::SESSION_BYTES, "direction" => "sent"),
         hub: hub.clone(),
     };
-    let end = carrier.run(&mut shell, arrivals).await;
+    let end = carrier.run(&mut shell, visits).await;
     tracing::info!(session_id = %live.id, status = end.status().name(), code = end.code(), "session ended");
     hub.terminals().close(live.id);
+    carrier.audience.end(&end);
     if let Some(recorder) = carrier.recorder.take() {
         recording::close(&hub, live.id, recorder, &end);
     }
@@ -152,13 +159,13 @@ pub(super) async fn finish(hub: &Hub, live: &LiveSession, end: &End) {
 }
 
 impl Carrier {
-    async fn run(&mut self, shell: &mut Shell, arrivals: mpsc::Receiver<Arrival>) -> End {
+    async fn run(&mut self, shell: &mut Shell, visits: mpsc::Receiver<Visit>) -> End {
         for early in std::mem::take(&mut shell.early) {
             self.take_output(early);
         }
         let Shell { handle, output, input: target, gate, .. } = shell;
         let soft = self.hub.lifecycle().soft().clone();
-        let outside = Outside { ends: self.live.end_requests(), arrivals, soft, stopping: false };
+        let outside = Outside { ends: self.live.end_requests(), visits, soft, stopping: false };
         let mut news = pin!(outside.news());
         let mut delivery = pin!(input::deliver(target, None));
         let mut delivering = false;
@@ -195,6 +202,7 @@ impl Carrier {
             }
             // Nor does input go on that cannot be recorded.
             let may_take_input = recorder_keeps_up && !self.backlog.is_full();
+            let somebody_types = self.audience.somebody_types();
             let (reader, writer) = match &mut self.socket {
                 None => (None, None),
                 Some(socket) => {
@@ -209,6 +217,7 @@ impl Carrier {
                 written = socket::write(writer, &mut self.output) => Act::Written(written),
                 delivered = &mut delivery, if delivering && last_output_until.is_none() => Act::Delivered(delivered),
                 recorded = recording::progress(self.recorder.as_mut()) => Act::Recorded(recorded),
+                typed = self.audience.next_typed(), if may_take_input && somebody_types => Act::Typed(typed),
                 (news, outside) = &mut news => Act::News(news, outside),
                 () = &mut alarm => Act::Time,
             };
@@ -246,6 +255,10 @@ impl Carrier {
                     news.set(outside.news());
                     self.on_news(happened)
                 }
+                Act::Typed(typed) => {
+                    self.on_typed(typed);
+                    None
+                }
                 Act::Time => {
                     let end = self.on_time().or_else(|| {
                         let due = last_output_until.is_none() && Instant::now() >= self.next_sign;
@@ -271,9 +284,9 @@ impl Carrier {
     fn on_news(&mut self, news: News) -> Option<End> {
         match news {
             News::End(end) => return Some(end),
-            News::Arrived(Some(arrival)) => self.on_arrival(arrival),
+            News::Visited(Some(visit)) => self.on_visit(visit),
             // The door is closed only when the session ends.
-            News::Arrived(None) => return Some(End::Disconnected),
+            News::Visited(None) => return Some(End::Disconnected),
             News::Stopping => self.on_stopping(),
         }
         None
@@ -300,6 +313,7 @@ impl Carrier {
         if let Some(recorder) = &mut self.recorder {
             recorder.output(data.clone());
         }
+        self.audience.output(&data);
         self.output.push(data);
     }
 
@@ -318,35 +332,31 @@ impl Carrier {
     }
 
     fn on_browser(&mut self, event: Event) -> Option<End> {
-        let socket = self.socket.as_mut()?;
-        socket.last_heard = Instant::now();
+        self.socket.as_mut()?.last_heard = Instant::now();
         match event {
             Event::Input(bytes) => {
                 if is_typed(&bytes) {
                     self.last_key = Instant::now();
                     self.live.note_key();
                 }
-                self.live.count_sent(bytes.len());
-                self.sent.increment(bytes.len() as u64);
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.input(bytes.clone());
-                }
-                self.backlog.push_keys(bytes);
+                let Self { audience, recorder, live, .. } = self;
+                audience.person_types(&live.context.principal.name, recorder.as_mut());
+                self.take_input(bytes);
             }
-            Event::Message(ClientMessage::Resize { cols, rows }) => {
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.resize(cols, rows);
-                }
-                self.backlog.push_size((cols, rows));
-            }
+            Event::Message(ClientMessage::Resize { cols, rows }) => self.resize((cols, rows)),
             Event::Message(ClientMessage::Ack { bytes }) => self.output.acknowledge(bytes),
             Event::Message(ClientMessage::Disconnect) => return Some(End::Disconnected),
-            Event::Misunderstood(error) => {
-                socket.queue(&error_message(&self.live, error.code, error.message));
+            Event::Message(ClientMessage::Input { participant, allowed }) => {
+                let (audience, mut room) = self.audience();
+                if let Err(error) = audience.decide(participant, allowed, &mut room) {
+                    self.complain(error);
+                }
             }
+            Event::Message(ClientMessage::RequestInput) => self.complain(NOT_YOURS),
+            Event::Misunderstood(error) => self.complain(error),
             Event::Violation(close_code, error) => {
                 tracing::info!(session_id = %self.live.id, code = error.code, "browser broke the protocol");
-                socket.queue(&error_message(&self.live, error.code, error.message));
+                self.complain(error);
                 self.dismiss(close_code, error.code);
             }
             Event::Alive => {}
@@ -355,56 +365,22 @@ impl Carrier {
         None
     }
 
-    /// A browser comes, or comes back: what it lacks follows `ready`. One that is still there makes
-    /// room.
-    fn on_arrival(&mut self, arrival: Arrival) {
-        if let Some(old) = &mut self.socket {
-            let message = "This session was continued in another window.";
-            let request_id = &*self.live.context.request_id;
-            old.queue(&ServerMessage::Error { code: "resumed_elsewhere", message, request_id });
-            self.dismiss(1000, "resumed_elsewhere");
+    /// Takes what was typed, by the session's person or by somebody they let type.
+    fn take_input(&mut self, bytes: Bytes) {
+        self.live.count_sent(bytes.len());
+        self.sent.increment(bytes.len() as u64);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.input(bytes.clone());
         }
-        let Some(token) = self.hub.terminals().new_token(self.live.id, self.hub.random()) else { return };
-        self.live.set_sign_in(arrival.sign_in);
-        let continuation = self.output.attach(arrival.offset.unwrap_or(0));
-        let mut socket = Socket::new(arrival.socket);
-        socket.queue(&ServerMessage::Ready {
-            session_id: self.live.id,
-            resume_token: token.expose_secret(),
-            offset: continuation.offset,
-            snapshot: continuation.snapshot,
-            recorded: self.recorder.is_some(),
-            input: u64::try_from(self.live.bytes().0).unwrap_or_default(),
-        });
-        if self.was_attached {
-            if let Some(recorder) = &mut self.recorder {
-                recorder.resize(arrival.size.0, arrival.size.1);
-            }
-            self.backlog.push_size(arrival.size);
-        }
-        if let Some(stop_at) = self.stop_at {
-            let ends_at = self.time_of(stop_at);
-            socket.queue(&ServerMessage::notice(RESTARTING).until(ends_at));
-        }
-        self.socket = Some(socket);
-        self.detached_since = None;
-        self.was_attached = true;
-        self.live.set_attached(true);
+        self.backlog.push_keys(bytes);
     }
 
-    /// Closes the browser's socket; the session goes on.
-    fn dismiss(&mut self, code: u16, reason: &'static str) {
-        if let Some(socket) = self.socket.take() {
-            // What was on its way to this browser is sent again to the one that resumes.
-            self.hub.lifecycle().spawn_child(async move { socket.close(&mut Output::default(), code, reason).await });
+    fn resize(&mut self, (cols, rows): (u16, u16)) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.resize(cols, rows);
         }
-        self.detach();
-    }
-
-    fn detach(&mut self) {
-        self.socket = None;
-        self.detached_since = Some(Instant::now());
-        self.live.set_attached(false);
+        self.audience.resized(&self.output, cols, rows);
+        self.backlog.push_size((cols, rows));
     }
 
     /// The hub is about to stop: says so, and leaves the session the time that the hub has.
@@ -500,6 +476,7 @@ impl Carrier {
         if let Some(socket) = &mut self.socket {
             socket.queue(&ServerMessage::no_longer_recorded());
         }
+        self.audience.tell(&ServerMessage::no_longer_recorded());
         None
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures::{
     SinkExt as _, StreamExt as _,
@@ -65,6 +65,13 @@ impl Socket {
     pub(super) fn queue(&mut self, message: &ServerMessage<'_>) {
         if self.waiting.len() < MAX_WAITING {
             self.waiting.push_back(Message::text(message.to_text()));
+        }
+    }
+
+    /// Queues a message that is text already.
+    pub(super) fn queue_text(&mut self, text: Utf8Bytes) {
+        if self.waiting.len() < MAX_WAITING {
+            self.waiting.push_back(Message::Text(text));
         }
     }
 
@@ -183,13 +190,18 @@ fn too_large() -> Event {
 }
 
 fn violation(error: axum::Error) -> Event {
-    use tokio_tungstenite::tungstenite::{Error, error::CapacityError};
+    use tokio_tungstenite::tungstenite::{
+        Error,
+        error::{CapacityError, ProtocolError},
+    };
     match error.into_inner().downcast_ref::<Error>() {
         Some(Error::Capacity(CapacityError::MessageTooLong { .. })) => too_large(),
         Some(Error::Utf8(_)) => Event::Violation(
             1007,
             MessageError { code: "invalid_utf8", message: "A text message must be valid UTF-8." },
         ),
+        // A network that went away, or a page that was closed, says no goodbye.
+        Some(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Event::Gone,
         Some(Error::Protocol(_)) => Event::Violation(
             1002,
             MessageError { code: "protocol_error", message: "The WebSocket protocol was violated." },

@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ColumnDef } from '@tanstack/react-table'
-import { Activity, CircleStop, Eye, History, Play } from 'lucide-react'
+import { Activity, CircleStop, Eye, History, Play, MonitorPlay, UserPlus } from 'lucide-react'
 import { useCallback, useMemo, useState } from 'react'
 import { useMe } from '@/api/hooks'
 import { sessions } from '@/api/hub'
@@ -9,16 +9,16 @@ import type { Session } from '@/api/types'
 import { SessionBadge } from '@/components/badge'
 import { buttonClass } from '@/components/button'
 import { DataTable, ROW_LINK } from '@/components/data-table'
-import { FilterChip, SearchInput } from '@/components/filters'
+import { DateRangeChip, FilterChip, SearchInput } from '@/components/filters'
 import { MenuItem, MoreMenu } from '@/components/menu'
 import { NamedCell } from '@/components/named-cell'
 import { Page } from '@/components/page'
 import { EmptyState } from '@/components/states'
 import { Elapsed, RelativeTime } from '@/components/time'
-import { mayEndAny, mayPlay } from '@/lib/access'
+import { mayEndAny, mayJoin, mayPlay, mayWatch } from '@/lib/access'
 import { useAttended } from '@/lib/attention'
 import { formatBytes } from '@/lib/format'
-import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
+import { dayEnd, dayStart, PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
 import type { SessionsSearch } from '@/router'
 import { EndSessionDialog } from './end'
 
@@ -72,19 +72,42 @@ export function AllSessionsPage() {
   )
 }
 
+/** What a filter offers: what the sessions that are shown have. */
+function optionsOf(list: Session[], of: (session: Session) => [string | null, string]) {
+  const found = new Map(list.flatMap((session) => {
+    const [value, label] = of(session)
+    return value === null ? [] : [[value, label] as const]
+  }))
+  return [...found].map(([value, label]) => ({ value, label })).toSorted((a, b) => a.label.localeCompare(b.label))
+}
+
+/** What is chosen stays on offer where no session that is shown has it. */
+const withChosen = (options: { value: string; label: string }[], chosen: string | undefined, label: string) =>
+  chosen === undefined || options.some(({ value }) => value === chosen) ? options : [{ value: chosen, label }, ...options]
+
+/** How it ended, in a word: the program's exit status, or the code of what ended it. */
+const exitOf = (session: Session): string => {
+  if (session.status === 'active') return '–'
+  if (session.error_code) return session.error_code.replaceAll('_', ' ')
+  return session.exit_status === null ? 'left' : `exit ${session.exit_status}`
+}
+
 function SessionList({ search, userId }: { search: SessionsSearch; userId?: string }) {
   const me = useMe()
   const change = useChangeSearch<SessionsSearch>()
   const [ending, setEnding] = useState<Session | null>(null)
-  const from = useMemo(() => periodStart(search.since), [search.since])
+  const from = useMemo(() => dayStart(search.from) ?? periodStart(search.since), [search.from, search.since])
+  const to = dayEnd(search.to)
   const attended = useAttended()
   const query = useInfiniteQuery({
-    ...sessions.list({ q: search.q, status: search.status, target_id: search.target_id, user_id: userId ?? search.user_id, from }),
+    ...sessions.list({ q: search.q, status: search.status, target_id: search.target_id, user_id: userId ?? search.user_id, from, to }),
     // Every page that was read is read again: a long list more seldom.
     refetchInterval: ({ state }) => attended && ((state.data?.pages.length ?? 0) > 3 ? 30_000 : 5_000),
   })
   const setText = useCallback((q: string | undefined) => change({ q }), [change])
-  const first = query.data?.pages[0]?.items[0]
+  const shown = useMemo(() => query.data?.pages.flatMap(({ items }) => items) ?? [], [query.data])
+  const targetOptions = useMemo(() => optionsOf(shown, (session) => [session.target_id, session.target_name]), [shown])
+  const userOptions = useMemo(() => optionsOf(shown, (session) => [session.user_id, session.user_name]), [shown])
   const columns = useMemo(() => {
     const list: ColumnDef<Session>[] = [
       {
@@ -111,7 +134,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         ),
       },
       ...(userId === undefined
-        ? [{ id: 'user', header: 'User', accessorFn: (session: Session) => session.user_name, meta: { from: 'sm' }, cell: ({ row }) => <span className="truncate">{row.original.user_name}</span> } satisfies ColumnDef<Session>]
+        ? [{ id: 'user', header: 'User', accessorFn: (session: Session) => session.user_name, meta: { from: 'sm' }, cell: ({ row: { original: session } }) => <NamedCell under={session.reason && <span title={session.reason}>{session.reason}</span>}><span className="block truncate">{session.user_name}</span></NamedCell> } satisfies ColumnDef<Session>]
         : []),
       {
         id: 'status',
@@ -124,14 +147,14 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         id: 'start',
         header: 'Started',
         accessorFn: (session) => session.start_time,
-        meta: { className: 'w-32', from: 'sm' },
+        meta: { className: 'w-28', from: 'sm' },
         cell: ({ row }) => <RelativeTime time={row.original.start_time} />,
       },
       {
         id: 'duration',
         header: 'Duration',
         enableSorting: false,
-        meta: { className: 'w-28', from: 'md' },
+        meta: { className: 'w-24', from: 'md' },
         cell: ({ row }) => <Elapsed from={row.original.start_time} to={row.original.end_time} />,
       },
       {
@@ -140,6 +163,17 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         accessorFn: (session) => session.bytes_received + session.bytes_sent,
         meta: { className: 'w-24 tabular-nums', from: 'lg' },
         cell: ({ row }) => formatBytes(row.original.bytes_received + row.original.bytes_sent),
+      },
+      {
+        id: 'exit',
+        header: 'Exit',
+        accessorFn: exitOf,
+        meta: { className: 'w-28', from: 'lg' },
+        cell: ({ row }) => (
+          <span className="truncate text-muted" title={exitOf(row.original)}>
+            {exitOf(row.original)}
+          </span>
+        ),
       },
       {
         id: 'recorded',
@@ -152,7 +186,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         id: 'address',
         header: 'From',
         accessorFn: (session) => session.client_ip ?? '',
-        meta: { from: 'lg', className: 'w-36' },
+        meta: { from: 'xl', className: 'w-32' },
         cell: ({ row }) => <code className="truncate font-mono text-xs text-muted">{row.original.client_ip ?? '–'}</code>,
       },
       {
@@ -175,6 +209,20 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
                 </Link>
               </MenuItem>
             )}
+            {session.status === 'active' && session.protocol === 'ssh' && mayWatch(me) && (
+              <MenuItem asChild>
+                <Link to="/watch/$id" params={{ id: session.id }}>
+                  <MonitorPlay aria-hidden className="size-4 opacity-70" /> Watch
+                </Link>
+              </MenuItem>
+            )}
+            {session.status === 'active' && session.protocol === 'ssh' && session.user_id !== me.user.id && mayJoin(me) && (
+              <MenuItem asChild>
+                <Link to="/watch/$id" params={{ id: session.id }} search={{ mode: 'join' }}>
+                  <UserPlus aria-hidden className="size-4 opacity-70" /> Join
+                </Link>
+              </MenuItem>
+            )}
             {session.status === 'active' && (session.user_id === me.user.id || mayEndAny(me)) && (
               <MenuItem icon={CircleStop} danger onSelect={() => setEnding(session)}>
                 End…
@@ -187,7 +235,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
     return list
   }, [userId, me])
 
-  const filtered = search.q ?? search.status ?? search.since ?? search.target_id ?? (userId ? undefined : search.user_id)
+  const filtered = search.q ?? search.status ?? search.since ?? search.from ?? search.to ?? search.target_id ?? (userId ? undefined : search.user_id)
   return (
     <>
       <DataTable
@@ -201,22 +249,13 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
           <>
             <SearchInput value={search.q} onChange={setText} placeholder="Find a session…" />
             <FilterChip label="State" value={search.status} options={[...STATUSES]} onChange={(status) => change({ status })} />
-            <FilterChip label="Period" value={search.since} options={[...PERIOD_OPTIONS]} onChange={(since) => change({ since })} />
-            {search.target_id && (
-              <FilterChip
-                label="Target"
-                value={search.target_id}
-                options={[{ value: search.target_id, label: first?.target_name ?? 'this target' }]}
-                onChange={(target_id) => change({ target_id })}
-              />
+            {search.from === undefined && search.to === undefined && (
+              <FilterChip label="Period" value={search.since} options={[...PERIOD_OPTIONS]} onChange={(since) => change({ since })} />
             )}
-            {search.user_id && userId === undefined && (
-              <FilterChip
-                label="User"
-                value={search.user_id}
-                options={[{ value: search.user_id, label: first?.user_name ?? 'this person' }]}
-                onChange={(user_id) => change({ user_id })}
-              />
+            <DateRangeChip label="Dates" value={search} onChange={({ from: first, to: last }) => change({ from: first, to: last, since: undefined })} />
+            <FilterChip label="Target" value={search.target_id} options={withChosen(targetOptions, search.target_id, 'this target')} onChange={(target_id) => change({ target_id })} />
+            {userId === undefined && (
+              <FilterChip label="User" value={search.user_id} options={withChosen(userOptions, search.user_id, 'this person')} onChange={(user_id) => change({ user_id })} />
             )}
           </>
         }

@@ -1,21 +1,22 @@
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { CircleStop } from 'lucide-react'
+import { CircleStop, MonitorPlay, UserPlus } from 'lucide-react'
 import { useState } from 'react'
 import { useMe } from '@/api/hooks'
 import { sessions } from '@/api/hub'
 import type { Session } from '@/api/types'
 import { SessionBadge } from '@/components/badge'
-import { Button } from '@/components/button'
+import { Button, buttonClass } from '@/components/button'
 import { ShortId } from '@/components/copy'
 import { Detail } from '@/components/detail'
 import { EntityActivity } from '@/components/activity'
 import { Card, Columns, Fact, Facts, LINK, Page } from '@/components/page'
 import { Elapsed, RelativeTime } from '@/components/time'
-import { may, mayEndAny, mayPlay } from '@/lib/access'
+import { may, mayEndAny, mayJoin, mayPlay, mayWatch } from '@/lib/access'
 import { useAttended } from '@/lib/attention'
 import { formatBytes, formatExact } from '@/lib/format'
 import { EndSessionDialog } from './end'
+import { ParticipantsCard } from './participants'
 import { RecordingCard } from './recording'
 
 const route = getRouteApi('/signed-in/frame/sessions/$id')
@@ -56,11 +57,24 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
         </>
       }
       actions={
-        session.status === 'active' &&
-        (own || mayEndAny(me)) && (
-          <Button variant="danger-ghost" icon={CircleStop} onClick={() => setEnding(true)}>
-            End…
-          </Button>
+        session.status === 'active' && (
+          <>
+            {session.protocol === 'ssh' && mayWatch(me) && (
+              <Link to="/watch/$id" params={{ id: session.id }} className={buttonClass()}>
+                <MonitorPlay aria-hidden className="size-3.5" /> Watch
+              </Link>
+            )}
+            {session.protocol === 'ssh' && !own && mayJoin(me) && (
+              <Link to="/watch/$id" params={{ id: session.id }} search={{ mode: 'join' }} className={buttonClass()}>
+                <UserPlus aria-hidden className="size-3.5" /> Join
+              </Link>
+            )}
+            {(own || mayEndAny(me)) && (
+              <Button variant="danger-ghost" icon={CircleStop} onClick={() => setEnding(true)}>
+                End…
+              </Button>
+            )}
+          </>
         )
       }
     >
@@ -131,6 +145,7 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
                 {session.exit_status !== null && <Fact label="Exit status">{String(session.exit_status)}</Fact>}
               </Facts>
             </Card>
+            <ParticipantsCard session={session} />
           </>
         }
         side={<EntityActivity objectId={session.id} />}

@@ -4,7 +4,7 @@ import type { TerminalPreferences } from '../model/preferences'
 import { TerminalConnection, type ConnectionState, type ConnectionStats } from '../protocol/connection'
 import { describeRefusal, type Ending, LEFT, UNREACHABLE } from '../protocol/endings'
 import type { Progress } from '../protocol/input-queue'
-import type { NoticeMessage } from '../protocol/messages'
+import type { NoticeMessage, ParticipantsMessage } from '../protocol/messages'
 import { count as counted } from '@/lib/format'
 import { sessionLock } from '@/lib/session-locks'
 import { connectionServices, fetchTarget, forgetLaunchTargets } from '../services'
@@ -24,6 +24,8 @@ export interface PaneState {
   endsAt: number | null
   /** Whether the hub records the session; null while it has not said. */
   recorded: boolean | null
+  /** Who else is there. */
+  participants: ParticipantsMessage
   /** Since when what was typed has no answer and the hub none either. */
   silentSince: number | null
   stats: ConnectionStats
@@ -49,6 +51,8 @@ export interface PaneHost extends PaneMessages {
   onChanged(): void
 }
 
+const ALONE: ParticipantsMessage = { type: 'participants', watching: [], joined: [] }
+
 const START: Omit<PaneState, 'credentialId' | 'sessionId'> = {
   target: null,
   asks: null,
@@ -57,6 +61,7 @@ const START: Omit<PaneState, 'credentialId' | 'sessionId'> = {
   notice: null,
   endsAt: null,
   recorded: null,
+  participants: ALONE,
   silentSince: null,
   stats: { bytesReceived: 0, bytesSent: 0, echoMilliseconds: null },
   transfer: null,
@@ -231,6 +236,12 @@ export class PaneController {
     this.#set({ control })
   }
 
+  /** Lets somebody who joined type, or no longer. */
+  allowInput(participant: string, allowed: boolean): void {
+    this.#connection?.allowInput(participant, allowed)
+    if (allowed) this.focus()
+  }
+
   dismissNotice(): void {
     this.#set({ notice: null })
   }
@@ -296,7 +307,9 @@ export class PaneController {
       services: connectionServices,
       sink: this.screen,
       events: {
-        onState: (state) => this.#set({ connection: state }),
+        // Who is there is said again on each connection.
+        onState: (state) => this.#set(state.phase === 'open' ? { connection: state } : { connection: state, participants: ALONE }),
+        onParticipants: (participants) => this.#set({ participants }),
         onSession: (id, recorded) => {
           this.#set({ recorded })
           if (id !== this.#state.sessionId) {

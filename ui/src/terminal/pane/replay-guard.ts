@@ -14,10 +14,11 @@ export class ReplayGuard {
   #unparsed = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(terminal: Terminal) {
+  /** With `always`, the terminal never answers: it shows a session that another one answers for. */
+  constructor(terminal: Terminal, always = false) {
     const { parser } = terminal
-    const swallow = () => this.#replaying
-    const swallowQuestion = (data: string) => this.#replaying && data.includes('?')
+    const swallow = () => always || this.#replaying
+    const swallowQuestion = (data: string) => swallow() && data.includes('?')
     // DA1-3, DSR, DECRQM, XTVERSION, window reports.
     for (const prefix of [undefined, '>', '=']) parser.registerCsiHandler({ prefix, final: 'c' }, swallow)
     for (const prefix of [undefined, '?']) {

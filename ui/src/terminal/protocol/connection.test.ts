@@ -140,6 +140,7 @@ function start(overrides: { services?: Partial<ConnectionServices>; sessionId?: 
       onState: (state) => log.states.push(state),
       onSession: () => {},
       onNotice: (notice) => log.notices.push(notice.message),
+      onParticipants: () => undefined,
       onStats: () => {},
       onTransfer: (progress) => log.transfers.push(progress),
       onTransferInterrupted: (progress) => log.interrupted.push(progress),

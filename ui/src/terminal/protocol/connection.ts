@@ -19,6 +19,7 @@ import {
   type ErrorMessage,
   type ExitMessage,
   type NoticeMessage,
+  type ParticipantsMessage,
   parseServerMessage,
   type ReadyMessage,
   SUBPROTOCOL,
@@ -79,6 +80,8 @@ export interface ConnectionEvents {
   /** `recorded` is null where the hub does not say. */
   onSession(sessionId: string, recorded: boolean | null): void
   onNotice(notice: NoticeMessage): void
+  /** Who watches or joined this session. */
+  onParticipants(participants: ParticipantsMessage): void
   onStats(stats: ConnectionStats): void
   onTransfer(progress: Progress | null): void
   onTransferInterrupted(progress: Progress): void
@@ -236,6 +239,11 @@ export class TerminalConnection {
     void this.#reconnect()
   }
 
+  /** Lets somebody who joined type, or no longer. */
+  allowInput(participant: string, allowed: boolean): void {
+    this.#message({ type: 'input', participant, allowed })
+  }
+
   /** Gives up the socket, not the session, and resumes over a new one. */
   reconnect(): void {
     if (this.#state.phase !== 'open' || !this.#sessionId) return
@@ -338,6 +346,9 @@ export class TerminalConnection {
         break
       case 'notice':
         this.#options.events.onNotice(message)
+        break
+      case 'participants':
+        this.#options.events.onParticipants(message)
         break
       case 'exit':
         this.#exit = message

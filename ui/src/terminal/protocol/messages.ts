@@ -35,6 +35,39 @@ export interface ReadyMessage {
   recorded?: boolean
 }
 
+/** The first message to who watches a session, and again when they fell behind. */
+export interface WatchReadyMessage extends TerminalSize {
+  type: 'watch-ready'
+  session_id: string
+  /** Who this page is to the session. */
+  participant: string
+  /** Whose session it is. */
+  user_name: string
+  offset: number
+  recorded: boolean
+}
+
+/** To who watches: the terminal has another size from here on. */
+export interface SizeMessage extends TerminalSize {
+  type: 'size'
+}
+
+export type InputRight = 'none' | 'asked' | 'granted'
+
+/** Somebody who joined a session. */
+export interface JoinedParticipant {
+  participant: string
+  name: string
+  input: InputRight
+}
+
+/** Who is there beside the session's person. */
+export interface ParticipantsMessage {
+  type: 'participants'
+  watching: string[]
+  joined: JoinedParticipant[]
+}
+
 export interface NoticeMessage {
   type: 'notice'
   message: string
@@ -58,12 +91,21 @@ export interface ErrorMessage {
   request_id?: string
 }
 
-export type ServerMessage = ReadyMessage | NoticeMessage | ExitMessage | ErrorMessage
+export type ServerMessage =
+  | ReadyMessage
+  | WatchReadyMessage
+  | SizeMessage
+  | ParticipantsMessage
+  | NoticeMessage
+  | ExitMessage
+  | ErrorMessage
 
 export type ClientMessage =
   | { type: 'resize'; cols: number; rows: number }
   | { type: 'ack'; bytes: number }
   | { type: 'disconnect' }
+  | { type: 'request_input' }
+  | { type: 'input'; participant: string; allowed: boolean }
 
 const text = (value: unknown): string | undefined =>
   typeof value === 'string' ? value : undefined
@@ -73,6 +115,57 @@ const flag = (value: unknown): boolean | undefined =>
 
 const count = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
+
+const side = (value: unknown): number | undefined => {
+  const number = count(value)
+  return number !== undefined && number >= 1 && number <= 1000 ? number : undefined
+}
+
+function size(fields: Record<string, unknown>): TerminalSize | null {
+  const [cols, rows] = [side(fields.cols), side(fields.rows)]
+  return cols === undefined || rows === undefined ? null : { cols, rows }
+}
+
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])
+
+function joined(value: unknown): JoinedParticipant | null {
+  if (typeof value !== 'object' || value === null) return null
+  const fields = value as Record<string, unknown>
+  const [participant, name] = [text(fields.participant), text(fields.name)]
+  const input = (['asked', 'granted'] as const).find((right) => right === fields.input) ?? 'none'
+  return participant === undefined || name === undefined ? null : { participant, name, input }
+}
+
+/** `ready`, of one's own session or of one that is watched. */
+function ready(fields: Record<string, unknown>): ReadyMessage | WatchReadyMessage | null {
+  const session_id = text(fields.session_id)
+  const resume_token = text(fields.resume_token)
+  if (session_id === undefined) return null
+  if (resume_token !== undefined) {
+    return {
+      type: 'ready',
+      session_id,
+      resume_token,
+      snapshot: fields.snapshot === true,
+      offset: count(fields.offset),
+      input: count(fields.input),
+      request_id: text(fields.request_id),
+      recorded: flag(fields.recorded),
+    }
+  }
+  const participant = text(fields.participant)
+  const shown = size(fields)
+  if (participant === undefined || shown === null) return null
+  return {
+    type: 'watch-ready',
+    ...shown,
+    session_id,
+    participant,
+    user_name: text(fields.user_name) ?? '',
+    offset: count(fields.offset) ?? 0,
+    recorded: fields.recorded === true,
+  }
+}
 
 /** Reads a text frame; `null` for one that is not a known, well-formed message. */
 export function parseServerMessage(frame: string): ServerMessage | null {
@@ -86,21 +179,18 @@ export function parseServerMessage(frame: string): ServerMessage | null {
   if (typeof value !== 'object' || value === null) return null
   const fields = value as Record<string, unknown>
   switch (fields.type) {
-    case 'ready': {
-      const session_id = text(fields.session_id)
-      const resume_token = text(fields.resume_token)
-      if (session_id === undefined || resume_token === undefined) return null
-      return {
-        type: 'ready',
-        session_id,
-        resume_token,
-        snapshot: fields.snapshot === true,
-        offset: count(fields.offset),
-        input: count(fields.input),
-        request_id: text(fields.request_id),
-        recorded: flag(fields.recorded),
-      }
+    case 'ready':
+      return ready(fields)
+    case 'size': {
+      const shown = size(fields)
+      return shown && { type: 'size', ...shown }
     }
+    case 'participants':
+      return {
+        type: 'participants',
+        watching: list(fields.watching).filter((name) => typeof name === 'string'),
+        joined: list(fields.joined).map(joined).filter((one) => one !== null),
+      }
     case 'notice': {
       const message = text(fields.message)
       return message === undefined
@@ -147,5 +237,15 @@ export function connectUrl(base: string, parameters: ConnectParameters): string 
     query.set('resume_token', parameters.resume.resumeToken)
     query.set('offset', String(parameters.resume.offset))
   }
+  return url.toString()
+}
+
+export type WatchMode = 'watch' | 'join'
+
+/** The address to watch or join a session at. */
+export function watchUrl(base: string, sessionId: string, mode: WatchMode): string {
+  const url = new URL(`/api/ws/watch/${encodeURIComponent(sessionId)}`, base)
+  url.protocol = url.protocol === 'https:' || url.protocol === 'wss:' ? 'wss:' : 'ws:'
+  url.searchParams.set('mode', mode)
   return url.toString()
 }

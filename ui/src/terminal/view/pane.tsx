@@ -8,6 +8,7 @@ import type { PaneController } from '../pane/controller'
 import { useTheme } from '@/lib/theme'
 import { FindBar } from './find-bar'
 import { EndedOverlay, NoticeBanner, ReconnectBanner, SetupOverlay, SilenceBanner, TransferBanner, WaitOverlay } from './overlays'
+import { InputRequests, Participants } from './participants'
 import { Tool } from './parts'
 import { usePaneState, useWorkspace } from './use-workspace'
 
@@ -55,6 +56,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
         </span>
         {state.title && <span className="hidden min-w-0 truncate text-muted md:inline">{state.title}</span>}
         <span className="ml-auto flex shrink-0 items-center">
+          <Participants pane={pane} />
           <Tool icon={Search} label="Find" keys="Ctrl Shift F" onClick={() => workspace.show({ finding: pane.id })} />
           <Tool icon={Copy} label="Duplicate session" keys="Ctrl Shift D" onClick={() => workspace.duplicate(pane, 'tab')} />
           <Tool icon={Columns2} label="Split to the right" keys="Ctrl Shift E" onClick={() => workspace.duplicate(pane, 'row')} className="max-sm:hidden" />
@@ -65,6 +67,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
       {connection.phase === 'waiting' && <ReconnectBanner connection={connection} onNow={() => pane.retryNow()} />}
       {state.silentSince !== null && connection.phase === 'open' && <SilenceBanner since={state.silentSince} />}
       {state.notice && connection.phase !== 'ended' && <NoticeBanner notice={state.notice} onClose={() => pane.dismissNotice()} />}
+      <InputRequests pane={pane} />
       {state.transfer && <TransferBanner progress={state.transfer} />}
       <div className="relative min-h-0 flex-1" style={{ background }}>
         <div ref={place} inert={state.asks !== null} className="absolute inset-0 overflow-hidden py-1 pl-2" />
