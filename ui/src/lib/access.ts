@@ -22,11 +22,17 @@ export const mayEndAny = (me: Me): boolean => me.permissions.includes('session.t
 export const mayPlay = (me: Me, userId: string): boolean =>
   me.permissions.includes('recording.play') || (userId === me.user.id && me.permissions.includes('recording.play_own'))
 
+/** Whether this person may put recordings on hold, and lift it. */
+export const mayHold = (me: Me): boolean => me.permissions.includes('recording.hold')
+
+/** Whether this person may delete recordings. */
+export const mayPurge = (me: Me): boolean => me.permissions.includes('recording.purge')
+
 /** The roles that can be given, with what they mean. */
 export const ROLE_CHOICES = [
   { value: 'admin', label: 'Administrator', help: 'Everything: sets up targets, credentials and people, and may connect to every target.' },
   { value: 'operator', label: 'Operator', help: 'Sees all sessions and ends any of them; reads the infrastructure.' },
-  { value: 'auditor', label: 'Auditor', help: 'Sees all sessions, plays their recordings and reads the ledger; changes nothing.' },
+  { value: 'auditor', label: 'Auditor', help: 'Sees all sessions, plays their recordings, can put them on hold, and reads the ledger; changes nothing else.' },
 ] as const
 
 /** A role as people call it. */
@@ -35,7 +41,7 @@ export const roleName = (role: string): string => ROLE_CHOICES.find(({ value }) 
 /** What roles other than the administrator's may do, as the hub's `permissions.rs` has it. */
 const ROLE_PERMISSIONS: Record<string, string[]> = {
   operator: ['session.read_all', 'session.terminate', 'infrastructure.read', 'settings.read'],
-  auditor: ['session.read_all', 'audit.read', 'infrastructure.read', 'identity.read', 'settings.read'],
+  auditor: ['session.read_all', 'recording.hold', 'audit.read', 'infrastructure.read', 'identity.read', 'settings.read'],
 }
 
 /** The permissions that roles give, among those that this person can hand on. */
