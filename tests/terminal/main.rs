@@ -7,5 +7,7 @@ mod hosts;
 mod recordings;
 mod refusals;
 mod resume;
+mod retention;
+mod stores;
 mod vault;
 mod work;
