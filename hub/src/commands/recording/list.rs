@@ -118,7 +118,7 @@ fn print(rows: &[Value], as_json: bool) -> io::Result<()> {
     if as_json {
         return writeln!(out, "{}", serde_json::to_string_pretty(rows)?);
     }
-    writeln!(out, "{:<37}{:<11}{:<21}{:>9}{:>9}  {}", "SESSION", "STATE", "STARTED", "SECONDS", "SEGMENTS", "VERDICT")?;
+    writeln!(out, "{:<37}{:<11}{:<21}{:>9}{:>9}  VERDICT", "SESSION", "STATE", "STARTED", "SECONDS", "SEGMENTS")?;
     for row in rows {
         let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
         let seconds =
