@@ -25,7 +25,7 @@ enum Command {
     Config(ConfigCommand),
     /// Look at everything the hub needs, and say what to do
     Doctor(Doctor),
-    /// Look at the recording in a folder, with neither hub nor database
+    /// Look at recordings: in a folder, with neither hub nor database, or of a hub through its API
     #[command(subcommand)]
     Recording(RecordingCommand),
     /// Print the OpenAPI document
@@ -36,14 +36,33 @@ enum Command {
 enum RecordingCommand {
     /// Say whether it is whole and unchanged; exit 1 when it is not
     Verify {
-        /// The folder with its segments and manifest
-        folder: PathBuf,
+        #[command(flatten)]
+        source: RecordingSource,
+        /// Print one JSON object, for programs (with --session)
+        #[arg(long, requires = "session")]
+        json: bool,
         /// Ed25519 public key, base64, of a signer to trust; may be repeated
-        #[arg(long)]
+        #[arg(long, conflicts_with = "session")]
         signer: Vec<String>,
         /// File with a recipient's X25519 private key, base64: decrypts as well
-        #[arg(long)]
+        #[arg(long, conflicts_with = "session")]
         key_file: Option<PathBuf>,
+    },
+    /// List the recordings of a hub, or those below a folder; exit 1 when one that was verified is not whole
+    List {
+        /// A folder with recordings in it or in its folders; each is verified
+        folder: Option<PathBuf>,
+        #[command(flatten)]
+        hub: RecordingHub,
+        /// Let the hub verify each
+        #[arg(long, conflicts_with = "folder")]
+        verify: bool,
+        /// How many, the newest first
+        #[arg(long, default_value_t = 200)]
+        limit: usize,
+        /// Print one JSON array, for programs
+        #[arg(long)]
+        json: bool,
     },
     /// Write what the target said to standard output
     Cat(RecordingInput),
@@ -59,11 +78,45 @@ enum RecordingCommand {
 
 #[derive(clap::Args)]
 struct RecordingInput {
+    #[command(flatten)]
+    source: RecordingSource,
+    /// File with a recipient's X25519 private key, base64; the hub has its own
+    #[arg(long, conflicts_with = "session", required_unless_present = "session")]
+    key_file: Option<PathBuf>,
+}
+
+/// Where a recording is.
+#[derive(clap::Args)]
+struct RecordingSource {
     /// The folder with its segments and manifest
-    folder: PathBuf,
-    /// File with a recipient's X25519 private key, base64
+    #[arg(required_unless_present = "session", conflicts_with = "session")]
+    folder: Option<PathBuf>,
+    /// Instead of a folder: the session whose recording the hub has
+    #[arg(long, requires = "hub")]
+    session: Option<String>,
+    #[command(flatten)]
+    hub: RecordingHub,
+}
+
+/// A hub, asked through its API with a token (OPENPAM_TOKEN).
+#[derive(clap::Args)]
+struct RecordingHub {
+    /// URL of the hub
+    #[arg(long, env = "OPENPAM_HUB")]
+    hub: Option<String>,
+    /// File with an API token, instead of OPENPAM_TOKEN
     #[arg(long)]
-    key_file: PathBuf,
+    token_file: Option<PathBuf>,
+    /// PEM file with the CA of the hub's certificate
+    #[arg(long)]
+    ca_file: Option<PathBuf>,
+}
+
+impl RecordingHub {
+    fn remote(self) -> Option<openpam_hub::commands::recording::Remote> {
+        let (token_file, ca_file) = (self.token_file, self.ca_file);
+        self.hub.map(|hub| openpam_hub::commands::recording::Remote { hub, token_file, ca_file })
+    }
 }
 
 #[derive(Subcommand)]
@@ -148,22 +201,40 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 };
                 openpam_hub::commands::create_admin(&create.file.config, admin).await?;
             }
-            Command::Recording(command) => {
-                use openpam_hub::commands::recording::{self, Form};
-                match command {
-                    RecordingCommand::Verify { folder, signer, key_file } => {
-                        return recording::verify(&folder, &signer, key_file.as_deref());
-                    }
-                    RecordingCommand::Cat(input) => recording::write(&input.folder, &input.key_file, Form::Output)?,
-                    RecordingCommand::Export { input, .. } => {
-                        recording::write(&input.folder, &input.key_file, Form::Asciicast)?;
-                    }
-                }
-            }
+            Command::Recording(command) => return look_at_recording(command).await,
             Command::Openapi => openpam_hub::commands::openapi()?,
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+async fn look_at_recording(command: RecordingCommand) -> anyhow::Result<ExitCode> {
+    use openpam_hub::commands::recording::{self, Form, List};
+    let write = async |input: RecordingInput, form| match (
+        input.source.session,
+        input.source.hub.remote(),
+        input.source.folder,
+        input.key_file,
+    ) {
+        (Some(session), Some(remote), ..) => recording::write_session(&remote, &session, form).await,
+        (_, _, Some(folder), Some(key_file)) => recording::write(&folder, &key_file, form),
+        _ => anyhow::bail!("name a folder and a key, or a hub and a session"),
+    };
+    match command {
+        RecordingCommand::Verify { source, json, signer, key_file } => {
+            match (source.session, source.hub.remote(), source.folder) {
+                (Some(session), Some(remote), _) => return recording::verify_session(&remote, &session, json).await,
+                (_, _, Some(folder)) => return recording::verify(&folder, &signer, key_file.as_deref()),
+                _ => anyhow::bail!("name a folder, or a hub and a session"),
+            }
+        }
+        RecordingCommand::List { folder, hub, verify, limit, json } => {
+            return recording::list(List { folder, remote: hub.remote(), verify, limit, json }).await;
+        }
+        RecordingCommand::Cat(input) => write(input, Form::Output).await?,
+        RecordingCommand::Export { input, .. } => write(input, Form::Asciicast).await?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

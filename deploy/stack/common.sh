@@ -105,7 +105,7 @@ prepare_dirs() {
   for dir in "$STATE" "$STATE/run" "$STATE/logs" "$STATE/ssh"; do
     [[ -d $dir ]] || install -d -m 0711 "$dir"
   done
-  for dir in "$STATE/secrets" "$STATE/openbao" "$STATE/idp" "$STATE/hub"; do
+  for dir in "$STATE/secrets" "$STATE/openbao" "$STATE/idp" "$STATE/hub" "$STATE/s3"; do
     [[ -d $dir ]] || install -d -m 0700 "$dir"
   done
   [[ -d $CACHE ]] || mkdir -p "$CACHE"

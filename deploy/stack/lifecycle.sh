@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The commands of deploy/dev: up, down, status, logs, doctor, demo.
 
-SERVERS=(postgres openbao idp sshd1 sshd2)
+SERVERS=(postgres openbao idp sshd1 sshd2 s3)
 
 servers_start() {
   ports_assign
@@ -10,6 +10,7 @@ servers_start() {
   openbao_up
   idp_up
   sshd_up
+  s3_up
 }
 
 servers_up() {
@@ -38,6 +39,7 @@ stack_up() {
 
 stack_stop() {
   hub_down
+  s3_down
   sshd_down
   idp_down
   openbao_down

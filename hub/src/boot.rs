@@ -50,7 +50,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         origin,
         identity: Identity::new(&config)?,
         vault: Vault::new(&config)?,
-        recordings: storage(&config.recording)?,
+        recordings: storage(&config.recording).await?,
         live: LiveSessions::default(),
         terminals: Attachments::default(),
         random: SystemRandom::new(),
@@ -103,13 +103,12 @@ fn start_tasks(hub: &Hub) {
     });
 }
 
-fn storage(config: &crate::config::Recording) -> anyhow::Result<Option<Storage>> {
-    let Some(folder) = &config.directory else {
+async fn storage(config: &crate::config::Recording) -> anyhow::Result<Option<Storage>> {
+    let storage = Storage::open(config).await?;
+    if storage.is_none() {
         tracing::warn!("sessions are not recorded: recording.directory is not set");
-        return Ok(None);
-    };
-    let storage = Storage::local(Path::new(folder)).with_context(|| format!("cannot keep recordings in {folder}"))?;
-    Ok(Some(storage))
+    }
+    Ok(storage)
 }
 
 fn init_logging(config: &Config) -> anyhow::Result<()> {

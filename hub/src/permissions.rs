@@ -49,6 +49,10 @@ permissions! {
     RecordingPlay = "recording.play": Admin | Auditor;
     /// Play, export and verify the recordings of one's own sessions.
     RecordingPlayOwn = "recording.play_own": Admin | Operator | Auditor;
+    /// Put recordings under legal hold, and lift it.
+    RecordingHold = "recording.hold": Admin | Auditor;
+    /// Delete recordings before their time.
+    RecordingPurge = "recording.purge": Admin;
     /// Read the audit trail.
     AuditRead = "audit.read": Admin | Auditor;
     /// See zones, sites, targets and credentials (never secrets).

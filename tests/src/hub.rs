@@ -487,8 +487,10 @@ namespace = "{}"
         }
     }
     writeln!(text, "\n[recording]")?;
-    if let Some(folder) = &options.recordings {
-        writeln!(text, "directory = \"{}\"", folder.0.display())?;
+    match &options.recordings {
+        Some(folder) => writeln!(text, "directory = \"{}\"", folder.0.display())?,
+        None if options.recording.contains_key("store") || options.recording.contains_key("required") => {}
+        None => writeln!(text, "required = false")?,
     }
     for (key, value) in &options.recording {
         writeln!(text, "{key} = {value}")?;

@@ -12,6 +12,7 @@ pub mod hostile;
 pub mod hub;
 pub mod openbao;
 pub mod proxy;
+pub mod s3;
 pub mod sshd;
 pub mod stack;
 pub mod terminal;

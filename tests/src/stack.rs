@@ -39,6 +39,25 @@ pub struct Servers {
     pub oidc: Oidc,
     /// SSH targets: the first takes passwords and keys, the second certificates of the vault's CA.
     pub ssh: Vec<Ssh>,
+    /// The S3-compatible object store.
+    pub s3: S3,
+}
+
+/// The S3-compatible object store.
+#[derive(Debug, Clone, Deserialize)]
+pub struct S3 {
+    /// URL of its API.
+    pub endpoint: String,
+    /// Region of its buckets.
+    pub region: String,
+    /// Access key id.
+    pub access_key_id: String,
+    /// Secret access key.
+    pub secret_access_key: String,
+    /// A bucket without object lock.
+    pub bucket: String,
+    /// A bucket with object lock.
+    pub locked_bucket: String,
 }
 
 /// PostgreSQL.

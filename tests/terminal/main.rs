@@ -7,6 +7,8 @@ mod hosts;
 mod recordings;
 mod refusals;
 mod resume;
+mod retention;
+mod stores;
 mod vault;
 mod watch;
 mod work;

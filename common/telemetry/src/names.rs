@@ -23,6 +23,12 @@ pub const SESSION_OPEN_DURATION: &str = "openpam_session_open_duration_seconds";
 pub const SESSION_BYTES: &str = "openpam_session_bytes_total";
 /// Bytes of recordings, as stored.
 pub const RECORDING_BYTES: &str = "openpam_recording_bytes_total";
+/// 1 while the store of recordings takes what it is given, 0 while it does not.
+pub const RECORDING_STORE_AVAILABLE: &str = "openpam_recording_store_available";
+/// Bytes of recordings that wait in this hub's spool.
+pub const RECORDING_SPOOL_BYTES: &str = "openpam_recording_spool_bytes";
+/// Age of what waits longest in this hub's spool.
+pub const RECORDING_SPOOL_AGE: &str = "openpam_recording_spool_age_seconds";
 /// Sign-ins by method and outcome.
 pub const LOGINS: &str = "openpam_logins_total";
 /// Access decisions by action and outcome.
@@ -44,6 +50,9 @@ pub(crate) fn describe() {
     describe_counter!(SESSIONS_ENDED, "Sessions that ended, by protocol and status");
     describe_histogram!(SESSION_OPEN_DURATION, Unit::Seconds, "Time from the request to a ready session");
     describe_counter!(SESSION_BYTES, Unit::Bytes, "Bytes carried by sessions, by direction");
+    describe_gauge!(RECORDING_STORE_AVAILABLE, "1 while the store of recordings takes what it is given");
+    describe_gauge!(RECORDING_SPOOL_BYTES, Unit::Bytes, "Bytes of recordings that wait in this hub's spool");
+    describe_gauge!(RECORDING_SPOOL_AGE, Unit::Seconds, "Age of what waits longest in this hub's spool");
     describe_counter!(LOGINS, "Sign-ins by method and outcome");
     describe_counter!(DECISIONS, "Access decisions by action and outcome");
     describe_counter!(ACCESS_CHECKS, "Looks at running sessions of a tenant, by cause");

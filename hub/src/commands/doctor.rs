@@ -1,7 +1,8 @@
 //! `openpam doctor`: looks at everything the hub needs, one by one, and says what to do.
 //!
 //! INVARIANT: nothing here changes what is stored anywhere, uses up a wrapping token, or prints a secret.
-//! A secret id that is not wrapped serves for a login of its own; the listen address is bound for a moment.
+//! A secret id that is not wrapped serves for a login of its own; the listen address is bound for a moment;
+//! the store of recordings gets an object of its own, which is deleted again.
 
 use std::{io::Write as _, path::Path, process::ExitCode};
 
@@ -14,6 +15,7 @@ mod database;
 mod files;
 mod listener;
 mod provider;
+mod recordings;
 mod vault;
 
 /// Seconds another server's clock may differ before it is worth a warning.
@@ -165,6 +167,7 @@ async fn examine(config_path: &Path) -> Report {
     database::examine(&config.database, &mut report).await;
     vault::examine(&config, hub.as_ref(), &mut report).await;
     provider::examine(&config, &mut report).await;
+    recordings::examine(&config, &mut report).await;
     report
 }
 

@@ -1,4 +1,8 @@
-//! `openpam recording`: looks at a folder of segments, with neither hub nor database.
+//! `openpam recording`: looks at a folder of segments with neither hub nor database, or at the recordings
+//! of a hub through its API.
+
+mod list;
+mod remote;
 
 use std::{
     io::{self, BufWriter, Write},
@@ -13,6 +17,9 @@ use openpam_recordings::{
     dir::Folder,
 };
 use openpam_secret::ExposeSecret as _;
+
+pub use list::{List, list};
+pub use remote::Remote;
 
 use crate::config::read_secret_file;
 
@@ -49,6 +56,45 @@ pub fn verify(folder: &Path, signers: &[String], key_file: Option<&Path>) -> any
     print(&report)?;
     let fine = matches!(report.verdict, Verdict::Intact | Verdict::Consistent);
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn session_id(text: &str) -> anyhow::Result<uuid::Uuid> {
+    uuid::Uuid::parse_str(text).with_context(|| format!("{text} is no session id"))
+}
+
+/// `openpam recording verify --session`: what the hub says when it verifies a recording right now.
+///
+/// # Errors
+/// When the hub cannot be asked.
+pub async fn verify_session(remote: &Remote, session: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let session = session_id(session)?;
+    let recording = remote.open()?.get(&format!("/sessions/{session}/recording")).await?;
+    let verification = &recording["verification"];
+    let mut out = io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(verification)?)?;
+    } else {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        writeln!(out, "{}: {}", text(&verification["verdict"]), text(&verification["message"]))?;
+        writeln!(out, "session      {session}")?;
+        writeln!(out, "state        {}", text(&recording["state"]))?;
+        for name in ["structure", "chain", "merkle", "signature"] {
+            writeln!(out, "{name:<12} {}", text(&verification[name]))?;
+        }
+        for finding in verification["findings"].as_array().into_iter().flatten() {
+            writeln!(out, "{}", text(finding))?;
+        }
+    }
+    Ok(if verification["verdict"] == "intact" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `openpam recording cat --session` and `export --session`: the hub opens the recording, which is in its
+/// trail.
+///
+/// # Errors
+/// When the hub cannot be asked, or the download breaks off.
+pub async fn write_session(remote: &Remote, session: &str, form: Form) -> anyhow::Result<()> {
+    remote.open()?.write(&session_id(session)?.to_string(), form).await
 }
 
 fn print(report: &Report) -> io::Result<()> {

@@ -6,11 +6,16 @@ use config::{Environment, File, FileFormat};
 use serde_json::Value;
 use url::Url;
 
-use super::{Config, ConfigError, Mistake, read_secret_file, tls};
+use super::{Config, ConfigError, Mistake, ObjectLock, Recording, RecordingStore, read_secret_file, tls};
 
 /// Keys that hold a secret: allowed in the environment, refused in the file.
-const SECRET_KEYS: [&str; 4] =
-    ["database.password", "database.owner_password", "vault.secret_id", "oidc.client_secret"];
+const SECRET_KEYS: [&str; 5] = [
+    "database.password",
+    "database.owner_password",
+    "vault.secret_id",
+    "oidc.client_secret",
+    "recording.s3_secret_access_key",
+];
 /// Lists, so that the environment can give them as comma-separated text.
 const LIST_KEYS: [&str; 3] = ["server.trusted_proxies", "oidc.allowed_tids", "oidc.scopes"];
 const ROLES: [&str; 3] = ["admin", "operator", "auditor"];
@@ -144,6 +149,11 @@ fn resolve_secrets(config: &mut Config, mistakes: &mut Mistakes) {
     {
         oidc.client_secret = read("oidc.client_secret_file", oidc.client_secret_file.as_ref());
     }
+    let recording = &mut config.recording;
+    if recording.s3_secret_access_key.is_none() {
+        recording.s3_secret_access_key =
+            read("recording.s3_secret_access_key_file", recording.s3_secret_access_key_file.as_ref());
+    }
 }
 
 fn validate(config: &Config, mistakes: &mut Mistakes) {
@@ -232,6 +242,50 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("recording.bytes_per_second", recording.bytes_per_second, 65_536, 1_073_741_824);
     mistakes.range("recording.burst_seconds", recording.burst_seconds, 1, 3_600);
     mistakes.range("recording.abandoned_after_seconds", recording.abandoned_after_seconds, 5, 86_400);
+    mistakes.range("recording.object_lock_days", recording.object_lock_days, 1, 36_500);
+    mistakes.range("recording.spool_max_bytes", recording.spool_max_bytes, 1_048_576, 1_099_511_627_776);
+    mistakes.range("recording.spool_wait_seconds", recording.spool_wait_seconds, 5, 31_536_000);
+    validate_store(recording, mistakes);
+}
+
+fn validate_store(recording: &Recording, mistakes: &mut Mistakes) {
+    if recording.store == RecordingStore::Local {
+        if recording.object_lock != ObjectLock::None {
+            mistakes.add("recording.object_lock", "a folder has no object lock: use recording.store = \"s3\"");
+        }
+        return;
+    }
+    mistakes.required("recording.s3_bucket", &recording.s3_bucket);
+    mistakes.required("recording.s3_region", &recording.s3_region);
+    let prefix = &recording.s3_prefix;
+    let clean = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    if !prefix.is_empty() && !prefix.split('/').all(clean) {
+        mistakes.add("recording.s3_prefix", "must be names of letters, digits, - _ . with a slash between them");
+    }
+    if let Some(endpoint) = &recording.s3_endpoint {
+        mistakes.url("recording.s3_endpoint", endpoint, &["https", "http"]);
+        match Url::parse(endpoint) {
+            Ok(url) if url.scheme() == "http" && !is_loopback(&url) && !recording.s3_allow_http => {
+                mistakes.add(
+                    "recording.s3_endpoint",
+                    "plain http is only for loopback: use https, or set recording.s3_allow_http",
+                );
+            }
+            Ok(url) if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
+                mistakes.add("recording.s3_endpoint", "must be scheme, host and port only");
+            }
+            _ => {}
+        }
+    }
+    if recording.s3_access_key_id.is_some() != recording.s3_secret_access_key.is_some() {
+        mistakes.add(
+            "recording.s3_access_key_id",
+            "set it together with recording.s3_secret_access_key_file or OPENPAM_RECORDING__S3_SECRET_ACCESS_KEY",
+        );
+    }
 }
 
 /// What the hub reads from other files when it starts.
@@ -242,6 +296,14 @@ fn validate_for_hub(config: &Config, mistakes: &mut Mistakes) {
     if let Err(error) = openpam_telemetry::check_filter(&config.log.filter) {
         mistakes.add("log.filter", error.to_string());
     }
+    if config.recording.required && !config.recording.has_store() {
+        mistakes.add(
+            "recording.directory",
+            "sessions must be recorded (recording.required), and there is no store: name this folder, set \
+             recording.store = \"s3\", or give recording up with recording.required = false",
+        );
+    }
+    mistakes.ca_file("recording.s3_ca_file", config.recording.s3_ca_file.as_deref());
     mistakes.ca_file("vault.ca_file", config.vault.ca_file.as_deref());
     mistakes.ca_file("oidc.ca_file", config.oidc.as_ref().and_then(|oidc| oidc.ca_file.as_deref()));
 }
@@ -327,6 +389,8 @@ mod tests {
         address = "http://127.0.0.1:8200"
         role_id = "role"
         wrapped_secret_id_file = "/nowhere"
+        [recording]
+        directory = "/nowhere"
     "#;
 
     fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -413,12 +477,39 @@ mod tests {
             role_id = "role"
             wrapped_secret_id_file = "/nowhere"
             ca_file = "/nowhere/ca.pem"
+            [recording]
+            directory = "/nowhere"
         "#;
         let error = load_text(text, &[]).unwrap_err();
         assert_eq!(keys(&error), ["server.tls_cert_file", "log.filter", "vault.ca_file"]);
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         assert!(load(file.path(), HashMap::new(), Purpose::Command).is_ok());
+    }
+
+    #[test]
+    fn who_must_record_needs_a_store_and_a_store_needs_what_it_is_reached_by() {
+        let with = |recording: &str| load_text(&VALID.replace("directory = \"/nowhere\"", recording), &[]);
+        assert_eq!(keys(&with("").unwrap_err()), ["recording.directory"]);
+        assert!(with("required = false").is_ok());
+        assert!(with("store = \"s3\"\ns3_bucket = \"b\"").is_ok(), "AWS's own sources give credentials");
+        let error = with(
+            r#"
+            store = "s3"
+            s3_prefix = "a//b"
+            s3_endpoint = "http://s3.example.com"
+            s3_access_key_id = "id"
+            s3_secret_access_key = "planted"
+            "#,
+        )
+        .unwrap_err();
+        assert_eq!(
+            keys(&error),
+            ["recording.s3_secret_access_key", "recording.s3_bucket", "recording.s3_prefix", "recording.s3_endpoint"]
+        );
+        assert!(!error.to_string().contains("planted"));
+        let error = with("directory = \"/d\"\nobject_lock = \"compliance\"").unwrap_err();
+        assert_eq!(keys(&error), ["recording.object_lock"]);
     }
 
     #[test]

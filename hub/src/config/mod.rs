@@ -9,7 +9,9 @@ pub mod tls;
 
 use openpam_secret::SecretString;
 
-pub use sections::{Config, Database, Identity, Log, LogFormat, Oidc, Recording, Server, Terminal, Vault};
+pub use sections::{
+    Config, Database, Identity, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server, Terminal, Vault,
+};
 
 /// One mistake in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -292,14 +292,86 @@ impl Default for Terminal {
     }
 }
 
+/// Where recordings are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingStore {
+    /// A folder.
+    #[default]
+    Local,
+    /// An S3-compatible object store.
+    S3,
+}
+
+/// Object lock of what is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObjectLock {
+    /// Nothing is locked.
+    #[default]
+    None,
+    /// Who has a special permission in the store can delete nevertheless.
+    Governance,
+    /// Nobody can delete before the time is over.
+    Compliance,
+}
+
+impl ObjectLock {
+    /// The mode as S3 spells it; `None` where nothing is locked.
+    pub const fn mode(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Governance => Some("GOVERNANCE"),
+            Self::Compliance => Some("COMPLIANCE"),
+        }
+    }
+}
+
 /// Recordings of sessions.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct Recording {
-    /// Folder that recordings are kept in; without one sessions are not recorded.
+    /// Where recordings are kept: `local` is `recording.directory`, `s3` an S3-compatible object store.
+    pub store: RecordingStore,
+    /// Folder of the store `local`, which every hub of the installation shares.
     pub directory: Option<String>,
-    /// Whether a session ends when it cannot be recorded any more.
+    /// Whether a session must be recorded, and ends when it cannot be any more; a hub without a store
+    /// does not start then. A tenant can be stricter than this, not laxer.
     pub required: bool,
+    /// Bucket of the store `s3`.
+    pub s3_bucket: String,
+    /// Path in the bucket below which recordings are kept; empty for its root.
+    pub s3_prefix: String,
+    /// Region of the bucket.
+    pub s3_region: String,
+    /// URL of the object store's API; without it AWS's own of the region.
+    pub s3_endpoint: Option<String>,
+    /// Whether the bucket is in the path of an address instead of in its host name.
+    pub s3_path_style: bool,
+    /// Whether plain http is allowed to an endpoint that is not on loopback.
+    pub s3_allow_http: bool,
+    /// PEM file with the CA that signed the endpoint's certificate.
+    pub s3_ca_file: Option<String>,
+    /// Access key id. Without it AWS's own sources are used: the standard environment variables, a web
+    /// identity, the role of a container or machine.
+    pub s3_access_key_id: Option<String>,
+    /// File with the secret access key.
+    pub s3_secret_access_key_file: Option<String>,
+    /// The secret access key (environment only).
+    pub s3_secret_access_key: Option<SecretString>,
+    /// Object lock of what is stored: `none`, `governance` or `compliance`. The bucket must have object
+    /// lock; the hub looks at the start.
+    pub object_lock: ObjectLock,
+    /// Days for which nothing that is stored can be deleted.
+    pub object_lock_days: u64,
+    /// Folder of this hub alone where segments wait, encrypted, while the store `s3` is down; without
+    /// one sessions that must be recorded end when it is.
+    pub spool_directory: Option<String>,
+    /// Bytes that may wait there; then targets are not read, and sessions end.
+    pub spool_max_bytes: u64,
+    /// Seconds after which a recording is closed without the segments that wait in the spool of a hub
+    /// that does not come back. It says so in the ledger.
+    pub spool_wait_seconds: u64,
     /// Stored bytes a second and session, on the average; a target that says more waits.
     pub bytes_per_second: u64,
     /// Seconds of that which may be stored at once.
@@ -311,11 +383,34 @@ pub struct Recording {
     pub escrow_public_key: Option<String>,
 }
 
+impl Recording {
+    /// Whether there is a place for recordings.
+    pub fn has_store(&self) -> bool {
+        self.store == RecordingStore::S3 || self.directory.is_some()
+    }
+}
+
 impl Default for Recording {
     fn default() -> Self {
         Self {
+            store: RecordingStore::Local,
             directory: None,
             required: true,
+            s3_bucket: String::new(),
+            s3_prefix: String::new(),
+            s3_region: "us-east-1".to_owned(),
+            s3_endpoint: None,
+            s3_path_style: false,
+            s3_allow_http: false,
+            s3_ca_file: None,
+            s3_access_key_id: None,
+            s3_secret_access_key_file: None,
+            s3_secret_access_key: None,
+            object_lock: ObjectLock::None,
+            object_lock_days: 30,
+            spool_directory: None,
+            spool_max_bytes: 1_073_741_824,
+            spool_wait_seconds: 604_800,
             bytes_per_second: 4_194_304,
             burst_seconds: 30,
             abandoned_after_seconds: 60,

@@ -1,6 +1,6 @@
 //! The domains, in dependency order: each may use those above it, through their `mod.rs`.
 //!
-//! Order: audit, idempotency, identity, targets, access, vault, sessions, recordings, settings, catalogue.
+//! Order: audit, idempotency, identity, targets, access, vault, sessions, settings, recordings, catalogue.
 
 pub mod access;
 pub mod audit;

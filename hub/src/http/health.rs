@@ -21,6 +21,8 @@ pub(super) struct Readiness {
     ending: bool,
     database: Check,
     vault: Check,
+    /// The store of recordings. Nothing but recorded sessions needs it: it does not decide about `ready`.
+    recordings: Check,
 }
 
 /// Alive.
@@ -45,10 +47,17 @@ pub(super) async fn readyz(State(hub): State<Hub>) -> impl IntoResponse {
     };
     let vault = hub.vault().health().await;
     let vault = Check { ok: vault.is_available(), state: vault.name().to_owned() };
+    let recordings = match hub.recordings() {
+        Some(storage) => {
+            let health = storage.health().await;
+            Check { ok: health.is_available(), state: health.name().to_owned() }
+        }
+        None => Check { ok: true, state: "not_configured".to_owned() },
+    };
     let ending = hub.lifecycle().is_ending();
     let ready = database.ok && vault.ok && !ending;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, ending, database, vault }))
+    (status, Json(Readiness { ready, ending, database, vault, recordings }))
 }
 
 /// Metrics in Prometheus' text format.

@@ -109,6 +109,9 @@ export const remove = async (url: string) => {
   await send('DELETE', url)
 }
 
+/** Removes a resource, saying why; what is left of it is the answer. */
+export const removeWith = async <Body>(url: string, body: unknown) => json<Body>(await send('DELETE', url, { body }))
+
 /** The readiness of the hub, which answers 503 with the same document when a part is down. */
 export async function readiness(signal?: AbortSignal): Promise<Readiness | null> {
   try {

@@ -2,7 +2,7 @@
 import { queryOptions } from '@tanstack/react-query'
 import { queryClient } from '@/lib/query-client'
 import type { PlayerIndex, PlayerSegment } from '@/player/format'
-import { apiPath, get, patch, post, postTraced, put, remove } from './client'
+import { apiPath, get, patch, post, postTraced, put, remove, removeWith } from './client'
 import { meQuery } from './hooks'
 import { listQuery, resource, type Filters } from './resource'
 import type {
@@ -23,6 +23,7 @@ import type {
   Participant,
   Permission,
   Recording,
+  RecordingRetention,
   Scan,
   ServiceAccount,
   Session,
@@ -94,6 +95,10 @@ export const sessions = {
   },
 }
 
+const renewRecordings = async () => {
+  await Promise.all([queryClient.invalidateQueries({ queryKey: ['recordings'] }), queryClient.invalidateQueries({ queryKey: ['ledger'] })])
+}
+
 export const recordings = {
   /** A session's recording and what its verification says right now. */
   one: (id: string) =>
@@ -102,6 +107,26 @@ export const recordings = {
       queryFn: ({ signal }) => get<Recording>(apiPath('/sessions/{id}/recording', { id }), { signal }),
       retry: false,
     }),
+  /** How long it is kept, and what keeps it. */
+  retention: (id: string) =>
+    queryOptions({
+      queryKey: ['recordings', 'retention', id],
+      queryFn: ({ signal }) => get<RecordingRetention>(apiPath('/sessions/{id}/recording/retention', { id }), { signal }),
+      retry: false,
+    }),
+  hold: async (id: string, reason: string) => {
+    await post(apiPath('/sessions/{id}/recording/hold', { id }), { reason })
+    await renewRecordings()
+  },
+  release: async (id: string) => {
+    await remove(apiPath('/sessions/{id}/recording/hold', { id }))
+    await renewRecordings()
+  },
+  purge: async (id: string, reason: string) => {
+    const left = await removeWith<RecordingRetention>(apiPath('/sessions/{id}/recording', { id }), { reason })
+    await renewRecordings()
+    return left
+  },
   /** What a player begins with. Each call is a playing in the ledger. */
   play: async (id: string) => {
     const index = await get<PlayerIndex>(apiPath('/sessions/{id}/recording/player', { id }))

@@ -48,6 +48,7 @@ export type LaunchTarget = Sent<Schemas['LaunchTarget']>
 export type Session = Sent<Schemas['Session']>
 export type Participant = Sent<Schemas['Participant']>
 export type Recording = Sent<Schemas['Recording']>
+export type RecordingRetention = Sent<Schemas['RecordingRetention']>
 export type ResumeToken = Schemas['ResumeToken']
 export type LedgerEntry = Sent<Schemas['AuditEntry']>
 export type Zone = Sent<Schemas['Zone']>

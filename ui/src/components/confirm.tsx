@@ -18,6 +18,8 @@ interface ConfirmProps {
   nameToType?: string
   /** Ask why; the reason is handed to `onConfirm`. */
   askReason?: boolean
+  /** Who reads the reason. */
+  reasonHelp?: string
   tone?: 'danger' | 'primary'
   onConfirm: (reason: string) => Promise<unknown>
 }
@@ -31,7 +33,7 @@ export function ConfirmDialog(props: ConfirmProps) {
   )
 }
 
-function ConfirmForm({ onClose, children, action, nameToType, askReason, tone = 'danger', onConfirm }: ConfirmProps) {
+function ConfirmForm({ onClose, children, action, nameToType, askReason, reasonHelp = 'The user reads it, and it is kept in the ledger.', tone = 'danger', onConfirm }: ConfirmProps) {
   const [typed, setTyped] = useState('')
   const [reason, setReason] = useState('')
   const id = useId()
@@ -67,7 +69,7 @@ function ConfirmForm({ onClose, children, action, nameToType, askReason, tone = 
               value={reason}
               onChange={(event) => setReason(event.target.value)}
             />
-            <p className="mt-1 text-xs text-faint">The user reads it, and it is kept in the ledger.</p>
+            <p className="mt-1 text-xs text-faint">{reasonHelp}</p>
           </div>
         )}
         {nameToType && (

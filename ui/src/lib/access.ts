@@ -28,11 +28,17 @@ export const mayJoin = (me: Me): boolean => me.permissions.includes('session.joi
 export const mayPlay = (me: Me, userId: string): boolean =>
   me.permissions.includes('recording.play') || (userId === me.user.id && me.permissions.includes('recording.play_own'))
 
+/** Whether this person may put recordings on hold, and lift it. */
+export const mayHold = (me: Me): boolean => me.permissions.includes('recording.hold')
+
+/** Whether this person may delete recordings. */
+export const mayPurge = (me: Me): boolean => me.permissions.includes('recording.purge')
+
 /** The roles that can be given, with what they mean. */
 export const ROLE_CHOICES = [
   { value: 'admin', label: 'Administrator', help: 'Everything: sets up targets, credentials and people, and may connect to every target.' },
   { value: 'operator', label: 'Operator', help: 'Sees all sessions, joins and ends any of them; reads the infrastructure.' },
-  { value: 'auditor', label: 'Auditor', help: 'Sees all sessions, watches them and plays their recordings, reads the ledger; changes nothing.' },
+  { value: 'auditor', label: 'Auditor', help: 'Sees all sessions, watches them, plays their recordings and can put them on hold, reads the ledger; changes nothing else.' },
 ] as const
 
 /** A role as people call it. */

@@ -25,6 +25,9 @@ const schema = z.object({
   clipboard_write: z.boolean(),
   require_reason: z.boolean(),
   watch_visible: z.boolean(),
+  recorded: z.boolean(),
+  // Empty keeps them for ever.
+  retention: z.string().regex(/^(|[1-9]\d{0,4})$/, 'A number of days, or nothing.').refine((days) => Number(days) <= 36_500, 'At most 36,500 days.'),
   motd: z.string().max(2000, 'At most 2,000 characters.'),
 })
 type Values = z.infer<typeof schema>
@@ -36,6 +39,8 @@ const valuesOf = (settings: Settings): Values => ({
   clipboard_write: settings.clipboard_write,
   require_reason: settings.require_reason,
   watch_visible: settings.watch_visible,
+  recorded: settings.recording.required,
+  retention: settings.recording.retention_days === null ? '' : String(settings.recording.retention_days),
   motd: settings.motd ?? '',
 })
 
@@ -52,7 +57,7 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
   const { form, submit, problem, busy } = useHubForm({
     schema,
     values: valuesOf(settings),
-    fieldNames: { 'terminal.idle_timeout_seconds': 'idle', 'terminal.max_duration_seconds': 'duration', 'terminal.resume_grace_seconds': 'grace' },
+    fieldNames: { 'terminal.idle_timeout_seconds': 'idle', 'terminal.max_duration_seconds': 'duration', 'terminal.resume_grace_seconds': 'grace', 'recording.retention_days': 'retention' },
     onSubmit: async (values) => {
       const { dirtyFields } = form.formState
       const seconds = (name: 'idle' | 'duration' | 'grace') => (dirtyFields[name] ? Math.round(values[name] * 60) : undefined)
@@ -61,6 +66,10 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
         clipboard_write: dirtyFields.clipboard_write ? values.clipboard_write : undefined,
         require_reason: dirtyFields.require_reason ? values.require_reason : undefined,
         watch_visible: dirtyFields.watch_visible ? values.watch_visible : undefined,
+        recording: {
+          required: dirtyFields.recorded ? values.recorded : undefined,
+          retention_days: dirtyFields.retention ? (values.retention === '' ? null : Number(values.retention)) : undefined,
+        },
         motd: dirtyFields.motd ? orNull(values.motd) : undefined,
       })
       form.reset(valuesOf(saved))
@@ -126,6 +135,30 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
                   />
                 )}
               />
+            </div>
+          </Card>
+          <Card title="Recordings">
+            <div className="flex flex-col gap-5">
+              <Controller
+                control={control}
+                name="recorded"
+                render={({ field }) => (
+                  <SwitchField
+                    label="Every session must be recorded"
+                    help={
+                      settings.recording.required_by_hub
+                        ? 'The configuration of the hub demands it.'
+                        : 'A session that cannot be recorded is refused, or ends.'
+                    }
+                    checked={field.value}
+                    onChange={field.onChange}
+                    disabled={!editable || settings.recording.required_by_hub}
+                  />
+                )}
+              />
+              <Field label="Delete recordings after" optional error={errors.retention?.message} help="Counted from the end of the session. Empty keeps them. Recordings on hold stay in any case.">
+                <Input {...register('retention')} inputMode="numeric" suffix="days" className="max-w-40" />
+              </Field>
             </div>
           </Card>
           <Card title="Message">

@@ -1,24 +1,28 @@
 import { useQuery } from '@tanstack/react-query'
-import { Database, Server, Vault } from 'lucide-react'
+import { Database, Film, Server, Vault } from 'lucide-react'
 import { systemQuery } from '@/api/hub'
 import { Badge } from '@/components/badge'
 import { DetailSkeleton } from '@/components/detail'
 import { Card, Page } from '@/components/page'
 import { ErrorState } from '@/components/states'
 import { RelativeTime } from '@/components/time'
-import { count } from '@/lib/format'
+import type { SystemStatus } from '@/api/types'
+import { count, formatBytes } from '@/lib/format'
 import { sentence } from '@/lib/words'
 import { useAttended } from '@/lib/attention'
+
+const spooled = ({ detail, spool_bytes }: SystemStatus['recordings']) => (spool_bytes > 0 ? `${detail ?? 'The store is back.'} ${formatBytes(spool_bytes)} wait.` : detail)
 
 /** Whether everything the hub needs is there. */
 export function SystemPage() {
   const query = useQuery({ ...systemQuery, refetchInterval: useAttended() && 10_000 })
   if (query.isError && !query.data) return <ErrorState error={query.error} onRetry={() => void query.refetch()} />
   if (!query.data) return <DetailSkeleton />
-  const { version, hubs, database, vault } = query.data
+  const { version, hubs, database, vault, recordings } = query.data
   const parts = [
     { name: 'Database', icon: Database, ok: database.ok, state: database.ok ? 'Ready' : 'Unreachable', detail: null },
     { name: 'Vault', icon: Vault, ok: vault.ok, state: sentence(vault.state), detail: vault.detail },
+    { name: 'Recordings', icon: Film, ok: recordings.ok, state: sentence(recordings.state), detail: spooled(recordings) },
   ]
   return (
     <Page narrow title="System" description={`Version ${version}`}>

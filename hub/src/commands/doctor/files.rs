@@ -44,6 +44,7 @@ fn secret_files(config: &Config) -> Vec<(&'static str, &str)> {
         ("database.owner_password_file", config.database.owner_password_file.as_deref()),
         ("vault.secret_id_file", config.vault.secret_id_file.as_deref()),
         ("vault.wrapped_secret_id_file", config.vault.wrapped_secret_id_file.as_deref()),
+        ("recording.s3_secret_access_key_file", config.recording.s3_secret_access_key_file.as_deref()),
         ("oidc.client_secret_file", oidc.and_then(|oidc| oidc.client_secret_file.as_deref())),
     ]
     .into_iter()

@@ -1,12 +1,13 @@
 //! Failures of recordings.
 
+use chrono::{DateTime, Utc};
 use http::StatusCode;
 use openpam_recordings::{Defect, WriteError};
 
 use crate::{
     db::DbError,
     domains::{audit::AuditError, vault::VaultError},
-    http::Problem,
+    http::{FieldError, Problem},
 };
 
 /// Why something could not be done with a recording.
@@ -30,6 +31,36 @@ pub enum Error {
         /// Its number.
         seq: u32,
     },
+    /// A part waits in the spool of a hub, because the store was down.
+    #[error("a part of it waits for the store in {place}")]
+    Waiting {
+        /// Host and folder.
+        place: String,
+    },
+    /// Store and spool take nothing.
+    #[error("the store of recordings is down, and the spool is full")]
+    SpoolFull,
+    /// It is not closed yet.
+    #[error("the recording is not closed yet")]
+    Running,
+    /// A legal hold keeps it.
+    #[error("the recording is under legal hold")]
+    Held,
+    /// No legal hold keeps it.
+    #[error("the recording is not under legal hold")]
+    NotHeld,
+    /// It is deleted, or about to be.
+    #[error("the recording is purged")]
+    Purged,
+    /// Object lock keeps it.
+    #[error("the store keeps the recording until {until}")]
+    Locked {
+        /// Until when.
+        until: DateTime<Utc>,
+    },
+    /// A field is not valid.
+    #[error("{} {}", .0.field, .0.message)]
+    Invalid(FieldError),
     /// The store does not answer, or refuses.
     #[error("the store of recordings failed: {0}")]
     Store(String),
@@ -75,6 +106,29 @@ impl From<Error> for Problem {
         };
         match error {
             Error::NotFound => Self::not_found("recording"),
+            Error::Waiting { place } => Self::new(
+                StatusCode::CONFLICT,
+                "recording_waiting",
+                format!("A part of this recording waits for the store in {place}. It comes when the store does."),
+            ),
+            Error::Running => {
+                Self::new(StatusCode::CONFLICT, "recording_running", "This recording is not closed yet.".to_owned())
+            }
+            Error::Held => {
+                Self::new(StatusCode::CONFLICT, "recording_held", "A legal hold keeps this recording.".to_owned())
+            }
+            Error::NotHeld => {
+                Self::new(StatusCode::CONFLICT, "recording_not_held", "No legal hold keeps this recording.".to_owned())
+            }
+            Error::Purged => {
+                Self::new(StatusCode::CONFLICT, "recording_purged", "This recording was deleted.".to_owned())
+            }
+            Error::Locked { until } => Self::new(
+                StatusCode::CONFLICT,
+                "recording_locked",
+                format!("The store lets nobody delete this recording before {}.", until.format("%Y-%m-%d %H:%M UTC")),
+            ),
+            Error::Invalid(field) => Self::invalid_input(vec![field]),
             Error::Damaged(defect) => Self::new(
                 StatusCode::CONFLICT,
                 "recording_damaged",
@@ -90,6 +144,7 @@ impl From<Error> for Problem {
             error @ (Error::NoStore
             | Error::Write(_)
             | Error::Store(_)
+            | Error::SpoolFull
             | Error::Occupied(_)
             | Error::TooLarge(_)
             | Error::Key(_)) => unavailable(&error),

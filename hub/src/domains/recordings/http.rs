@@ -1,5 +1,7 @@
 //! Routes of recordings.
 
+mod retention;
+
 use axum::{
     body::Body,
     extract::State,
@@ -33,6 +35,7 @@ pub(crate) fn routes() -> Routes {
         .add(Access::SignedIn, routes!(export_recording))
         .add(Access::SignedIn, routes!(play_recording))
         .add(Access::SignedIn, routes!(play_segment))
+        .merge(retention::routes())
 }
 
 /// The recording of a session.

@@ -4,7 +4,8 @@
 //! recordings.
 //! INVARIANTS: a byte reaches the recorder before it reaches the browser; where a session must be
 //! recorded, a recorder that cannot write ends it; the key that opens a recording is in the vault, and
-//! is taken out for a read that is in the trail.
+//! is taken out for a read that is in the trail; what was acknowledged is in the store, or waits for it in
+//! a spool that is noted; what is held is not purged, and what is purged is in the trail.
 
 mod echo;
 mod error;
@@ -12,17 +13,20 @@ mod http;
 mod keys;
 mod player;
 mod recorder;
+mod retention;
 mod service;
+mod spool;
 mod storage;
 mod store;
 mod tasks;
 mod types;
+mod upload;
 
 pub use error::Error;
 pub(crate) use http::routes;
 pub use recorder::Recorder;
 pub use service::{Prepared, begin, path, prepare};
-pub use storage::Storage;
+pub use storage::{Storage, StoreHealth};
 pub use tasks::start_tasks;
 
 use crate::state::Hub;

@@ -14,7 +14,7 @@ use super::{
     Error,
     echo::{Decided, EchoWatch},
     keys::Keys,
-    service, store_of,
+    service, upload,
 };
 use crate::{context::Context, domains::sessions::End, state::Hub};
 
@@ -26,6 +26,9 @@ const RETRY: Duration = Duration::from_secs(1);
 const FIRST: Duration = Duration::from_secs(5);
 /// How long the store may fail before the session ends, where it must be recorded.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the target may wait for the store before the person is told.
+const BEHIND: Duration = Duration::from_secs(2);
 
 type Storing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
@@ -54,6 +57,7 @@ pub struct Recorder {
     allowed: i64,
     allowed_at: Instant,
     failure: Option<Error>,
+    required: bool,
 }
 
 impl Recorder {
@@ -68,6 +72,7 @@ impl Recorder {
         session_id: SessionId,
         keys: &Keys,
         size: (u16, u16),
+        required: bool,
     ) -> Result<Self, Error> {
         let recipients: Vec<Recipient> = keys.recipients.clone();
         let mut writer = Writer::new(session, &recipients, Limits::default(), &mut Secure(hub.random()))?;
@@ -92,6 +97,7 @@ impl Recorder {
             allowed: i64::try_from(rate.burst).unwrap_or(i64::MAX),
             allowed_at: now,
             failure: None,
+            required,
         })
     }
 
@@ -198,7 +204,17 @@ impl Recorder {
 
     /// Whether the target may be read: the store keeps up, and the rate allows more.
     pub fn may_read(&self) -> bool {
-        self.waiting.len() < WAITING && self.allowed >= 0
+        !self.is_behind() && self.allowed >= 0
+    }
+
+    /// Whether the session ends when it cannot be recorded any more.
+    pub fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// Whether it is the store that holds the target back.
+    pub fn is_behind(&self) -> bool {
+        self.waiting.len() >= WAITING
     }
 
     /// Whether it is the rate that holds the target back.
@@ -216,7 +232,9 @@ impl Recorder {
             let missing = self.allowed.unsigned_abs().saturating_mul(1_000_000) / self.rate.bytes_per_second.max(1);
             self.allowed_at + Duration::from_micros(missing.max(10_000))
         });
-        [timed, refilled].into_iter().flatten().min()
+        // The person is to be told.
+        let told = self.is_behind().then(|| Instant::now() + BEHIND);
+        [timed, refilled, told].into_iter().flatten().min()
     }
 
     /// Decides and closes what the clock asks for.
@@ -299,20 +317,25 @@ impl std::fmt::Debug for Recorder {
 /// Stores a segment and notes it, trying again while store or database are down.
 async fn keep(hub: &Hub, context: &Context, id: SessionId, segment: &SealedSegment) -> Result<(), Error> {
     let until = Instant::now() + PATIENCE;
+    let mut told = false;
     loop {
         let stored = tokio::time::timeout_at(until, store(hub, context, id, segment)).await;
         match stored.unwrap_or_else(|_| Err(Error::Store("it does not answer in time".to_owned()))) {
             Ok(()) => return Ok(()),
+            // Trying again changes nothing where something else is in its place.
+            Err(error @ Error::Occupied(_)) => return Err(error),
             Err(error) if Instant::now() >= until => return Err(error),
-            Err(error) => tracing::warn!(session_id = %id, %error, "a recording's segment is not stored yet"),
+            Err(error) if !std::mem::replace(&mut told, true) => {
+                tracing::warn!(session_id = %id, %error, "a recording's segment is not stored yet");
+            }
+            Err(_) => {}
         }
         tokio::time::sleep(RETRY).await;
     }
 }
 
 async fn store(hub: &Hub, context: &Context, id: SessionId, segment: &SealedSegment) -> Result<(), Error> {
-    store_of(hub)?.put_segment(context.tenant_id, id, segment).await?;
-    service::note_segment(hub, context, id, segment).await
+    upload::keep_segment(hub, context, id, segment).await
 }
 
 fn outcome(end: &End) -> Outcome {

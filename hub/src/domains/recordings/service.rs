@@ -15,8 +15,10 @@ use super::{
     Error, Recorder, keys,
     keys::Keys,
     player::{self, PlayerIndex},
+    storage::Placed,
     store, store_of,
     types::{Recording, SegmentEntry},
+    upload,
 };
 use crate::{
     context::Context,
@@ -59,12 +61,12 @@ pub async fn begin(
     id: SessionId,
     size: (u16, u16),
     prepared: &Prepared,
+    required: bool,
 ) -> Result<Recorder, Error> {
     let started_at = hub.clock().now();
-    store::insert(connection, context.tenant_id, id, hub.config().recording.required, &path(context, id), started_at)
-        .await?;
+    store::insert(connection, context.tenant_id, id, required, &path(context, id), started_at).await?;
     let session = session(context.tenant_id, id, started_at);
-    Recorder::new(hub, context, session, id, &prepared.keys, size)
+    Recorder::new(hub, context, session, id, &prepared.keys, size, required)
 }
 
 /// Where in the store the recording of a session is.
@@ -97,17 +99,26 @@ pub(super) async fn note_segment(
 pub(super) async fn close(hub: &Hub, context: &Context, id: SessionId, manifest: Manifest) -> Result<(), Error> {
     let signature = keys::sign(hub, context, manifest.signer, &manifest.to_be_signed()).await?;
     let signed = manifest.into_signed(&signature)?;
-    store_of(hub)?.put_manifest(context.tenant_id, id, signed.to_bytes()).await?;
-    note_closed(hub, context, id, signed.manifest()).await
+    match upload::keep_manifest(hub, context, id, &signed).await? {
+        Placed::Stored => note_closed(hub, context, id, signed.manifest()).await,
+        Placed::Spooled => Ok(()),
+    }
 }
 
-async fn note_closed(hub: &Hub, context: &Context, id: SessionId, manifest: &Manifest) -> Result<(), Error> {
+/// Whether the recording is not closed yet.
+pub(super) async fn is_open(hub: &Hub, context: &Context, id: SessionId) -> Result<bool, Error> {
+    let mut tx = hub.db().begin(context).await?;
+    Ok(store::find(&mut tx, id).await?.is_some_and(|recording| recording.state == "recording"))
+}
+
+pub(super) async fn note_closed(hub: &Hub, context: &Context, id: SessionId, manifest: &Manifest) -> Result<(), Error> {
     let state = match (manifest.segments, manifest.closed_by) {
         (0, _) => "empty",
         (_, openpam_recordings::ClosedBy::Writer) => "complete",
         (_, openpam_recordings::ClosedBy::Completer) => "completed",
     };
     let mut tx = hub.db().begin(context).await?;
+    store::spool::manifest_stored(&mut tx, id).await?;
     if store::close(&mut tx, id, state, manifest, hub.clock().now()).await? {
         let event = Event::success("recording.close")
             .on("session", id, "")
@@ -132,11 +143,16 @@ pub(super) async fn complete_abandoned(hub: &Hub, tenant_id: TenantId, grace: Ti
     let open = store::open(&mut tx).await?;
     let ids = open.iter().map(|(id, _)| *id).collect::<Vec<_>>();
     let ended = sessions::ended_before(&mut tx, &ids, hub.clock().now() - grace).await?;
+    let wait = i64::try_from(hub.config().recording.spool_wait_seconds).unwrap_or(i64::MAX / 1_000);
+    let overdue = sessions::ended_before(&mut tx, &ids, hub.clock().now() - TimeDelta::seconds(wait)).await?;
     drop(tx);
     let abandoned = open.into_iter().filter(|(id, _)| ended.contains(id));
     let mut failure = None;
     for (id, started_at) in abandoned {
-        match complete(hub, &context, id, session(tenant_id, id, started_at)).await {
+        let session = session(tenant_id, id, started_at);
+        match complete(hub, &context, id, session, overdue.contains(&id)).await {
+            // Its hub, or the store, comes back; until then this is no news.
+            Err(error @ Error::Waiting { .. }) => tracing::debug!(session_id = %id, %error, "not closed yet"),
             Ok(()) => tracing::warn!(session_id = %id, "closed a recording that its hub had left open"),
             Err(error) => {
                 tracing::warn!(session_id = %id, %error, "a recording that was left open could not be closed");
@@ -147,8 +163,9 @@ pub(super) async fn complete_abandoned(hub: &Hub, tenant_id: TenantId, grace: Ti
     failure.map_or(Ok(()), Err)
 }
 
-async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session) -> Result<(), Error> {
+async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session, overdue: bool) -> Result<(), Error> {
     let storage = store_of(hub)?;
+    let lost = upload::await_spool(hub, context, id, overdue).await?;
     // Its hub may have died between the manifest and the row.
     if let Some(bytes) = storage.manifest(context.tenant_id, id).await? {
         let signed = SignedManifest::parse(&bytes)?;
@@ -170,7 +187,7 @@ async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session)
         let known = noted.get(usize::try_from(seq).unwrap_or(usize::MAX));
         let Some(bytes) = storage.segment(context.tenant_id, id, seq).await? else {
             // INVARIANT: what was stored and noted is never signed away.
-            if known.is_some() {
+            if known.is_some_and(|known| !lost.contains(&known.seq)) {
                 return Err(Error::Store(format!("segment {seq}, which was stored, is gone")));
             }
             break;
@@ -194,7 +211,7 @@ async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session)
 }
 
 /// Whether the principal may see the recording of the session; its row.
-async fn visible(
+pub(super) async fn visible(
     connection: &mut PgConnection,
     context: &Context,
     id: SessionId,
@@ -229,15 +246,22 @@ async fn verify(hub: &Hub, context: &Context, recording: &Recording) -> Result<R
     let storage = store_of(hub)?;
     let signers = keys::signers(hub, context).await?;
     let id = recording.session_id;
+    if matches!(recording.state.as_str(), "purging" | "purged") {
+        return Err(Error::Purged);
+    }
     let mut verifier = Verifier::new(Signers::Trusted(&signers)).of_session(context.tenant_id.as_uuid(), id.as_uuid());
     let root = recording.root.as_deref().and_then(|root| <[u8; 32]>::try_from(root).ok());
     if let (Some(root), Ok(segments)) = (root, u32::try_from(recording.segments)) {
         verifier = verifier.with_head(Head { segments, root: Hash(root) });
     }
     for seq in 0..u32::try_from(recording.segments).unwrap_or_default() {
-        // One that is missing shows in the report.
-        if let Some(bytes) = storage.segment(context.tenant_id, id, seq).await? {
-            verifier.segment(&bytes);
+        match storage.segment(context.tenant_id, id, seq).await? {
+            Some(bytes) => verifier.segment(&bytes),
+            // One that is missing shows in the report; one that is on its way is not missing.
+            None => match upload::missing(hub, context, id, seq).await {
+                Error::Changed { .. } => {}
+                error => return Err(error),
+            },
         }
     }
     let manifest = storage.manifest(context.tenant_id, id).await?;
@@ -256,6 +280,9 @@ pub(super) enum Reading {
 pub(super) async fn open(hub: &Hub, context: &Context, id: SessionId, reading: Reading) -> Result<Opened, Error> {
     let mut tx = hub.db().begin(context).await?;
     let (session, recording) = visible(&mut tx, context, id).await?;
+    if matches!(recording.state.as_str(), "purging" | "purged") {
+        return Err(Error::Purged);
+    }
     let action = match reading {
         Reading::Play => "recording.play",
         Reading::Export => "recording.export",
@@ -322,7 +349,7 @@ impl Opened {
         drop(tx);
         let Some(noted) = noted else { return Ok(None) };
         let Some(bytes) = store_of(hub)?.segment(context.tenant_id, id, seq).await? else {
-            return Err(Error::Changed { seq });
+            return Err(upload::missing(hub, context, id, seq).await);
         };
         let segment = Segment::parse(&bytes)?;
         let header = segment.header();

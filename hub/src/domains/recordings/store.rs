@@ -7,6 +7,9 @@ use sqlx::PgConnection;
 
 use super::types::{Key, Recording, Screen, SegmentEntry};
 
+pub(super) mod retention;
+pub(super) mod spool;
+
 fn key(bytes: Vec<u8>) -> [u8; 32] {
     // The table's check holds the length.
     bytes.try_into().unwrap_or_default()
@@ -186,8 +189,10 @@ pub(super) async fn find(connection: &mut PgConnection, id: SessionId) -> Result
 pub(super) async fn segments(connection: &mut PgConnection, id: SessionId) -> Result<Vec<SegmentEntry>, sqlx::Error> {
     sqlx::query_as!(
         SegmentEntry,
-        "select seq, from_us, until_us, records, plain_bytes, stored_bytes, hash
-         from recording_segments where session_id = $1 order by seq",
+        // A recording that was closed without a hub's spool has fewer segments than were noted.
+        "select seq, from_us, until_us, noted.records, noted.plain_bytes, noted.stored_bytes, hash
+         from recording_segments as noted join recordings using (tenant_id, session_id)
+         where session_id = $1 and seq < recordings.segments order by seq",
         id.as_uuid()
     )
     .fetch_all(connection)

@@ -62,3 +62,48 @@ pub(super) struct Key {
     pub(super) public: [u8; 32],
     pub(super) vault_path: Option<String>,
 }
+
+/// How a recording is kept.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) state: String,
+    pub(super) ended_at: Option<DateTime<Utc>>,
+    pub(super) segments: i32,
+    pub(super) stored_bytes: i64,
+    pub(super) root: Option<Vec<u8>>,
+    /// Since when a legal hold keeps it.
+    pub(super) hold_at: Option<DateTime<Utc>>,
+    pub(super) hold_by_name: Option<String>,
+    pub(super) hold_reason: Option<String>,
+    /// When its purge began.
+    pub(super) purge_at: Option<DateTime<Utc>>,
+    pub(super) purge_by_name: Option<String>,
+    pub(super) purge_reason: Option<String>,
+    /// Why it could not be purged yet.
+    pub(super) purge_error: Option<String>,
+    pub(super) purged_at: Option<DateTime<Utc>>,
+    /// Segments that wait in a spool.
+    pub(super) spooled: i64,
+    /// Where.
+    pub(super) spool: Option<String>,
+}
+
+/// A recording in a list.
+#[derive(Debug, Clone)]
+pub(super) struct ListedRecording {
+    pub(super) session_id: SessionId,
+    pub(super) state: String,
+    pub(super) required: bool,
+    pub(super) path: String,
+    pub(super) started_at: DateTime<Utc>,
+    pub(super) ended_at: Option<DateTime<Utc>>,
+    pub(super) segments: i32,
+    pub(super) records: i64,
+    pub(super) plain_bytes: i64,
+    pub(super) stored_bytes: i64,
+    pub(super) dropped_bytes: i64,
+    pub(super) duration_us: i64,
+    pub(super) root: Option<Vec<u8>>,
+    pub(super) held: bool,
+    pub(super) purge_error: Option<String>,
+}

@@ -35,10 +35,22 @@ struct TerminalSettings {
     resume_grace_seconds: u64,
 }
 
+/// What holds for recordings.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct RecordingSettings {
+    /// Whether sessions must be recorded.
+    required: bool,
+    /// Whether the hub's configuration says so, whatever the tenant chooses.
+    required_by_hub: bool,
+    /// Days after which recordings are purged; null keeps them.
+    retention_days: Option<u32>,
+}
+
 /// The settings that hold.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Settings {
     terminal: TerminalSettings,
+    recording: RecordingSettings,
     /// Whether programs in the terminal may write the browser's clipboard.
     clipboard_write: bool,
     /// Whether every session needs a reason.
@@ -49,9 +61,14 @@ struct Settings {
     motd: Option<String>,
 }
 
-impl From<Effective> for Settings {
-    fn from(effective: Effective) -> Self {
+impl Settings {
+    fn of(hub: &Hub, effective: Effective) -> Self {
         Self {
+            recording: RecordingSettings {
+                required: effective.recording_required,
+                required_by_hub: hub.config().recording.required,
+                retention_days: effective.recording_retention_days,
+            },
             terminal: TerminalSettings {
                 idle_timeout_seconds: effective.idle_timeout_seconds,
                 max_duration_seconds: effective.max_duration_seconds,
@@ -76,11 +93,24 @@ struct TerminalChange {
     resume_grace_seconds: Option<Option<i32>>,
 }
 
+/// What to change for recordings; null gives the choice back.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+struct RecordingChange {
+    /// True is stricter than the hub's configuration; nothing is laxer.
+    #[serde(default, deserialize_with = "nullable")]
+    required: Option<Option<bool>>,
+    /// Days, 1 to 36500; null keeps recordings for ever.
+    #[serde(default, deserialize_with = "nullable")]
+    retention_days: Option<Option<i32>>,
+}
+
 /// Settings to change.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 struct SettingsChange {
     #[serde(default)]
     terminal: TerminalChange,
+    #[serde(default)]
+    recording: RecordingChange,
     clipboard_write: Option<bool>,
     require_reason: Option<bool>,
     watch_visible: Option<bool>,
@@ -92,7 +122,8 @@ struct SettingsChange {
 #[utoipa::path(get, path = "/api/v1/admin/settings", tag = "settings", responses((status = 200, body = Settings)))]
 async fn get_settings(State(hub): State<Hub>, context: Context) -> Result<Json<Settings>, Problem> {
     let mut tx = hub.db().begin(&context).await?;
-    Ok(Json(service::effective(&mut tx, hub.config()).await?.into()))
+    let effective = service::effective(&mut tx, hub.config()).await?;
+    Ok(Json(Settings::of(&hub, effective)))
 }
 
 /// Changes settings, for sessions that begin from now on.
@@ -111,11 +142,13 @@ async fn update_settings(
         require_reason: body.require_reason,
         watch_visible: body.watch_visible,
         motd: body.motd,
+        recording_required: body.recording.required,
+        recording_retention_days: body.recording.retention_days,
     };
     let mut tx = hub.db().begin(&context).await?;
     let effective = service::update(&mut tx, &context, hub.config(), change).await?;
     tx.commit().await.map_err(DbError::from)?;
-    Ok(Json(effective.into()))
+    Ok(Json(Settings::of(&hub, effective)))
 }
 
 /// What an administrator tells everybody.
@@ -160,6 +193,18 @@ struct VaultStatus {
     detail: Option<String>,
 }
 
+/// Whether the store of recordings takes what it is given.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct RecordingsStatus {
+    ok: bool,
+    /// `available`, `spooling`, `unavailable` or `not_configured`.
+    state: String,
+    /// What to do about it, for a person.
+    detail: Option<String>,
+    /// Bytes that wait in the spool of the hub that answers.
+    spool_bytes: u64,
+}
+
 /// The state of the system.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct System {
@@ -167,6 +212,7 @@ struct System {
     hubs: Vec<HubStatus>,
     database: DatabaseStatus,
     vault: VaultStatus,
+    recordings: RecordingsStatus,
 }
 
 /// The state of the system.
@@ -204,5 +250,24 @@ async fn get_system(State(hub): State<Hub>, context: Context) -> Result<Json<Sys
             state: health.name().to_owned(),
             detail: detail.map(str::to_owned),
         },
+        recordings: recordings_status(&hub).await,
     }))
+}
+
+async fn recordings_status(hub: &Hub) -> RecordingsStatus {
+    let Some(storage) = hub.recordings() else {
+        return RecordingsStatus { ok: true, state: "not_configured".to_owned(), detail: None, spool_bytes: 0 };
+    };
+    let health = storage.health().await;
+    let detail = match health.name() {
+        "spooling" => Some("The store does not answer: what is recorded waits on the hub's disk until it does."),
+        "unavailable" => Some("The store does not answer: sessions that must be recorded are refused."),
+        _ => None,
+    };
+    RecordingsStatus {
+        ok: health.is_available(),
+        state: health.name().to_owned(),
+        detail: detail.map(str::to_owned),
+        spool_bytes: storage.spool_bytes(),
+    }
 }

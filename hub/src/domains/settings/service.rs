@@ -25,6 +25,8 @@ pub(super) struct Change {
     pub(super) require_reason: Option<bool>,
     pub(super) watch_visible: Option<bool>,
     pub(super) motd: Option<Option<String>>,
+    pub(super) recording_required: Option<Option<bool>>,
+    pub(super) recording_retention_days: Option<Option<i32>>,
 }
 
 impl Change {
@@ -40,6 +42,8 @@ impl Change {
         set(&mut chosen.clipboard_write, self.clipboard_write);
         set(&mut chosen.require_reason, self.require_reason);
         set(&mut chosen.watch_visible, self.watch_visible);
+        set(&mut chosen.recording_required, self.recording_required);
+        set(&mut chosen.recording_retention_days, self.recording_retention_days);
         set(&mut chosen.motd, self.motd.map(|motd| motd.filter(|text| !text.trim().is_empty())));
     }
 }
@@ -49,7 +53,7 @@ impl Change {
 /// # Errors
 /// When the database fails.
 pub async fn effective(connection: &mut PgConnection, config: &Config) -> Result<Effective, DbError> {
-    Ok(store::read(connection).await?.over(&config.terminal))
+    Ok(store::read(connection).await?.over(config))
 }
 
 pub(super) async fn update(
@@ -69,9 +73,11 @@ pub(super) async fn update(
         .with("clipboard_write", chosen.clipboard_write)
         .with("require_reason", chosen.require_reason)
         .with("watch_visible", chosen.watch_visible)
+        .with("recording_required", chosen.recording_required)
+        .with("recording_retention_days", chosen.recording_retention_days)
         .with("motd", chosen.motd.as_deref());
     audit::record(connection, context, event).await.map_err(DbError::from)?;
-    Ok(chosen.over(&config.terminal))
+    Ok(chosen.over(config))
 }
 
 fn validate(chosen: &Chosen) -> Result<(), SettingsError> {
@@ -88,6 +94,9 @@ fn validate(chosen: &Chosen) -> Result<(), SettingsError> {
         if value.is_some_and(|value| !(least..=most).contains(&value)) {
             add(field, "out_of_range", format!("must be between {least} and {most} seconds"));
         }
+    }
+    if chosen.recording_retention_days.is_some_and(|days| !(1..=36_500).contains(&days)) {
+        add("recording.retention_days", "out_of_range", "must be between 1 and 36500 days".to_owned());
     }
     if chosen.motd.as_ref().is_some_and(|motd| motd.chars().count() > 2_000) {
         add("motd", "too_long", "may have 2000 characters at the most".to_owned());
@@ -119,11 +128,16 @@ mod tests {
 
     #[test]
     fn every_value_out_of_range_is_named() {
-        let chosen = Chosen { idle_timeout_seconds: Some(29), resume_grace_seconds: Some(-1), ..Chosen::default() };
+        let chosen = Chosen {
+            idle_timeout_seconds: Some(29),
+            resume_grace_seconds: Some(-1),
+            recording_retention_days: Some(0),
+            ..Chosen::default()
+        };
         let Err(SettingsError::Invalid(errors)) = validate(&chosen) else { panic!("should be refused") };
         assert_eq!(
             errors.iter().map(|error| &*error.field).collect::<Vec<_>>(),
-            ["terminal.idle_timeout_seconds", "terminal.resume_grace_seconds"]
+            ["terminal.idle_timeout_seconds", "terminal.resume_grace_seconds", "recording.retention_days"]
         );
     }
 }

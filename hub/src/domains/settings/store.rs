@@ -11,7 +11,7 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Chosen, sqlx::
         "select terminal_idle_timeout_seconds as idle_timeout_seconds,
                 terminal_max_duration_seconds as max_duration_seconds,
                 terminal_resume_grace_seconds as resume_grace_seconds, clipboard_write, require_reason,
-                watch_visible, motd
+                watch_visible, motd, recording_required, recording_retention_days
          from settings where tenant_id = openpam.current_tenant()"
     )
     .fetch_optional(connection)
@@ -22,14 +22,17 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Chosen, sqlx::
 pub(super) async fn write(connection: &mut PgConnection, tenant: TenantId, chosen: &Chosen) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into settings (tenant_id, terminal_idle_timeout_seconds, terminal_max_duration_seconds,
-                               terminal_resume_grace_seconds, clipboard_write, require_reason, watch_visible, motd)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
+                               terminal_resume_grace_seconds, clipboard_write, require_reason, watch_visible, motd,
+                               recording_required, recording_retention_days)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          on conflict (tenant_id) do update set
              terminal_idle_timeout_seconds = excluded.terminal_idle_timeout_seconds,
              terminal_max_duration_seconds = excluded.terminal_max_duration_seconds,
              terminal_resume_grace_seconds = excluded.terminal_resume_grace_seconds,
              clipboard_write = excluded.clipboard_write, require_reason = excluded.require_reason,
-             watch_visible = excluded.watch_visible, motd = excluded.motd",
+             watch_visible = excluded.watch_visible, motd = excluded.motd,
+             recording_required = excluded.recording_required,
+             recording_retention_days = excluded.recording_retention_days",
         tenant.as_uuid(),
         chosen.idle_timeout_seconds,
         chosen.max_duration_seconds,
@@ -37,7 +40,9 @@ pub(super) async fn write(connection: &mut PgConnection, tenant: TenantId, chose
         chosen.clipboard_write,
         chosen.require_reason,
         chosen.watch_visible,
-        chosen.motd
+        chosen.motd,
+        chosen.recording_required,
+        chosen.recording_retention_days
     )
     .execute(connection)
     .await?;

@@ -45,6 +45,7 @@ struct Allowed {
     credential: Credential,
     reason: Option<String>,
     limits: Limits,
+    recording_required: bool,
     tenant_slug: String,
 }
 
@@ -56,6 +57,7 @@ struct Considered {
     reason: Option<String>,
     reason_required: bool,
     limits: Limits,
+    recording_required: bool,
 }
 
 impl Considered {
@@ -150,11 +152,14 @@ async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<Sess
     sessions::start(&mut tx, hub, context, &row).await?;
     let size = (wish.cols, wish.rows);
     let recorder = match &prepared {
-        Some(prepared) => Some(Box::new(recordings::begin(&mut tx, hub, context, id, size, prepared).await?)),
+        Some(prepared) => {
+            let required = allowed.recording_required;
+            Some(Box::new(recordings::begin(&mut tx, hub, context, id, size, prepared, required).await?))
+        }
         None => None,
     };
     tx.commit().await.map_err(DbError::from)?;
-    let recorder = match recording::establish(hub, recorder).await {
+    let recorder = match recording::establish(recorder).await {
         Ok(recorder) => recorder,
         Err(problem) => {
             let end = End::Failed { code: problem.code(), message: problem.detail().to_owned() };
@@ -269,6 +274,9 @@ async fn consider(
         }
     };
     let settings = settings::effective(tx, hub.config()).await?;
+    if settings.recording_required && hub.recordings().is_none() {
+        return Err(recordings::Error::NoStore.into());
+    }
     let reason_required = target.reason_required || settings.require_reason;
     let limits = Limits {
         idle: Duration::from_secs(settings.idle_timeout_seconds),
@@ -276,7 +284,8 @@ async fn consider(
         grace: Duration::from_secs(settings.resume_grace_seconds),
         keepalive: Duration::from_secs(hub.config().terminal.keepalive_seconds.max(1)),
     };
-    Ok(Ok(Considered { target, credential_id, credentials, reason, reason_required, limits }))
+    let recording_required = settings.recording_required;
+    Ok(Ok(Considered { target, credential_id, credentials, reason, reason_required, limits, recording_required }))
 }
 
 /// Decides. The outer error rolls back, the inner one is a refusal that the caller commits.
@@ -293,8 +302,8 @@ async fn decide(hub: &Hub, tx: &mut Tx, context: &Context, wish: &Wish) -> Resul
         return Ok(Err(denied(Denial::CredentialNotAllowed)));
     };
     let tenant_slug = db::tenant_slug(tx).await?;
-    let Considered { target, reason, limits, .. } = considered;
-    Ok(Ok(Allowed { authorization, target, credential, reason, limits, tenant_slug }))
+    let Considered { target, reason, limits, recording_required, .. } = considered;
+    Ok(Ok(Allowed { authorization, target, credential, reason, limits, recording_required, tenant_slug }))
 }
 
 fn check_size(wish: &Wish) -> Result<(), Problem> {

@@ -79,8 +79,8 @@ struct Carrier {
     limits: Limits,
     output: Output,
     recorder: Option<Box<Recorder>>,
-    /// The person was told that the target waits for the recording.
-    told_throttled: bool,
+    /// What the person was told about the target waiting for the recording.
+    told_waiting: Option<&'static str>,
     audience: Audience,
     socket: Option<Socket>,
     backlog: Backlog,
@@ -115,7 +115,7 @@ pub(super) async fn carry(
         limits,
         output: Output::default(),
         recorder,
-        told_throttled: false,
+        told_waiting: None,
         audience: Audience::new(size),
         socket: None,
         backlog: Backlog::default(),
@@ -428,11 +428,11 @@ impl Carrier {
         let now = Instant::now();
         if let Some(recorder) = &mut self.recorder {
             recorder.on_time();
-            if recorder.is_throttled()
-                && !std::mem::replace(&mut self.told_throttled, true)
+            if let Some(message) = recording::holding_back(recorder)
+                && self.told_waiting.replace(message) != Some(message)
                 && let Some(socket) = &mut self.socket
             {
-                socket.queue(&ServerMessage::notice(recording::THROTTLED));
+                socket.queue(&ServerMessage::notice(message));
             }
         }
         if self.stop_at.is_some_and(|at| now >= at) {
@@ -469,8 +469,7 @@ impl Carrier {
     /// Ends the session where it must be recorded; goes on without where that is allowed.
     fn on_recording_failed(&mut self, error: &recordings::Error) -> Option<End> {
         tracing::error!(session_id = %self.live.id, %error, "the session cannot be recorded any more");
-        self.recorder = None;
-        if self.hub.config().recording.required {
+        if self.recorder.take().is_some_and(|recorder| recorder.is_required()) {
             return Some(End::Failed { code: "recording_failed", message: recording::UNRECORDED.to_owned() });
         }
         if let Some(socket) = &mut self.socket {

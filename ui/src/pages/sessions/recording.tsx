@@ -15,6 +15,7 @@ import { count, formatBytes, formatDuration } from '@/lib/format'
 import { useChangeSearch } from '@/lib/use-list-search'
 import type { SessionSearch } from '@/router'
 import type { Activity } from '@/player/timeline'
+import { Purged, Retention } from './retention'
 
 const Player = lazy(() => import('@/player/player'))
 const route = getRouteApi('/signed-in/frame/sessions/$id')
@@ -22,7 +23,12 @@ const route = getRouteApi('/signed-in/frame/sessions/$id')
 /** The recording of a session, for those who may play it. */
 export function RecordingCard({ session }: { session: Session }) {
   if (session.recording_path === null) return <NotRecorded session={session} />
-  return <Recorded session={session} />
+  return (
+    <div className="flex flex-col gap-4">
+      <Recorded session={session} />
+      <Retention session={session} />
+    </div>
+  )
 }
 
 const NotRecorded = ({ session }: { session: Session }) => (
@@ -42,6 +48,7 @@ function Recorded({ session }: { session: Session }) {
     refetchInterval: ({ state }) => attended && state.data?.state === 'recording' && (state.data.segments.length === 0 ? 5_000 : 20_000),
   })
   const { data } = query
+  if (hasCode(query.error, 'recording_purged')) return <Purged />
   if (!data) {
     return (
       <Card title="Recording">

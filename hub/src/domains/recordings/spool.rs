@@ -1,0 +1,384 @@
+//! The spool: what waits on this machine's disk for a store that is down. Encrypted already, synchronized
+//! to the disk before it counts, bounded in size, of one hub alone. What it holds survives the hub.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use openpam_ids::{SessionId, TenantId};
+use openpam_recordings::{MAX_SEGMENT_BYTES, dir::MANIFEST_NAME, dir::parse_segment_name};
+use openpam_telemetry::names;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::Error;
+use crate::context::Clock;
+
+/// The file that says that a hub uses the spool.
+const LOCK: &str = "lock";
+/// The end of the name of a file that is not written to its end.
+const PARTIAL: &str = ".partial";
+/// The end of the name of a file that the store will never take.
+const REJECTED: &str = ".rejected";
+
+/// A segment or the manifest of a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Part {
+    pub(super) tenant: TenantId,
+    pub(super) session: SessionId,
+    /// Its file name.
+    pub(super) name: String,
+}
+
+impl Part {
+    /// Its number, where it is a segment.
+    pub(super) fn seq(&self) -> Option<u32> {
+        parse_segment_name(&self.name)
+    }
+
+    fn file(&self, folder: &Path) -> PathBuf {
+        folder.join(self.tenant.to_string()).join(self.session.to_string()).join(&self.name)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Waiting {
+    part: Part,
+    size: u64,
+    since: DateTime<Utc>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Bytes on the disk, those being written included.
+    bytes: u64,
+    /// What may be uploaded, the oldest first: it is noted in the database.
+    queue: VecDeque<Waiting>,
+    /// What is on the disk.
+    there: std::collections::HashMap<Part, u64>,
+}
+
+/// The spool. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Spool {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    folder: PathBuf,
+    place: String,
+    most: u64,
+    state: Mutex<State>,
+    came: Notify,
+    /// Locked as long as this process lives.
+    _lock: File,
+}
+
+impl Spool {
+    /// Takes the folder for this process and lists what a process before left.
+    ///
+    /// # Errors
+    /// When another hub uses it, or it cannot be written.
+    pub(super) fn open(folder: &Path, most: u64) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let folder = fs::canonicalize(folder)?;
+        let lock = File::create(folder.join(LOCK))?;
+        lock.try_lock().context("another hub uses it: each needs a spool of its own")?;
+        let mut state = State::default();
+        for waiting in found(&folder)? {
+            state.bytes = state.bytes.saturating_add(waiting.size);
+            state.there.insert(waiting.part.clone(), waiting.size);
+            state.queue.push_back(waiting);
+        }
+        if !state.queue.is_empty() {
+            tracing::warn!(parts = state.queue.len(), bytes = state.bytes, "the spool holds what is to be stored yet");
+        }
+        let place = format!("{}:{}", host_name(), folder.display());
+        let inner = Inner { folder, place, most, state: Mutex::new(state), came: Notify::new(), _lock: lock };
+        let spool = Self { inner: Arc::new(inner) };
+        spool.report(None);
+        Ok(spool)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it is, for a person.
+    pub(super) fn place(&self) -> &str {
+        &self.inner.place
+    }
+
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> u64 {
+        self.state().bytes
+    }
+
+    /// Writes a part to the disk for good. The same again is fine.
+    ///
+    /// # Errors
+    /// When it is full, or the disk fails.
+    pub(super) async fn keep(&self, part: &Part, bytes: Bytes) -> Result<(), Error> {
+        let size = bytes.len() as u64;
+        {
+            let mut state = self.state();
+            if state.there.contains_key(part) {
+                // An attempt before was written, and could not be noted. One part has one content.
+                return Ok(());
+            }
+            if state.bytes.saturating_add(size) > self.inner.most {
+                return Err(Error::SpoolFull);
+            }
+            state.bytes += size;
+        }
+        let file = part.file(&self.inner.folder);
+        let written = tokio::task::spawn_blocking(move || write(&file, &bytes)).await;
+        let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let mut state = self.state();
+        match written {
+            Ok(()) => {
+                state.there.insert(part.clone(), size);
+                drop(state);
+                self.report(None);
+                Ok(())
+            }
+            Err(error) => {
+                state.bytes = state.bytes.saturating_sub(size);
+                Err(Error::Store(format!("it does not answer, and the spool failed: {error}")))
+            }
+        }
+    }
+
+    /// Lets a part be uploaded, once the database knows that it waits here.
+    pub(super) fn admit(&self, part: Part, now: DateTime<Utc>) {
+        let mut state = self.state();
+        let Some(size) = state.there.get(&part).copied() else { return };
+        if !state.queue.iter().any(|waiting| waiting.part == part) {
+            state.queue.push_back(Waiting { part, size, since: now });
+        }
+        drop(state);
+        self.inner.came.notify_one();
+    }
+
+    /// The part that waits longest.
+    pub(super) fn next(&self) -> Option<Part> {
+        self.state().queue.front().map(|waiting| waiting.part.clone())
+    }
+
+    /// Whether nothing waits to be uploaded.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state().queue.is_empty()
+    }
+
+    /// Whether the largest segment would not fit any more.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes().saturating_add(MAX_SEGMENT_BYTES as u64) > self.inner.most
+    }
+
+    /// Waits until something is admitted.
+    pub(super) async fn came(&self) {
+        self.inner.came.notified().await;
+    }
+
+    /// The bytes of a part, if it waits here.
+    pub(super) async fn read(&self, part: &Part) -> Result<Option<Bytes>, Error> {
+        if !self.state().there.contains_key(part) {
+            return Ok(None);
+        }
+        let file = part.file(&self.inner.folder);
+        let read = tokio::task::spawn_blocking(move || read(&file)).await;
+        match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            // Uploaded since.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::Store(format!("the spool failed: {error}"))),
+        }
+    }
+
+    /// Removes a part that is in the store, or that nobody needs.
+    pub(super) async fn remove(&self, part: &Part) -> Result<(), Error> {
+        self.leave(part, |file| {
+            fs::remove_file(file)?;
+            // The folder goes with its last file.
+            let _ = file.parent().map(fs::remove_dir);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sets a part aside that the store will never take, for a person to look at.
+    pub(super) async fn reject(&self, part: &Part) -> Result<(), Error> {
+        self.leave(part, |file| {
+            let mut name = file.as_os_str().to_owned();
+            name.push(REJECTED);
+            fs::rename(file, name)
+        })
+        .await
+    }
+
+    async fn leave(
+        &self,
+        part: &Part,
+        act: impl FnOnce(&Path) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), Error> {
+        let file = part.file(&self.inner.folder);
+        let done = tokio::task::spawn_blocking(move || act(&file)).await;
+        match done.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::Store(format!("the spool failed: {error}"))),
+        }
+        let mut state = self.state();
+        let size = state.there.remove(part).unwrap_or_default();
+        state.bytes = state.bytes.saturating_sub(size);
+        state.queue.retain(|waiting| waiting.part != *part);
+        drop(state);
+        self.report(None);
+        Ok(())
+    }
+
+    /// Shows size and age in the metrics.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    pub(super) fn report(&self, now: Option<DateTime<Utc>>) {
+        let state = self.state();
+        metrics::gauge!(names::RECORDING_SPOOL_BYTES).set(state.bytes as f64);
+        let oldest = state.queue.front().map(|waiting| waiting.since);
+        let age = oldest.map_or(0, |since| (now.unwrap_or_else(|| Clock.now()) - since).num_seconds().max(0));
+        metrics::gauge!(names::RECORDING_SPOOL_AGE).set(age as f64);
+    }
+}
+
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "this machine".to_owned())
+}
+
+/// Writes a file for good: its content, its name, and the names of its folders are on the disk.
+fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = file.parent().ok_or_else(|| std::io::Error::other("a file without a folder"))?;
+    fs::create_dir_all(folder)?;
+    let mut partial = file.as_os_str().to_owned();
+    partial.push(PARTIAL);
+    let mut opened = File::create(&partial)?;
+    opened.write_all(bytes)?;
+    opened.sync_all()?;
+    fs::rename(&partial, file)?;
+    for folder in folder.ancestors().take(3) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(MAX_SEGMENT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What a process before left, each recording's parts in order, the manifest last.
+fn found(folder: &Path) -> std::io::Result<Vec<Waiting>> {
+    let mut all = Vec::new();
+    for (tenant, tenant_folder) in folders(folder)? {
+        for (session, session_folder) in folders(&tenant_folder)? {
+            for entry in fs::read_dir(&session_folder)? {
+                let entry = entry?;
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                if name.ends_with(PARTIAL) {
+                    // Nobody was told that this is kept.
+                    fs::remove_file(entry.path())?;
+                    continue;
+                }
+                let metadata = entry.metadata()?;
+                if !metadata.is_file() || (name != MANIFEST_NAME && parse_segment_name(&name).is_none()) {
+                    continue;
+                }
+                let since = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH).into();
+                let part = Part { tenant: TenantId::from(tenant), session: SessionId::from(session), name };
+                all.push(Waiting { part, size: metadata.len(), since });
+            }
+        }
+    }
+    // Digits sort before letters.
+    all.sort_by(|one, other| {
+        (one.part.session.as_uuid(), &one.part.name).cmp(&(other.part.session.as_uuid(), &other.part.name))
+    });
+    Ok(all)
+}
+
+fn folders(folder: &Path) -> std::io::Result<Vec<(Uuid, PathBuf)>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let id = entry.file_name().to_str().and_then(|name| Uuid::parse_str(name).ok());
+        if let Some(id) = id.filter(|_| entry.path().is_dir()) {
+            all.push((id, entry.path()));
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use openpam_recordings::dir::segment_name;
+
+    use super::*;
+
+    fn part(session: u128, name: &str) -> Part {
+        let id = Uuid::from_u128(session);
+        Part { tenant: TenantId::from(Uuid::from_u128(1)), session: SessionId::from(id), name: name.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_there_after_the_process_and_comes_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        assert!(Spool::open(folder.path(), 1 << 20).is_err(), "two hubs must not share a spool");
+        let names = [MANIFEST_NAME.to_owned(), segment_name(10), segment_name(9)];
+        for name in &names {
+            spool.keep(&part(7, name), Bytes::from_static(b"sealed")).await.unwrap();
+        }
+        assert_eq!(spool.next(), None, "what is not noted is not uploaded");
+        fs::write(folder.path().join(part(7, "x").tenant.to_string()).join("junk"), "junk").unwrap();
+        drop(spool);
+        let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        assert_eq!(spool.bytes(), 18);
+        for name in [segment_name(9), segment_name(10), MANIFEST_NAME.to_owned()] {
+            let next = spool.next().unwrap();
+            assert_eq!(next, part(7, &name));
+            assert_eq!(spool.read(&next).await.unwrap().unwrap(), Bytes::from_static(b"sealed"));
+            spool.remove(&next).await.unwrap();
+            assert_eq!(spool.read(&next).await.unwrap(), None);
+        }
+        assert_eq!((spool.next(), spool.bytes()), (None, 0));
+    }
+
+    #[tokio::test]
+    async fn it_takes_no_more_than_it_may_and_the_same_only_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 10).unwrap();
+        let bytes = Bytes::from_static(b"sealed");
+        let first = part(1, &segment_name(0));
+        spool.keep(&first, bytes.clone()).await.unwrap();
+        spool.keep(&first, bytes.clone()).await.unwrap();
+        assert_eq!(spool.bytes(), 6);
+        let full = spool.keep(&part(1, &segment_name(1)), bytes.clone()).await;
+        assert!(matches!(full, Err(Error::SpoolFull)), "{full:?}");
+        spool.admit(first.clone(), Clock.now());
+        spool.admit(first.clone(), Clock.now());
+        spool.reject(&first).await.unwrap();
+        assert_eq!(spool.next(), None);
+        spool.keep(&part(1, &segment_name(1)), bytes).await.unwrap();
+        drop(spool);
+        let spool = Spool::open(folder.path(), 10).unwrap();
+        assert_eq!(spool.next(), Some(part(1, &segment_name(1))), "what was rejected is set aside");
+    }
+}
