@@ -7,5 +7,6 @@ mod hosts;
 mod recordings;
 mod refusals;
 mod resume;
+mod search;
 mod vault;
 mod work;

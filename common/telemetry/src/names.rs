@@ -19,6 +19,8 @@ pub const SESSION_OPEN_DURATION: &str = "openpam_session_open_duration_seconds";
 pub const SESSION_BYTES: &str = "openpam_session_bytes_total";
 /// Bytes of recordings, as stored.
 pub const RECORDING_BYTES: &str = "openpam_recording_bytes_total";
+/// Stored segments of running or just ended sessions whose text is not indexed yet.
+pub const RECORDING_INDEX_WAITING: &str = "openpam_recording_index_waiting_segments";
 /// Sign-ins by method and outcome.
 pub const LOGINS: &str = "openpam_logins_total";
 /// Access decisions by action and outcome.
@@ -38,6 +40,7 @@ pub(crate) fn describe() {
     describe_counter!(SESSIONS_ENDED, "Sessions that ended, by protocol and status");
     describe_histogram!(SESSION_OPEN_DURATION, Unit::Seconds, "Time from the request to a ready session");
     describe_counter!(SESSION_BYTES, Unit::Bytes, "Bytes carried by sessions, by direction");
+    describe_gauge!(RECORDING_INDEX_WAITING, "Stored segments of this hub's sessions whose text is not indexed yet");
     describe_counter!(LOGINS, "Sign-ins by method and outcome");
     describe_counter!(DECISIONS, "Access decisions by action and outcome");
     describe_counter!(ACCESS_CHECKS, "Looks at running sessions of a tenant, by cause");

@@ -41,8 +41,7 @@ impl Storage {
         session: SessionId,
         segment: &SealedSegment,
     ) -> Result<(), Error> {
-        let bytes = Bytes::from(segment.bytes.clone());
-        self.put(&Self::path(tenant, session, &segment_name(segment.header.seq)), bytes).await
+        self.put(&Self::path(tenant, session, &segment_name(segment.header.seq)), segment.bytes.clone()).await
     }
 
     /// Stores the manifest, once.
