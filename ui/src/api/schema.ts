@@ -783,6 +783,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/recordings/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sessions whose recordings showed a text, newest first: everybody's, or one's own with
+         *     `recording.play_own`. The search is in the trail.
+         */
+        get: operations["search_recordings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -1334,6 +1354,11 @@ export interface components {
             name: string;
             type: components["schemas"]["ZoneType"];
         };
+        /**
+         * @description What a line is.
+         * @enum {string}
+         */
+        LineKind: "output" | "command";
         /** @description A local account's name and password. */
         LocalLogin: {
             /** Format: password */
@@ -1773,6 +1798,11 @@ export interface components {
         };
         /** @description The list of segments. */
         PlayerIndex: {
+            /** @description `[seconds, command]` of what was run, best effort, as far as it is indexed; the first thousand. */
+            commands: [
+                number,
+                string
+            ][];
             /**
              * Format: double
              * @description Seconds.
@@ -1889,6 +1919,7 @@ export interface components {
             duration_seconds: number;
             /** Format: date-time */
             ended_at?: string | null;
+            index: components["schemas"]["RecordingIndex"];
             /** @description Where in the store it is. */
             path: string;
             /**
@@ -1914,6 +1945,75 @@ export interface components {
              */
             stored_bytes: number;
             verification: components["schemas"]["RecordingVerification"];
+        };
+        /** @description A line that matches. */
+        RecordingHit: {
+            /**
+             * Format: double
+             * @description Seconds since the beginning of the recording.
+             */
+            at: number;
+            /**
+             * Format: int32
+             * @description Where a command begins in the text, in characters: before it is the prompt.
+             */
+            command_from?: number | null;
+            kind: components["schemas"]["LineKind"];
+            /** @description Where the match begins in the text, and how long it is, in characters. */
+            match_from: number;
+            match_length: number;
+            text: string;
+        };
+        /** @description How far the text of a recording can be searched. */
+        RecordingIndex: {
+            /** @description Nothing more will be indexed. */
+            done: boolean;
+            /** @description Why it ends before the recording does: `recording_damaged`, `recording_too_costly`. */
+            error_code?: string | null;
+            /**
+             * Format: int32
+             * @description Lines of text.
+             */
+            lines: number;
+            /**
+             * Format: int32
+             * @description Segments that are indexed.
+             */
+            segments: number;
+            /** @description There is more text than is indexed of one session: 200,000 lines, or 16 MiB. */
+            truncated: boolean;
+        };
+        /** @description A session that showed the text. */
+        RecordingMatch: {
+            /**
+             * Format: int64
+             * @description Lines of it that match; more than 1000 may be counted as 1000.
+             */
+            count: number;
+            /** @description The first of them, in order. */
+            hits: components["schemas"]["RecordingHit"][];
+            session_id: components["schemas"]["SessionId"];
+            /** Format: date-time */
+            started_at: string;
+            target_id?: components["schemas"]["TargetId"] | null;
+            target_name: string;
+            user_id: components["schemas"]["UserId"];
+            user_name: string;
+            /** @description The zone that the target is in now; none when the target was deleted. */
+            zone_name?: string | null;
+        };
+        /** @description What was found. */
+        RecordingMatches: {
+            /** @description Sessions, newest first. */
+            items: components["schemas"]["RecordingMatch"][];
+            /** @description Pass as `cursor` for the next page; `null` on the last one. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Recordings whose text is not indexed to its end yet, running ones among them; 0 where only one's own are
+             *     searched.
+             */
+            unindexed: number;
         };
         /** @description One stored segment. */
         RecordingSegment: {
@@ -4727,6 +4827,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Motd"];
+                };
+            };
+        };
+    };
+    search_recordings: {
+        parameters: {
+            query: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Sessions that began at or after. */
+                from?: string;
+                /** @description Only lines of this kind. */
+                kind?: components["schemas"]["LineKind"];
+                /** @description Sessions a page, 1 to 200. */
+                limit?: number;
+                /** @description Part of a line, 2 to 200 characters, whatever its case. Nothing in it is a pattern. */
+                q: string;
+                /** @description Only in this session. */
+                session_id?: components["schemas"]["SessionId"];
+                /** @description Part of the target's name. */
+                target?: string;
+                /** @description Where to. */
+                target_id?: components["schemas"]["TargetId"];
+                /** @description Sessions that began before. */
+                to?: string;
+                /** @description Part of the user's name. */
+                user?: string;
+                /** @description Whose. */
+                user_id?: components["schemas"]["UserId"];
+                /** @description Part of the name of the target's zone. */
+                zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingMatches"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
         };

@@ -46,6 +46,10 @@ export type LaunchCredential = Sent<Schemas['LaunchCredential']>
 export type LaunchTarget = Sent<Schemas['LaunchTarget']>
 export type Session = Sent<Schemas['Session']>
 export type Recording = Sent<Schemas['Recording']>
+/** Sessions whose recordings showed a text. */
+export type RecordingMatches = Sent<Schemas['RecordingMatches']>
+export type RecordingMatch = RecordingMatches['items'][number]
+export type RecordingHit = RecordingMatch['hits'][number]
 export type ResumeToken = Schemas['ResumeToken']
 export type LedgerEntry = Sent<Schemas['AuditEntry']>
 export type Zone = Sent<Schemas['Zone']>
