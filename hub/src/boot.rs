@@ -13,7 +13,7 @@ use crate::{
     db::{Changes, Db},
     domains::{
         identity::{self, Identity},
-        recordings::{self, Storage},
+        recordings::{self, Indexer, Storage},
         sessions::LiveSessions,
         vault::Vault,
     },
@@ -51,6 +51,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         identity: Identity::new(&config)?,
         vault: Vault::new(&config)?,
         recordings: storage(&config.recording).await?,
+        indexer: Indexer::default(),
         live: LiveSessions::default(),
         terminals: Attachments::default(),
         random: SystemRandom::new(),

@@ -11,7 +11,12 @@ use crate::{
     config::Config,
     context::{Clock, Ids},
     db::{Changes, Db},
-    domains::{identity::Identity, recordings::Storage, sessions::LiveSessions, vault::Vault},
+    domains::{
+        identity::Identity,
+        recordings::{Indexer, Storage},
+        sessions::LiveSessions,
+        vault::Vault,
+    },
     gateway::Attachments,
 };
 
@@ -45,6 +50,8 @@ pub struct Inner {
     pub vault: Vault,
     /// Where recordings are kept; none where sessions are not recorded.
     pub recordings: Option<Storage>,
+    /// What is told to the task that indexes recordings.
+    pub indexer: Indexer,
     /// Sessions that run on this hub.
     pub live: LiveSessions,
     /// How browsers find their terminal sessions again.
@@ -125,6 +132,11 @@ impl Hub {
     /// Where recordings are kept; none where sessions are not recorded.
     pub fn recordings(&self) -> Option<&Storage> {
         self.inner.recordings.as_ref()
+    }
+
+    /// What is told to the task that indexes recordings.
+    pub fn indexer(&self) -> &Indexer {
+        &self.inner.indexer
     }
 
     /// Sessions that run on this hub.

@@ -1,22 +1,25 @@
 //! Export to asciicast v3 (<https://docs.asciinema.org/manual/asciicast/v3/>): one header line, then
 //! one line for each event, `[interval, code, data]`, intervals in seconds since the event before.
 
-use std::io;
+use std::{borrow::Cow, io};
 
 use serde::Serialize;
 
-use crate::record::{Exit, Record, TimedRecord};
+use crate::{
+    record::{Exit, Record, TimedRecord},
+    utf8::Utf8,
+};
 
 /// Asterisks that stand for masked input, at most: a recording must not make an export explode.
 const MAX_ASTERISKS: u64 = 64;
 
 /// What the header line says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header<'a> {
     /// When the recording began, in seconds since 1970-01-01 UTC.
     pub timestamp: u64,
     /// A title.
-    pub title: Option<&'a str>,
+    pub title: Option<Cow<'a, str>>,
     /// The terminal's type, as `xterm-256color`.
     pub term_type: Option<&'a str>,
 }
@@ -123,6 +126,11 @@ impl<'h, W: io::Write> Exporter<'h, W> {
         }
     }
 
+    /// The writer, for who empties it between records.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.to
+    }
+
     /// Ends the export and gives the writer back, flushed. `at` is the end of the recording, in
     /// microseconds since it began.
     ///
@@ -145,7 +153,7 @@ impl<'h, W: io::Write> Exporter<'h, W> {
             version: 3,
             term: Term { cols, rows, term_type: header.term_type },
             timestamp: header.timestamp,
-            title: header.title,
+            title: header.title.as_deref(),
         };
         serde_json::to_writer(&mut self.to, &line)?;
         self.to.write_all(b"\n")
@@ -199,51 +207,13 @@ fn signal_status(name: &str) -> u32 {
     128 + number
 }
 
-/// Decodes UTF-8 that comes in pieces. What can be no character becomes U+FFFD.
-#[derive(Debug, Default)]
-struct Utf8 {
-    /// The beginning of a character whose end has not come yet: at most three bytes.
-    pending: Vec<u8>,
-}
-
-impl Utf8 {
-    fn decode(&mut self, bytes: &[u8], to: &mut String) {
-        let joined;
-        let mut rest = bytes;
-        if !self.pending.is_empty() {
-            // Rare and short: only where a character was cut.
-            joined = [std::mem::take(&mut self.pending).as_slice(), bytes].concat();
-            rest = &joined;
-        }
-        loop {
-            match std::str::from_utf8(rest) {
-                Ok(text) => return to.push_str(text),
-                Err(error) => {
-                    let (valid, invalid) = rest.split_at(error.valid_up_to());
-                    to.push_str(std::str::from_utf8(valid).unwrap_or_default());
-                    let Some(length) = error.error_len() else {
-                        self.pending.extend_from_slice(invalid);
-                        return;
-                    };
-                    to.push('\u{fffd}');
-                    rest = &invalid[length..];
-                }
-            }
-        }
-    }
-
-    /// Whether a character was left unfinished; it is given up.
-    fn finish(&mut self) -> bool {
-        !std::mem::take(&mut self.pending).is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn export(records: &[(u64, Record<'_>)]) -> String {
-        let header = Header { timestamp: 1_504_467_315, title: Some("web \"1\""), term_type: Some("xterm-256color") };
+        let header =
+            Header { timestamp: 1_504_467_315, title: Some("web \"1\"".into()), term_type: Some("xterm-256color") };
         let mut exporter = Exporter::new(Vec::new(), header, 0);
         for (at, record) in records {
             exporter.record(&TimedRecord { at: *at, record: *record }).unwrap();
@@ -290,37 +260,6 @@ mod tests {
     #[test]
     fn an_empty_recording_has_a_header_all_the_same() {
         assert_eq!(export(&[]).lines().count(), 1);
-    }
-
-    #[test]
-    fn a_character_cut_anywhere_is_put_together_again() {
-        let text = "aä€😀z".as_bytes();
-        for cut in 0..=text.len() {
-            for second in cut..=text.len() {
-                let mut utf8 = Utf8::default();
-                let mut decoded = String::new();
-                for piece in [&text[..cut], &text[cut..second], &text[second..]] {
-                    utf8.decode(piece, &mut decoded);
-                }
-                assert_eq!(decoded, "aä€😀z", "cut at {cut} and {second}");
-                assert!(!utf8.finish());
-            }
-        }
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_are_replaced_as_the_standard_library_does() {
-        let bytes = b"a\xff\xc3(\xf0\x9f\x98b\xe2\x82";
-        for cut in 0..=bytes.len() {
-            let mut utf8 = Utf8::default();
-            let mut decoded = String::new();
-            utf8.decode(&bytes[..cut], &mut decoded);
-            utf8.decode(&bytes[cut..], &mut decoded);
-            if utf8.finish() {
-                decoded.push('\u{fffd}');
-            }
-            assert_eq!(decoded, String::from_utf8_lossy(bytes), "cut at {cut}");
-        }
     }
 
     #[test]

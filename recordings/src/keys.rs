@@ -118,7 +118,7 @@ impl fmt::Debug for SignerKey {
 /// What opens the segments of one session: derived from its data key, zeroized when dropped.
 ///
 /// INVARIANT: for writing it exists in one [`Writer`](crate::Writer) only, which seals each sequence
-/// number once: it can be neither copied nor taken out.
+/// number once. What a writer gives out opens and cannot seal: sealing is the writer's alone.
 pub struct SessionKey {
     key: Zeroizing<[u8; 32]>,
     commitment: Hash,
@@ -179,6 +179,11 @@ impl SessionKey {
     /// The public commitment to the data key: no other key has it, so that all recipients read the same.
     pub fn commitment(&self) -> Hash {
         self.commitment
+    }
+
+    /// A copy. Outside of this crate a key only opens.
+    pub(crate) fn for_reading(&self) -> Self {
+        Self { key: self.key.clone(), commitment: self.commitment }
     }
 
     fn derive(session: &Session, data_key: &[u8; 32]) -> Option<Self> {

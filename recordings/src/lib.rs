@@ -57,6 +57,7 @@ mod merkle;
 pub mod random;
 mod record;
 mod segment;
+mod utf8;
 mod verify;
 mod writer;
 
@@ -72,5 +73,6 @@ pub use manifest::{ClosedBy, Manifest, Outcome, SignedManifest};
 pub use merkle::{MerkleTree, leaf_hash};
 pub use record::{Exit, GapReason, Record, TimedRecord};
 pub use segment::{OpenedSegment, Segment};
+pub use utf8::Utf8;
 pub use verify::{Check, Completeness, Finding, Report, Signers, Verdict, Verifier};
 pub use writer::{Due, Echo, Finished, Limits, SealedSegment, Writer};

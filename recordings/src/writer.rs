@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::{
     chain::{Chain, Head},
     defect::WriteError,
@@ -66,7 +68,7 @@ pub struct SealedSegment {
     /// Its header.
     pub header: SegmentHeader,
     /// The bytes to store.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// Its hash.
     pub hash: Hash,
     /// The running head with this segment, for the ledger.
@@ -147,6 +149,11 @@ impl Writer {
             last: 0,
             failed: false,
         })
+    }
+
+    /// What opens this recording's segments, for who reads along while it is written. It seals nothing.
+    pub fn opener(&self) -> SessionKey {
+        self.key.for_reading()
     }
 
     /// Records bytes from the target. `at` is in microseconds since the recording began, here and
@@ -297,7 +304,7 @@ impl Writer {
         self.dropped_bytes = 0;
         let hash = leaf_hash(&bytes);
         self.chain.push(&header, hash);
-        Ok(Some(SealedSegment { header, bytes, hash, head: self.chain.head() }))
+        Ok(Some(SealedSegment { header, bytes: bytes.into(), hash, head: self.chain.head() }))
     }
 
     /// Closes the recording. The cost does not depend on its length but for O(log n) hashes.

@@ -56,7 +56,7 @@ fn write(folder: &Path, segments: &[Vec<u8>], manifest: Option<&[u8]>) {
 
 fn export(folder: &Folder) -> String {
     let key = escrow_key();
-    let header = Header { timestamp: 1_764_000_000, title: Some("golden"), term_type: Some("xterm-256color") };
+    let header = Header { timestamp: 1_764_000_000, title: Some("golden".into()), term_type: Some("xterm-256color") };
     let mut exporter = Exporter::new(Vec::new(), header, 0);
     let mut end = 0;
     for seq in &folder.segments {

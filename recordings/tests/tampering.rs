@@ -203,7 +203,7 @@ fn a_whole_recording_under_the_name_of_another() {
 #[test]
 fn a_segment_of_another_recording_of_the_same_session() {
     let mut stored = sample(1, 5);
-    stored.segments[2] = sample_of(1, "another", 5).0[2].bytes.clone();
+    stored.segments[2] = sample_of(1, "another", 5).0[2].bytes.to_vec();
     assert_eq!(codes(&stored), ["inconsistent_header", "inconsistent_header"]);
 }
 
@@ -347,7 +347,7 @@ fn recipients_cannot_be_given_different_keys() {
     let of = |seed: &'static str| {
         let mut writer = writer(1, seed);
         let _ = writer.input(0, b"x", Echo::On).unwrap();
-        writer.close_segment(1).unwrap().unwrap().bytes
+        writer.close_segment(1).unwrap().unwrap().bytes.to_vec()
     };
     let (first, second) = (of("one"), of("two"));
     let mut mixed = first.clone();

@@ -80,9 +80,9 @@ fn a_recording_without_a_record_has_a_manifest_all_the_same() {
     let finished = writer.finish(3, Outcome::Failed, signer()).unwrap();
     assert!(finished.segment.is_none());
     let manifest = sign(finished.manifest).to_bytes();
-    let report = verify(&[], Some(&manifest), None);
+    let report = verify::<Vec<u8>>(&[], Some(&manifest), None);
     assert_eq!((report.verdict, report.segments), (Verdict::Intact, 0));
-    assert_eq!(verify(&[], None, None).verdict, Verdict::Empty);
+    assert_eq!(verify::<Vec<u8>>(&[], None, None).verdict, Verdict::Empty);
 }
 
 #[test]

@@ -10,8 +10,12 @@ use super::source::{Source, files, product};
 const OF_THE_DATABASE: &[&str] = &["_sqlx_migrations"];
 /// A store that reads a table of a domain before it, to answer a list in one statement: (domain,
 /// table, why). It never writes to it.
-const READ_ONLY: &[(&str, &str, &str)] =
-    &[("catalogue", "*", "owns no table: its queries join those of the domains before it")];
+const READ_ONLY: &[(&str, &str, &str)] = &[
+    ("catalogue", "*", "owns no table: its queries join those of the domains before it"),
+    ("recordings", "sessions", "a search is for lines of sessions of somebody, somewhere, at a time"),
+    ("recordings", "targets", "a session's zone is its target's"),
+    ("recordings", "zones", "a search may be for what happened in a zone"),
+];
 /// A store that also changes a table of another domain: (domain, table, why).
 const WRITES: &[(&str, &str, &str)] = &[("identity", "settings", "the empty row of a new tenant")];
 /// Where axum may be used, apart from `http.rs`, `http/` and `gateway/`.

@@ -20,7 +20,7 @@ use report::Report;
 use serde_json::json;
 
 /// Names of the measurements, in the order in which they run.
-const NAMES: [&str; 5] = ["keys", "bulk", "opening", "interrupt", "capacity"];
+const NAMES: [&str; 7] = ["keys", "bulk", "opening", "interrupt", "capacity", "search", "seek"];
 
 struct Arguments {
     names: Vec<String>,
@@ -81,6 +81,14 @@ async fn main() -> anyhow::Result<()> {
             "bulk" => measure::bulk(&plan, &mut report).await?,
             "opening" => measure::opening(&plan, &mut report).await?,
             "interrupt" => measure::interrupt(&plan, &mut report).await?,
+            "seek" => {
+                let (bytes, repetitions) = if arguments.quick { (measure::FEW_BYTES, 3) } else { (measure::BYTES, 10) };
+                measure::seek(&world, bytes, repetitions, &mut report).await?;
+            }
+            "search" => {
+                let (sessions, repetitions) = if arguments.quick { (1_000, 5) } else { (10_000, 20) };
+                measure::search(&world, sessions, repetitions, &mut report).await?;
+            }
             _ => {
                 let mut idle = measure::idle_memory(&plan, &mut report).await?;
                 measure::capacity(&plan, &mut idle, &mut report).await?;

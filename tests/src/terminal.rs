@@ -232,7 +232,8 @@ impl Terminal {
         let deadline = Instant::now() + PATIENCE;
         let mut searched = 0;
         loop {
-            let from = searched.min(self.output.len().saturating_sub(mark.len()));
+            // The mark may have begun in what was searched before.
+            let from = usize::saturating_sub(searched, mark.len());
             if let Some(at) = find(&self.output[from..], mark) {
                 return Ok(self.output.drain(..from + at + mark.len()).collect());
             }

@@ -93,6 +93,11 @@ const ROWS: &[(&str, &str)] = &[
         "recording_screens",
         "insert into recording_screens (tenant_id, session_id, seq, cols, rows, screen) values (<t>, <s>, 0, 80, 24, '')",
     ),
+    ("recording_index", "insert into recording_index (tenant_id, session_id) values (<t>, <s>)"),
+    (
+        "recording_lines",
+        "insert into recording_lines (tenant_id, session_id, number, at_us, text) values (<t>, <s>, 0, 0, 'a line')",
+    ),
 ];
 
 /// Rows that come by themselves: the tenant by hand, the images by triggers.

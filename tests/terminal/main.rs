@@ -8,6 +8,7 @@ mod recordings;
 mod refusals;
 mod resume;
 mod retention;
+mod search;
 mod stores;
 mod vault;
 mod watch;

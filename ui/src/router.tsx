@@ -62,6 +62,22 @@ export interface SessionsSearch extends NamedSearch {
 /** A moment of the session's recording: seconds since its beginning. */
 export interface SessionSearch {
   t?: number
+  /** What is looked for in the recording. */
+  find?: string
+}
+
+/** What is looked for in everything that was recorded. */
+export interface RecordingsSearch {
+  q?: string
+  kind?: 'command' | 'output'
+  /** Days, as one has them in one's own time zone; the last one is included. */
+  from?: string
+  to?: string
+  user?: string
+  target?: string
+  zone?: string
+  user_id?: string
+  target_id?: string
 }
 
 /** To look is what one does unless the address says more. */
@@ -178,8 +194,25 @@ const sessionsRoute = createRoute({
 const sessionRoute = createRoute({
   getParentRoute: () => frameRoute,
   path: '/sessions/$id',
-  validateSearch: (raw: Raw): SessionSearch => ({ t: secondsParam(raw, 't') }),
+  validateSearch: (raw: Raw): SessionSearch => ({ t: secondsParam(raw, 't'), find: textParam(raw, 'find', 200) }),
   component: lazyRouteComponent(() => import('@/pages/sessions/session'), 'SessionPage'),
+})
+
+const searchRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/search',
+  validateSearch: (raw: Raw): RecordingsSearch => ({
+    q: textParam(raw, 'q', 200),
+    kind: choiceParam(raw, 'kind', ['command', 'output'] as const),
+    from: dayParam(raw, 'from'),
+    to: dayParam(raw, 'to'),
+    user: textParam(raw, 'user', 200),
+    target: textParam(raw, 'target', 200),
+    zone: textParam(raw, 'zone', 200),
+    user_id: textParam(raw, 'user_id', 64),
+    target_id: textParam(raw, 'target_id', 64),
+  }),
+  component: lazyRouteComponent(() => import('@/pages/search'), 'SearchPage'),
 })
 
 const ledgerRoute = createRoute({
@@ -314,6 +347,7 @@ const routeTree = rootRoute.addChildren([
       mySessionsRoute,
       sessionsRoute,
       sessionRoute,
+      searchRoute,
       ledgerRoute,
       zonesRoute,
       sitesRoute,

@@ -29,6 +29,8 @@ pub const RECORDING_STORE_AVAILABLE: &str = "openpam_recording_store_available";
 pub const RECORDING_SPOOL_BYTES: &str = "openpam_recording_spool_bytes";
 /// Age of what waits longest in this hub's spool.
 pub const RECORDING_SPOOL_AGE: &str = "openpam_recording_spool_age_seconds";
+/// Stored segments of running or just ended sessions whose text is not indexed yet.
+pub const RECORDING_INDEX_WAITING: &str = "openpam_recording_index_waiting_segments";
 /// Sign-ins by method and outcome.
 pub const LOGINS: &str = "openpam_logins_total";
 /// Access decisions by action and outcome.
@@ -53,6 +55,7 @@ pub(crate) fn describe() {
     describe_gauge!(RECORDING_STORE_AVAILABLE, "1 while the store of recordings takes what it is given");
     describe_gauge!(RECORDING_SPOOL_BYTES, Unit::Bytes, "Bytes of recordings that wait in this hub's spool");
     describe_gauge!(RECORDING_SPOOL_AGE, Unit::Seconds, "Age of what waits longest in this hub's spool");
+    describe_gauge!(RECORDING_INDEX_WAITING, "Stored segments of this hub's sessions whose text is not indexed yet");
     describe_counter!(LOGINS, "Sign-ins by method and outcome");
     describe_counter!(DECISIONS, "Access decisions by action and outcome");
     describe_counter!(ACCESS_CHECKS, "Looks at running sessions of a tenant, by cause");

@@ -176,6 +176,9 @@ pub fn write(folder: &Path, key_file: &Path, form: Form) -> anyhow::Result<()> {
             }
         }
         until = segment.header().until;
+        // One segment's worth in memory, however long the recording is.
+        out.write_all(exporter.get_mut())?;
+        exporter.get_mut().clear();
     }
     if form == Form::Asciicast {
         out.write_all(&exporter.finish(until)?)?;

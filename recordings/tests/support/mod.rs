@@ -146,18 +146,21 @@ pub fn sample_of(number: u128, seed: &'static str, segments: u64) -> (Vec<Sealed
 
 pub fn sample(number: u128, segments: u64) -> Stored {
     let (sealed, manifest) = sample_of(number, "test: sample", segments);
-    Stored { segments: sealed.into_iter().map(|segment| segment.bytes).collect(), manifest: sign(manifest).to_bytes() }
+    Stored {
+        segments: sealed.into_iter().map(|segment| segment.bytes.to_vec()).collect(),
+        manifest: sign(manifest).to_bytes(),
+    }
 }
 
 /// Verifies as an auditor would who trusts the signer; with a key or without.
-pub fn verify(segments: &[Vec<u8>], manifest: Option<&[u8]>, key: Option<&RecipientPrivateKey>) -> Report {
+pub fn verify<B: AsRef<[u8]>>(segments: &[B], manifest: Option<&[u8]>, key: Option<&RecipientPrivateKey>) -> Report {
     let trusted = [signer()];
     let mut verifier = Verifier::new(Signers::Trusted(&trusted));
     if let Some(key) = key {
         verifier = verifier.with_key(key);
     }
     for segment in segments {
-        verifier.segment(segment);
+        verifier.segment(segment.as_ref());
     }
     verifier.finish(manifest)
 }

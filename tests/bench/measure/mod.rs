@@ -6,12 +6,16 @@ mod capacity;
 mod interrupt;
 mod keys;
 mod opening;
+mod search;
+mod seek;
 
 pub use bulk::bulk;
 pub use capacity::{capacity, idle_memory};
 pub use interrupt::interrupt;
 pub use keys::keys;
 pub use opening::opening;
+pub use search::search;
+pub use seek::{BYTES, FEW_BYTES, seek};
 
 use crate::line::{Direct, Route, Through};
 

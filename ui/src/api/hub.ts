@@ -1,5 +1,5 @@
 /** Every collection and act of the hub, by name. Pages use these and nothing below. */
-import { queryOptions } from '@tanstack/react-query'
+import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
 import { queryClient } from '@/lib/query-client'
 import type { PlayerIndex, PlayerSegment } from '@/player/format'
 import { apiPath, get, patch, post, postTraced, put, remove, removeWith } from './client'
@@ -24,6 +24,7 @@ import type {
   Permission,
   Recording,
   RecordingRetention,
+  RecordingMatches,
   Scan,
   ServiceAccount,
   Session,
@@ -135,6 +136,30 @@ export const recordings = {
   },
   /** A segment, under the address that the list of segments gives. */
   segment: (url: string) => get<PlayerSegment>(url),
+  /** Sessions whose recordings showed a text, newest first. Each page is a search in the ledger, so nothing repeats it by itself. */
+  search: (filters: Filters & { q: string }) =>
+    infiniteQueryOptions({
+      queryKey: ['recordings', 'search', filters],
+      queryFn: ({ pageParam, signal }) =>
+        get<RecordingMatches>(apiPath('/recordings/search', {}, { ...filters, limit: 25, cursor: pageParam }), { signal }),
+      initialPageParam: null as string | null,
+      getNextPageParam: (page) => page.next_cursor,
+      retry: false,
+      staleTime: 60_000,
+      refetchOnWindowFocus: false,
+    }),
+  /** Where one recording showed a text. A search in the ledger too. */
+  searchWithin: (session_id: string, q: string) =>
+    queryOptions({
+      queryKey: ['recordings', 'search', session_id, q],
+      queryFn: async ({ signal }) => {
+        const { items } = await get<RecordingMatches>(apiPath('/recordings/search', {}, { session_id, q }), { signal })
+        return { hits: items[0]?.hits ?? [], count: items[0]?.count ?? 0 }
+      },
+      retry: false,
+      staleTime: 60_000,
+      refetchOnWindowFocus: false,
+    }),
   /** Where the browser downloads it from. Following it is an export in the ledger. */
   exportUrl: (id: string) => apiPath('/sessions/{id}/recording/export', { id }, { format: 'asciicast-v3' }),
 }

@@ -783,15 +783,18 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/recordings": {
+    "/api/v1/recordings/search": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Everybody's recordings, newest first. */
-        get: operations["list_recordings"];
+        /**
+         * Sessions whose recordings showed a text, newest first: everybody's, or one's own with
+         *     `recording.play_own`. The search is in the trail.
+         */
+        get: operations["search_recordings"];
         put?: never;
         post?: never;
         delete?: never;
@@ -845,8 +848,7 @@ export interface paths {
         get: operations["get_recording"];
         put?: never;
         post?: never;
-        /** Purges a recording: deletes it from the store, for good. Its row, its root and the trail stay. */
-        delete: operations["purge_recording"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -869,24 +871,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/sessions/{id}/recording/hold": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Puts a recording under legal hold: nothing purges it until it is released. */
-        post: operations["hold_recording"];
-        /** Lifts a legal hold. */
-        delete: operations["release_recording"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/sessions/{id}/recording/player": {
         parameters: {
             query?: never;
@@ -896,23 +880,6 @@ export interface paths {
         };
         /** What a player needs to begin. The playing is in the trail. */
         get: operations["play_recording"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/sessions/{id}/recording/retention": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** How a session's recording is kept, and until when. */
-        get: operations["get_retention"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1387,6 +1354,11 @@ export interface components {
             name: string;
             type: components["schemas"]["ZoneType"];
         };
+        /**
+         * @description What a line is.
+         * @enum {string}
+         */
+        LineKind: "output" | "command";
         /** @description A local account's name and password. */
         LocalLogin: {
             /** Format: password */
@@ -1668,40 +1640,6 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page of a list. */
-        Page_RecordingSummary: {
-            /** @description The items, in the list's order. */
-            items: {
-                /** Format: int64 */
-                dropped_bytes: number;
-                /** Format: double */
-                duration_seconds: number;
-                /** Format: date-time */
-                ended_at?: string | null;
-                /** @description Whether a legal hold keeps it. */
-                held: boolean;
-                path: string;
-                /** Format: int64 */
-                plain_bytes: number;
-                /** @description Why it could not be purged yet. */
-                purge_error?: string | null;
-                /** Format: int64 */
-                records: number;
-                required: boolean;
-                /** @description Merkle root over the segments (RFC 6962), hexadecimal. */
-                root?: string | null;
-                /** Format: int32 */
-                segments: number;
-                session_id: components["schemas"]["SessionId"];
-                /** Format: date-time */
-                started_at: string;
-                state: components["schemas"]["RecordingState"];
-                /** Format: int64 */
-                stored_bytes: number;
-            }[];
-            /** @description Pass as `cursor` for the next page; `null` on the last one. */
-            next_cursor?: string | null;
-        };
-        /** @description One page of a list. */
         Page_ServiceAccount: {
             /** @description The items, in the list's order. */
             items: {
@@ -1860,6 +1798,11 @@ export interface components {
         };
         /** @description The list of segments. */
         PlayerIndex: {
+            /** @description `[seconds, command]` of what was run, best effort, as far as it is indexed; the first thousand. */
+            commands: [
+                number,
+                string
+            ][];
             /**
              * Format: double
              * @description Seconds.
@@ -1960,8 +1903,6 @@ export interface components {
             database: components["schemas"]["Check"];
             ending: boolean;
             ready: boolean;
-            /** @description The store of recordings. Nothing but recorded sessions needs it: it does not decide about `ready`. */
-            recordings: components["schemas"]["Check"];
             vault: components["schemas"]["Check"];
         };
         /** @description The recording of a session. */
@@ -1978,6 +1919,7 @@ export interface components {
             duration_seconds: number;
             /** Format: date-time */
             ended_at?: string | null;
+            index: components["schemas"]["RecordingIndex"];
             /** @description Where in the store it is. */
             path: string;
             /**
@@ -2004,64 +1946,74 @@ export interface components {
             stored_bytes: number;
             verification: components["schemas"]["RecordingVerification"];
         };
-        /** @description What to change for recordings; null gives the choice back. */
-        RecordingChange: {
-            /** @description True is stricter than the hub's configuration; nothing is laxer. */
-            required?: boolean | null;
+        /** @description A line that matches. */
+        RecordingHit: {
+            /**
+             * Format: double
+             * @description Seconds since the beginning of the recording.
+             */
+            at: number;
             /**
              * Format: int32
-             * @description Days, 1 to 36500; null keeps recordings for ever.
+             * @description Where a command begins in the text, in characters: before it is the prompt.
              */
-            retention_days?: number | null;
+            command_from?: number | null;
+            kind: components["schemas"]["LineKind"];
+            /** @description Where the match begins in the text, and how long it is, in characters. */
+            match_from: number;
+            match_length: number;
+            text: string;
         };
-        /** @description A legal hold. */
-        RecordingHold: {
-            /** Format: date-time */
-            at: string;
-            by: string;
-            reason: string;
-        };
-        /** @description A purge: begun, and done when `purged_at` is there. */
-        RecordingPurge: {
-            /** Format: date-time */
-            at: string;
-            by: string;
-            /** Format: date-time */
-            purged_at?: string | null;
-            reason: string;
-        };
-        /** @description Why a recording is held or purged. */
-        RecordingReason: {
-            /** @description For the trail; 1 to 1000 characters. */
-            reason?: string;
-        };
-        /** @description How a recording is kept. */
-        RecordingRetention: {
-            /** Format: date-time */
-            ended_at?: string | null;
-            hold?: components["schemas"]["RecordingHold"] | null;
+        /** @description How far the text of a recording can be searched. */
+        RecordingIndex: {
+            /** @description Nothing more will be indexed. */
+            done: boolean;
+            /** @description Why it ends before the recording does: `recording_damaged`, `recording_too_costly`. */
+            error_code?: string | null;
             /**
-             * Format: date-time
-             * @description When it will be purged; null where it is kept for ever, runs, or is held.
+             * Format: int32
+             * @description Lines of text.
              */
-            kept_until?: string | null;
-            purge?: components["schemas"]["RecordingPurge"] | null;
-            /** @description Why it could not be purged yet. */
-            purge_error?: string | null;
-            /** @description Merkle root over the segments (RFC 6962), hexadecimal; stays after a purge. */
-            root?: string | null;
-            /** Format: int32 */
+            lines: number;
+            /**
+             * Format: int32
+             * @description Segments that are indexed.
+             */
             segments: number;
-            /** @description Where they wait. */
-            spool?: string | null;
+            /** @description There is more text than is indexed of one session: 200,000 lines, or 16 MiB. */
+            truncated: boolean;
+        };
+        /** @description A session that showed the text. */
+        RecordingMatch: {
             /**
              * Format: int64
-             * @description Segments that wait in the spool of a hub because the store was down.
+             * @description Lines of it that match; more than 1000 may be counted as 1000.
              */
-            spooled_segments: number;
-            state: components["schemas"]["RecordingState"];
-            /** Format: int64 */
-            stored_bytes: number;
+            count: number;
+            /** @description The first of them, in order. */
+            hits: components["schemas"]["RecordingHit"][];
+            session_id: components["schemas"]["SessionId"];
+            /** Format: date-time */
+            started_at: string;
+            target_id?: components["schemas"]["TargetId"] | null;
+            target_name: string;
+            user_id: components["schemas"]["UserId"];
+            user_name: string;
+            /** @description The zone that the target is in now; none when the target was deleted. */
+            zone_name?: string | null;
+        };
+        /** @description What was found. */
+        RecordingMatches: {
+            /** @description Sessions, newest first. */
+            items: components["schemas"]["RecordingMatch"][];
+            /** @description Pass as `cursor` for the next page; `null` on the last one. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Recordings whose text is not indexed to its end yet, running ones among them; 0 where only one's own are
+             *     searched.
+             */
+            unindexed: number;
         };
         /** @description One stored segment. */
         RecordingSegment: {
@@ -2085,65 +2037,6 @@ export interface components {
              * @description When it was closed.
              */
             until_us: number;
-        };
-        /** @description What holds for recordings. */
-        RecordingSettings: {
-            /** @description Whether sessions must be recorded. */
-            required: boolean;
-            /** @description Whether the hub's configuration says so, whatever the tenant chooses. */
-            required_by_hub: boolean;
-            /**
-             * Format: int32
-             * @description Days after which recordings are purged; null keeps them.
-             */
-            retention_days?: number | null;
-        };
-        /** @description Whether the store of recordings takes what it is given. */
-        RecordingsStatus: {
-            /** @description What to do about it, for a person. */
-            detail?: string | null;
-            ok: boolean;
-            /**
-             * Format: int64
-             * @description Bytes that wait in the spool of the hub that answers.
-             */
-            spool_bytes: number;
-            /** @description `available`, `spooling`, `unavailable` or `not_configured`. */
-            state: string;
-        };
-        /**
-         * @description The state of a recording.
-         * @enum {string}
-         */
-        RecordingState: "recording" | "complete" | "completed" | "empty" | "purging" | "purged";
-        /** @description A recording, without its segments and without verifying it. */
-        RecordingSummary: {
-            /** Format: int64 */
-            dropped_bytes: number;
-            /** Format: double */
-            duration_seconds: number;
-            /** Format: date-time */
-            ended_at?: string | null;
-            /** @description Whether a legal hold keeps it. */
-            held: boolean;
-            path: string;
-            /** Format: int64 */
-            plain_bytes: number;
-            /** @description Why it could not be purged yet. */
-            purge_error?: string | null;
-            /** Format: int64 */
-            records: number;
-            required: boolean;
-            /** @description Merkle root over the segments (RFC 6962), hexadecimal. */
-            root?: string | null;
-            /** Format: int32 */
-            segments: number;
-            session_id: components["schemas"]["SessionId"];
-            /** Format: date-time */
-            started_at: string;
-            state: components["schemas"]["RecordingState"];
-            /** Format: int64 */
-            stored_bytes: number;
         };
         /** @description What was verified just now, without opening the recording. */
         RecordingVerification: {
@@ -2271,7 +2164,6 @@ export interface components {
             clipboard_write: boolean;
             /** @description Shown to people before they work. */
             motd?: string | null;
-            recording: components["schemas"]["RecordingSettings"];
             /** @description Whether every session needs a reason. */
             require_reason: boolean;
             terminal: components["schemas"]["TerminalSettings"];
@@ -2280,7 +2172,6 @@ export interface components {
         SettingsChange: {
             clipboard_write?: boolean | null;
             motd?: string | null;
-            recording?: components["schemas"]["RecordingChange"];
             require_reason?: boolean | null;
             terminal?: components["schemas"]["TerminalChange"];
         };
@@ -2326,7 +2217,6 @@ export interface components {
         System: {
             database: components["schemas"]["DatabaseStatus"];
             hubs: components["schemas"]["HubStatus"][];
-            recordings: components["schemas"]["RecordingsStatus"];
             vault: components["schemas"]["VaultStatus"];
             version: string;
         };
@@ -4941,15 +4831,33 @@ export interface operations {
             };
         };
     };
-    list_recordings: {
+    search_recordings: {
         parameters: {
-            query?: {
+            query: {
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
-                /** @description Items a page, 1 to 200. */
+                /** @description Sessions that began at or after. */
+                from?: string;
+                /** @description Only lines of this kind. */
+                kind?: components["schemas"]["LineKind"];
+                /** @description Sessions a page, 1 to 200. */
                 limit?: number;
-                /** @description In which state. */
-                state?: components["schemas"]["RecordingState"];
+                /** @description Part of a line, 2 to 200 characters, whatever its case. Nothing in it is a pattern. */
+                q: string;
+                /** @description Only in this session. */
+                session_id?: components["schemas"]["SessionId"];
+                /** @description Part of the target's name. */
+                target?: string;
+                /** @description Where to. */
+                target_id?: components["schemas"]["TargetId"];
+                /** @description Sessions that began before. */
+                to?: string;
+                /** @description Part of the user's name. */
+                user?: string;
+                /** @description Whose. */
+                user_id?: components["schemas"]["UserId"];
+                /** @description Part of the name of the target's zone. */
+                zone?: string;
             };
             header?: never;
             path?: never;
@@ -4962,7 +4870,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_RecordingSummary"];
+                    "application/json": components["schemas"]["RecordingMatches"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             422: {
@@ -5077,55 +4993,6 @@ export interface operations {
             };
         };
     };
-    purge_recording: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: components["schemas"]["SessionId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RecordingReason"];
-            };
-        };
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RecordingRetention"];
-                };
-            };
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
     export_recording: {
         parameters: {
             query?: {
@@ -5166,92 +5033,6 @@ export interface operations {
             };
         };
     };
-    hold_recording: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: components["schemas"]["SessionId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RecordingReason"];
-            };
-        };
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RecordingRetention"];
-                };
-            };
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    release_recording: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: components["schemas"]["SessionId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RecordingRetention"];
-                };
-            };
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
     play_recording: {
         parameters: {
             query?: never;
@@ -5269,35 +5050,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PlayerIndex"];
-                };
-            };
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    get_retention: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: components["schemas"]["SessionId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RecordingRetention"];
                 };
             };
             404: {

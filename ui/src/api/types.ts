@@ -49,6 +49,10 @@ export type Session = Sent<Schemas['Session']>
 export type Participant = Sent<Schemas['Participant']>
 export type Recording = Sent<Schemas['Recording']>
 export type RecordingRetention = Sent<Schemas['RecordingRetention']>
+/** Sessions whose recordings showed a text. */
+export type RecordingMatches = Sent<Schemas['RecordingMatches']>
+export type RecordingMatch = RecordingMatches['items'][number]
+export type RecordingHit = RecordingMatch['hits'][number]
 export type ResumeToken = Schemas['ResumeToken']
 export type LedgerEntry = Sent<Schemas['AuditEntry']>
 export type Zone = Sent<Schemas['Zone']>

@@ -9,6 +9,7 @@ import {
   MapPin,
   Network,
   ScrollText,
+  Search,
   ServerCog,
   Settings2,
   SquareTerminal,
@@ -46,6 +47,7 @@ const GROUPS: NavigationGroup[] = [
     label: 'Evidence',
     items: [
       { label: 'Sessions', to: '/sessions', icon: Activity, need: 'see-sessions', keywords: ['active', 'end', 'terminate'] },
+      { label: 'Search', to: '/search', icon: Search, need: 'search-recordings', keywords: ['find', 'commands', 'recordings', 'text'] },
       { label: 'Ledger', to: '/ledger', icon: ScrollText, need: 'see-ledger', keywords: ['audit', 'log', 'entries'] },
     ],
   },

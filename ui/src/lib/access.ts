@@ -1,9 +1,9 @@
 import type { Me, Permission } from '@/api/types'
 
 /** What a page or an act asks for. The hub decides again on every call; this only hides what would be refused. */
-export type Need = 'anyone' | 'see-sessions' | 'see-ledger' | 'see-infrastructure' | 'see-people' | 'see-settings' | 'administer'
+export type Need = 'anyone' | 'see-sessions' | 'search-recordings' | 'see-ledger' | 'see-infrastructure' | 'see-people' | 'see-settings' | 'administer'
 
-const PERMISSION: Record<Exclude<Need, 'anyone'>, string> = {
+const PERMISSION: Record<Exclude<Need, 'anyone' | 'search-recordings'>, string> = {
   'see-sessions': 'session.read_all',
   'see-ledger': 'audit.read',
   'see-infrastructure': 'infrastructure.read',
@@ -13,7 +13,14 @@ const PERMISSION: Record<Exclude<Need, 'anyone'>, string> = {
 }
 
 /** Whether this person may. */
-export const may = (me: Me, need: Need): boolean => need === 'anyone' || me.permissions.includes(PERMISSION[need])
+export const may = (me: Me, need: Need): boolean => {
+  if (need === 'anyone') return true
+  if (need === 'search-recordings') return maySearchAll(me) || me.permissions.includes('recording.play_own')
+  return me.permissions.includes(PERMISSION[need])
+}
+
+/** Whether this person finds what everybody's sessions showed, or only their own's. */
+export const maySearchAll = (me: Me): boolean => me.permissions.includes('recording.play')
 
 /** Whether this person may end a session of someone else. */
 export const mayEndAny = (me: Me): boolean => me.permissions.includes('session.terminate')

@@ -15,6 +15,12 @@ export const choiceParam = <Choice extends string>(raw: Raw, name: string, choic
   return choices.find((choice) => choice === value)
 }
 
+/** A day, as `2026-03-01`. */
+export const dayParam = (raw: Raw, name: string): string | undefined => {
+  const value = raw[name]
+  return typeof value === 'string' && /^\d{4}-\d{2}-\d{2}$/.test(value) && !Number.isNaN(Date.parse(value)) ? value : undefined
+}
+
 /** A switch; only `true` is written into a link. */
 export const flagParam = (raw: Raw, name: string): true | undefined =>
   raw[name] === true || raw[name] === 'true' || raw[name] === 1 ? true : undefined

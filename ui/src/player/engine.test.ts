@@ -27,6 +27,7 @@ const INDEX: PlayerIndex = {
   term: { cols: 80, rows: 24 },
   segments: EVENTS.map((_, number) => ({ start: number * 10, url: `/segments/${number}` })),
   markers: [],
+  commands: [],
 }
 
 function setUp({ fails = () => false }: { fails?: (url: string) => boolean } = {}) {

@@ -10,6 +10,8 @@ export interface PlayerIndex {
   term: Size
   segments: { start: number; url: string }[]
   markers: Marker[]
+  /** What was run, best effort. */
+  commands: Marker[]
 }
 
 /** One segment: the screen it begins with, and what happened until the next one. */

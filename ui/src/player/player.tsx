@@ -8,7 +8,8 @@ import { IconButton } from '@/components/button'
 import { EmptyState, ErrorState, ProblemReference } from '@/components/states'
 import { cn } from '@/lib/cn'
 import { Engine, type EngineState } from './engine'
-import { formatPosition } from './format'
+import { Commands, FindBox, leadTo, useFind } from './find'
+import { formatPosition, type Marker } from './format'
 import './player.css'
 import { PlayerScreen, ScreenUnavailable, textOf } from './screen'
 import { Timeline, type Activity } from './timeline'
@@ -25,6 +26,9 @@ interface PlayerProps {
   activity: Activity[]
   /** The address of a moment. */
   linkTo: (seconds: number) => string
+  /** What is looked for in it. */
+  find: string | undefined
+  onFind: (text: string | undefined) => void
 }
 
 /** Loads what is needed and plays; the loading is the playing that the ledger tells of. */
@@ -33,7 +37,8 @@ export default function RecordingPlayer(props: PlayerProps) {
   return <Attempt key={round} {...props} onRetry={() => setRound((before) => before + 1)} />
 }
 
-function Attempt({ sessionId, at, activity, linkTo, onRetry }: PlayerProps & { onRetry: () => void }) {
+function Attempt({ onRetry, ...props }: PlayerProps & { onRetry: () => void }) {
+  const { sessionId, at } = props
   const parent = useRef<HTMLDivElement>(null)
   const [engine, setEngine] = useState<Engine | null>(null)
   const [failure, setFailure] = useState<unknown>(null)
@@ -64,7 +69,7 @@ function Attempt({ sessionId, at, activity, linkTo, onRetry }: PlayerProps & { o
   }, [sessionId])
 
   if (failure !== null) return <Failure error={failure} onRetry={onRetry} />
-  return <Frame screen={parent} engine={engine} at={at} activity={activity} linkTo={linkTo} />
+  return <Frame screen={parent} engine={engine} {...props} />
 }
 
 function Failure({ error, onRetry }: { error: unknown; onRetry: () => void }) {
@@ -87,18 +92,23 @@ function Failure({ error, onRetry }: { error: unknown; onRetry: () => void }) {
 }
 
 const NOTHING: EngineState = { phase: 'paused', time: 0, waiting: true, speed: 1, skipIdle: true, markers: [], error: null }
+const NO_COMMANDS: readonly Marker[] = []
 const never = () => () => undefined
 
-interface FrameProps extends Pick<PlayerProps, 'at' | 'activity' | 'linkTo'> {
+interface FrameProps extends PlayerProps {
   screen: React.RefObject<HTMLDivElement | null>
   engine: Engine | null
 }
 
-function Frame({ screen, engine, at, activity, linkTo }: FrameProps) {
+function Frame({ screen, engine, sessionId, at, activity, linkTo, find, onFind }: FrameProps) {
   const state = useSyncExternalStore(engine?.subscribe ?? never, engine?.getState ?? (() => NOTHING))
   const frame = useRef<HTMLElement>(null)
   const [full, setFull] = useState(false)
+  const findInput = useRef<HTMLInputElement>(null)
+  const found = useFind(sessionId, find)
   const duration = engine?.index.duration ?? 0
+  const commands = engine?.index.commands ?? NO_COMMANDS
+  const seek = (time: number) => void engine?.seek(time)
   const asked = useRef(at)
 
   // The keyboard is the player's at once; a page that scrolls there would jump.
@@ -125,10 +135,18 @@ function Frame({ screen, engine, at, activity, linkTo }: FrameProps) {
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (!engine || event.altKey || event.ctrlKey || event.metaKey) return
-    const onControl = event.target instanceof HTMLElement && event.target.closest('button, select') !== null
+    const target = event.target instanceof HTMLElement ? event.target : null
+    // What is typed into a field is text.
+    if (target?.matches('input[type=search]')) return
+    const onControl = (target?.closest('button, select, summary') ?? null) !== null
     // A button does what it is for; a choice is made with the arrows.
     if (onControl && ['Enter', ' ', 'ArrowUp', 'ArrowDown'].includes(event.key)) return
-    const act = keyAct(event, engine, state, toggleFull)
+    const hit = (direction: 1 | -1) => {
+      const next = direction > 0 ? found.hits.find(([time]) => leadTo(time) > state.time + 0.05) : found.hits.findLast(([time]) => leadTo(time) < state.time - 0.5)
+      if (next) seek(leadTo(next[0]))
+    }
+    const acts: Record<string, () => void> = { '/': () => findInput.current?.focus(), n: () => hit(1), N: () => hit(-1) }
+    const act = acts[event.key] ?? keyAct(event, engine, state, toggleFull)
     if (!act) return
     event.preventDefault()
     event.stopPropagation()
@@ -163,7 +181,15 @@ function Frame({ screen, engine, at, activity, linkTo }: FrameProps) {
         )}
       </div>
       <div className="flex flex-col gap-1 border-t px-3 pt-2 pb-2">
-        <Timeline duration={duration} time={state.time} markers={state.markers} activity={activity} onSeek={(time) => void engine?.seek(time)} />
+        <Timeline
+          duration={duration}
+          time={state.time}
+          markers={state.markers}
+          commands={commands}
+          hits={found.hits}
+          activity={activity}
+          onSeek={seek}
+        />
         <div className="flex flex-wrap items-center gap-x-1 gap-y-1">
           <IconButton
             icon={playing ? Pause : Play}
@@ -179,6 +205,7 @@ function Frame({ screen, engine, at, activity, linkTo }: FrameProps) {
           <span className="px-2 text-xs text-muted tabular-nums" data-testid="position">
             {formatPosition(state.time)} / {formatPosition(duration)}
           </span>
+          <FindBox input={findInput} text={find} found={found} time={state.time} onText={onFind} onSeek={seek} />
           <span className="ml-auto flex flex-wrap items-center gap-1">
             <label className="flex h-8 cursor-pointer items-center gap-1.5 rounded-md px-2 text-xs text-muted hover:bg-hover">
               <input type="checkbox" className="accent-(--accent)" checked={state.skipIdle} onChange={(event) => engine?.setSkipIdle(event.target.checked)} />
@@ -202,6 +229,7 @@ function Frame({ screen, engine, at, activity, linkTo }: FrameProps) {
           </span>
         </div>
       </div>
+      {commands.length > 0 && !full && <Commands commands={commands} time={state.time} onSeek={seek} />}
     </section>
   )
 }

@@ -1,6 +1,7 @@
-/** The time of a recording: where one is, how much happened when, and its markers. */
+/** The time of a recording: where one is, how much happened when, its markers, commands and what was found. */
 import { Slider } from 'radix-ui'
 import { useMemo, useState } from 'react'
+import { cn } from '@/lib/cn'
 import { formatPosition, type Marker } from './format'
 
 /** How much was stored from one time to another. */
@@ -16,11 +17,13 @@ interface TimelineProps {
   duration: number
   time: number
   markers: readonly Marker[]
+  commands: readonly Marker[]
+  hits: readonly Marker[]
   activity: Activity[]
   onSeek: (seconds: number) => void
 }
 
-export function Timeline({ duration, time, markers, activity, onSeek }: TimelineProps) {
+export function Timeline({ duration, time, markers, commands, hits, activity, onSeek }: TimelineProps) {
   // While the thumb is dragged only it moves: what lies between is not loaded.
   const [dragged, setDragged] = useState<number | null>(null)
   const shown = Math.min(dragged ?? time, duration)
@@ -56,6 +59,12 @@ export function Timeline({ duration, time, markers, activity, onSeek }: Timeline
           className="block size-3 cursor-pointer rounded-full bg-accent ring-2 ring-surface"
         />
       </Slider.Root>
+      {duration > 0 && (
+        <>
+          <Ticks places={commands} duration={duration} className="bottom-0 h-1 bg-accent" />
+          <Ticks places={hits} duration={duration} className="bottom-0 h-4 bg-warning" />
+        </>
+      )}
       {duration > 0 &&
         markers.map(([at, label]) => (
           <button
@@ -69,6 +78,19 @@ export function Timeline({ duration, time, markers, activity, onSeek }: Timeline
           />
         ))}
     </div>
+  )
+}
+
+/** Places that the list beside tells of: to be seen, and not one by one in the way of the keyboard. */
+function Ticks({ places, duration, className }: { places: readonly Marker[]; duration: number; className: string }) {
+  // What would lie on one another is one.
+  const shown = useMemo(() => [...new Set(places.map(([at]) => Math.round((Math.min(at, duration) / duration) * 1000)))], [places, duration])
+  return (
+    <span aria-hidden className="pointer-events-none absolute inset-0 opacity-80">
+      {shown.map((place) => (
+        <span key={place} className={cn('absolute w-0.5 -translate-x-1/2 rounded-full forced-colors:bg-[Highlight]', className)} style={{ left: `${place / 10}%` }} />
+      ))}
+    </span>
   )
 }
 

@@ -76,6 +76,21 @@ pub enum Error {
     /// The vault did not give or take a key.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// A part of it takes too long to draw.
+    #[error("segment {seq} takes too long to draw")]
+    Costly {
+        /// Its number.
+        seq: u32,
+    },
+    /// A search is not what it must be.
+    #[error("a search needs at least {0} characters")]
+    TooShort(usize),
+    /// A search took too long.
+    #[error("the search took too long")]
+    TooBroad,
+    /// The principal may see no recording.
+    #[error("no recordings may be seen")]
+    Forbidden,
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -83,7 +98,42 @@ pub enum Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        // query_canceled: the statement's time was over.
+        if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("57014") {
+            return Self::TooBroad;
+        }
         Self::Database(error.into())
+    }
+}
+
+impl Error {
+    /// Whether trying again later may help, as when something is down.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Damaged(_)
+            | Self::Changed { .. }
+            | Self::Costly { .. }
+            | Self::TooLarge(_)
+            | Self::Purged
+            | Self::Invalid(_) => false,
+            Self::NotFound
+            | Self::NoStore
+            | Self::Waiting { .. }
+            | Self::SpoolFull
+            | Self::Running
+            | Self::Held
+            | Self::NotHeld
+            | Self::Locked { .. }
+            | Self::Write(_)
+            | Self::Store(_)
+            | Self::Occupied(_)
+            | Self::Key(_)
+            | Self::TooShort(_)
+            | Self::TooBroad
+            | Self::Forbidden
+            | Self::Vault(_)
+            | Self::Database(_) => true,
+        }
     }
 }
 
@@ -139,6 +189,21 @@ impl From<Error> for Problem {
                 "recording_damaged",
                 format!("Segment {seq} of this recording is gone, or is not what was stored."),
             ),
+            error @ Error::Costly { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "recording_too_costly",
+                "A part of this recording takes too long to draw. Its export can still be downloaded.",
+            )
+            .caused_by(&error),
+            Error::TooShort(least) => {
+                Self::invalid_field("q", "too_short", format!("must have at least {least} characters"))
+            }
+            Error::TooBroad => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "search_too_broad",
+                "The search took too long. Narrow it: a shorter period, a target, a user, or more letters.",
+            ),
+            Error::Forbidden => Self::forbidden(),
             Error::Vault(error) => error.into(),
             Error::Database(error) => Self::database(&error),
             error @ (Error::NoStore

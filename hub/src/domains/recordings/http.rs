@@ -1,6 +1,7 @@
 //! Routes of recordings.
 
 mod retention;
+mod search;
 
 use axum::{
     body::Body,
@@ -16,9 +17,10 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
 use super::{
+    opened::{self, Reading},
     player::{self, PlayerIndex, PlayerSegment},
-    service::{self, Reading},
-    types::{Recording, SegmentEntry},
+    service,
+    types::{IndexState, Recording, SegmentEntry},
 };
 use crate::{
     context::Context,
@@ -36,6 +38,7 @@ pub(crate) fn routes() -> Routes {
         .add(Access::SignedIn, routes!(play_recording))
         .add(Access::SignedIn, routes!(play_segment))
         .merge(retention::routes())
+        .add(Access::SignedIn, routes!(search::search_recordings))
 }
 
 /// The recording of a session.
@@ -64,6 +67,35 @@ struct RecordingBody {
     root: Option<String>,
     segments: Vec<SegmentBody>,
     verification: VerificationBody,
+    index: IndexBody,
+}
+
+/// How far the text of a recording can be searched.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = RecordingIndex)]
+struct IndexBody {
+    /// Segments that are indexed.
+    segments: i32,
+    /// Lines of text.
+    lines: i32,
+    /// There is more text than is indexed of one session: 200,000 lines, or 16 MiB.
+    truncated: bool,
+    /// Nothing more will be indexed.
+    done: bool,
+    /// Why it ends before the recording does: `recording_damaged`, `recording_too_costly`.
+    error_code: Option<String>,
+}
+
+impl From<IndexState> for IndexBody {
+    fn from(state: IndexState) -> Self {
+        Self {
+            segments: state.segments,
+            lines: state.lines,
+            truncated: state.truncated,
+            done: state.done,
+            error_code: state.error_code,
+        }
+    }
 }
 
 /// One stored segment.
@@ -144,7 +176,7 @@ impl From<Report> for VerificationBody {
 }
 
 impl RecordingBody {
-    fn new(recording: Recording, segments: Vec<SegmentEntry>, report: Report) -> Self {
+    fn new(recording: Recording, segments: Vec<SegmentEntry>, report: Report, index: IndexState) -> Self {
         Self {
             session_id: recording.session_id,
             state: recording.state,
@@ -160,6 +192,7 @@ impl RecordingBody {
             root: recording.root.as_deref().map(hex),
             segments: segments.into_iter().map(SegmentBody::from).collect(),
             verification: report.into(),
+            index: index.into(),
         }
     }
 }
@@ -172,8 +205,8 @@ async fn get_recording(
     context: Context,
     Path(id): Path<SessionId>,
 ) -> Result<Json<RecordingBody>, Problem> {
-    let (recording, segments, report) = service::get(&hub, &context, id).await?;
-    Ok(Json(RecordingBody::new(recording, segments, report)))
+    let (recording, segments, report, index) = service::get(&hub, &context, id).await?;
+    Ok(Json(RecordingBody::new(recording, segments, report, index)))
 }
 
 /// What an export looks like.
@@ -203,7 +236,7 @@ async fn export_recording(
     if query.format != "asciicast-v3" {
         return Err(Problem::invalid_field("format", "unknown", "must be asciicast-v3"));
     }
-    let mut opened = service::open(&hub, &context, id, Reading::Export).await?;
+    let mut opened = opened::open(&hub, &context, id, Reading::Export).await?;
     // The first segment before the answer: what is wrong with the key or the store is a problem then.
     let _ = opened.segment(&hub, &context, 0).await?;
     let (sender, receiver) = tokio::sync::mpsc::channel(WAITING);
@@ -234,8 +267,8 @@ async fn play_recording(
     context: Context,
     Path(id): Path<SessionId>,
 ) -> Result<Json<PlayerIndex>, Problem> {
-    let opened = service::open(&hub, &context, id, Reading::Play).await?;
-    Ok(Json(service::player_index(&hub, &context, opened).await?))
+    let opened = opened::open(&hub, &context, id, Reading::Play).await?;
+    Ok(Json(player::index(&hub, &context, opened).await?))
 }
 
 /// Which playing a segment is for.
@@ -256,6 +289,6 @@ async fn play_segment(
     Path((id, seq)): Path<(SessionId, i32)>,
     Query(query): Query<PlayQuery>,
 ) -> Result<Json<PlayerSegment>, Problem> {
-    let mut opened = service::reopen(&hub, &context, id, query.play).await?;
+    let mut opened = opened::reopen(&hub, &context, id, query.play).await?;
     Ok(Json(player::segment(&hub, &context, &mut opened, seq).await?))
 }

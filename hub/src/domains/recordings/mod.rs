@@ -1,7 +1,7 @@
 //! Recordings: what happened in a session, encrypted, chained and signed.
 //!
-//! Owns `recordings`, `recording_segments`, `recording_screens` and `recording_keys`, and the store of
-//! recordings.
+//! Owns `recordings`, `recording_segments`, `recording_screens`, `recording_keys`, `recording_index` and
+//! `recording_lines`, and the store of recordings.
 //! INVARIANTS: a byte reaches the recorder before it reaches the browser; where a session must be
 //! recorded, a recorder that cannot write ends it; the key that opens a recording is in the vault, and
 //! is taken out for a read that is in the trail; what was acknowledged is in the store, or waits for it in
@@ -10,20 +10,27 @@
 mod echo;
 mod error;
 mod http;
+mod index;
 mod keys;
+mod lines;
+mod opened;
 mod player;
 mod recorder;
 mod retention;
+mod search;
 mod service;
 mod spool;
 mod storage;
 mod store;
 mod tasks;
+mod terminal;
 mod types;
+mod typing;
 mod upload;
 
 pub use error::Error;
 pub(crate) use http::routes;
+pub use index::Indexer;
 pub use recorder::Recorder;
 pub use service::{Prepared, begin, path, prepare};
 pub use storage::{Storage, StoreHealth};

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     Error,
     echo::{Decided, EchoWatch},
+    index::Telling,
     keys::Keys,
     service, upload,
 };
@@ -49,6 +50,7 @@ pub struct Recorder {
     signer: openpam_recordings::SignerKey,
     writer: Writer,
     echo: EchoWatch,
+    indexing: Telling,
     begun: Instant,
     waiting: VecDeque<SealedSegment>,
     storing: Option<Storing>,
@@ -77,6 +79,7 @@ impl Recorder {
         let recipients: Vec<Recipient> = keys.recipients.clone();
         let mut writer = Writer::new(session, &recipients, Limits::default(), &mut Secure(hub.random()))?;
         let _ = writer.resize(0, size.0, size.1)?;
+        let indexing = hub.indexer().begin(context.tenant_id, session_id, writer.opener());
         let config = &hub.config().recording;
         let rate = Rate {
             bytes_per_second: config.bytes_per_second,
@@ -90,6 +93,7 @@ impl Recorder {
             signer: keys.signer,
             writer,
             echo: EchoWatch::default(),
+            indexing,
             begun: now,
             waiting: VecDeque::new(),
             storing: None,
@@ -114,7 +118,7 @@ impl Recorder {
                 Ok(stored) => stored?,
                 Err(_) => return Err(Error::Store("it does not answer in time".to_owned())),
             }
-            self.waiting.pop_front();
+            self.take_stored();
         }
         self.failure.take().map_or(Ok(()), Err)
     }
@@ -271,8 +275,18 @@ impl Recorder {
         let Some(storing) = &mut self.storing else { return std::future::pending().await };
         let result = storing.await;
         self.storing = None;
-        self.waiting.pop_front();
+        match &result {
+            Ok(()) => self.take_stored(),
+            Err(_) => drop(self.waiting.pop_front()),
+        }
         result
+    }
+
+    /// The first segment that waited is stored.
+    fn take_stored(&mut self) {
+        if let Some(segment) = self.waiting.pop_front() {
+            self.indexing.stored(segment.header.seq, segment.header.plain_bytes);
+        }
     }
 
     /// Ends the recording: stores what is left, signs the manifest. Where that fails, another hub's
@@ -303,6 +317,7 @@ impl Recorder {
         let finished = self.writer.finish(now, outcome(end), self.signer)?;
         if let Some(segment) = &finished.segment {
             keep(&self.hub, &self.context, self.session_id, segment).await?;
+            self.indexing.stored(segment.header.seq, segment.header.plain_bytes);
         }
         service::close(&self.hub, &self.context, self.session_id, finished.manifest).await
     }

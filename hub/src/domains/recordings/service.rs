@@ -1,23 +1,21 @@
 //! Use cases of recordings.
 
-use std::io::Write;
-
+use bytes::Bytes;
 use chrono::TimeDelta;
-use openpam_ids::{AuditEventId, SessionId, TenantId};
+use openpam_ids::{SessionId, TenantId};
 use openpam_recordings::{
-    Completer, Content, Hash, Head, Manifest, Outcome, Report, SealedSegment, Segment, Session, SessionKey,
-    SignedManifest, Signers, Verifier, asciicast,
+    Completer, Content, Hash, Head, Manifest, Outcome, Report, SealedSegment, Segment, Session, SignedManifest,
+    Signers, Verifier,
 };
 use sqlx::PgConnection;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     Error, Recorder, keys,
     keys::Keys,
-    player::{self, PlayerIndex},
     storage::Placed,
     store, store_of,
-    types::{Recording, SegmentEntry},
+    types::{IndexState, Recording, SegmentEntry},
     upload,
 };
 use crate::{
@@ -31,8 +29,10 @@ use crate::{
     state::Hub,
 };
 
-/// How long a player may go on asking for segments.
-const PLAY_LIFETIME: TimeDelta = TimeDelta::hours(12);
+/// Verifications at the same time: each reads and hashes a whole recording.
+static VERIFICATIONS: Semaphore = Semaphore::const_new(2);
+/// Segments of a verification that wait to be hashed.
+const WAITING: usize = 2;
 
 /// What a recording needs before its session begins.
 #[derive(Debug)]
@@ -202,7 +202,7 @@ async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session,
             header: segment.header().clone(),
             hash: segment.hash(),
             head: completer.head(),
-            bytes: bytes.to_vec(),
+            bytes: bytes.clone(),
         };
         // Stored, and its hub died before it was noted.
         note_segment(hub, context, id, &sealed).await?;
@@ -227,36 +227,55 @@ pub(super) async fn visible(
     Ok((session, recording))
 }
 
-/// A recording, its segments, and what a verification says, without opening it.
+/// A recording, its segments, what a verification says without opening it, and how far it is indexed.
 pub(super) async fn get(
     hub: &Hub,
     context: &Context,
     id: SessionId,
-) -> Result<(Recording, Vec<SegmentEntry>, Report), Error> {
+) -> Result<(Recording, Vec<SegmentEntry>, Report, IndexState), Error> {
     let mut tx = hub.db().begin(context).await?;
     let (_, recording) = visible(&mut tx, context, id).await?;
     let segments = store::segments(&mut tx, id).await?;
+    let index = store::index::index_state(&mut tx, id).await?.unwrap_or_default();
     drop(tx);
     let report = verify(hub, context, &recording).await?;
-    Ok((recording, segments, report))
+    Ok((recording, segments, report, index))
 }
 
 /// Reads every segment and compares it with chain, manifest and signature.
 async fn verify(hub: &Hub, context: &Context, recording: &Recording) -> Result<Report, Error> {
+    if recording.is_purged() {
+        return Err(Error::Purged);
+    }
+    // The semaphore is never closed.
+    let _turn = VERIFICATIONS.acquire().await.ok();
     let storage = store_of(hub)?;
     let signers = keys::signers(hub, context).await?;
     let id = recording.session_id;
-    if matches!(recording.state.as_str(), "purging" | "purged") {
-        return Err(Error::Purged);
-    }
-    let mut verifier = Verifier::new(Signers::Trusted(&signers)).of_session(context.tenant_id.as_uuid(), id.as_uuid());
+    let (tenant, session) = (context.tenant_id.as_uuid(), id.as_uuid());
     let root = recording.root.as_deref().and_then(|root| <[u8; 32]>::try_from(root).ok());
-    if let (Some(root), Ok(segments)) = (root, u32::try_from(recording.segments)) {
-        verifier = verifier.with_head(Head { segments, root: Hash(root) });
-    }
+    let head =
+        root.zip(u32::try_from(recording.segments).ok()).map(|(root, segments)| Head { segments, root: Hash(root) });
+    // Hashed off the async threads, while the next segment is read.
+    let (sender, mut receiver) = mpsc::channel::<Part>(WAITING);
+    let hashing = tokio::task::spawn_blocking(move || {
+        let mut verifier = Verifier::new(Signers::Trusted(&signers)).of_session(tenant, session);
+        if let Some(head) = head {
+            verifier = verifier.with_head(head);
+        }
+        while let Some(part) = receiver.blocking_recv() {
+            match part {
+                Part::Segment(bytes) => verifier.segment(&bytes),
+                Part::Manifest(bytes) => return Some(verifier.finish(bytes.as_deref())),
+            }
+        }
+        // The reader gave up.
+        None
+    });
     for seq in 0..u32::try_from(recording.segments).unwrap_or_default() {
         match storage.segment(context.tenant_id, id, seq).await? {
-            Some(bytes) => verifier.segment(&bytes),
+            // Nobody listens only where the other side panicked, which shows below.
+            Some(bytes) => drop(sender.send(Part::Segment(bytes)).await),
             // One that is missing shows in the report; one that is on its way is not missing.
             None => match upload::missing(hub, context, id, seq).await {
                 Error::Changed { .. } => {}
@@ -265,152 +284,14 @@ async fn verify(hub: &Hub, context: &Context, recording: &Recording) -> Result<R
         }
     }
     let manifest = storage.manifest(context.tenant_id, id).await?;
-    Ok(verifier.finish(manifest.as_deref()))
+    let _ = sender.send(Part::Manifest(manifest)).await;
+    drop(sender);
+    let report = hashing.await.map_err(|error| Error::Store(error.to_string()))?;
+    report.ok_or_else(|| Error::Store("the verification broke off".to_owned()))
 }
 
-/// What is read, and for which act of the trail.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Reading {
-    Play,
-    Export,
-}
-
-/// Opens the segments `range` of a recording, in order. The read is in the trail before the key is
-/// taken out.
-pub(super) async fn open(hub: &Hub, context: &Context, id: SessionId, reading: Reading) -> Result<Opened, Error> {
-    let mut tx = hub.db().begin(context).await?;
-    let (session, recording) = visible(&mut tx, context, id).await?;
-    if matches!(recording.state.as_str(), "purging" | "purged") {
-        return Err(Error::Purged);
-    }
-    let action = match reading {
-        Reading::Play => "recording.play",
-        Reading::Export => "recording.export",
-    };
-    let event = Event::success(action)
-        .on("session", id, &session.target_name)
-        .with("user_id", session.user_id.to_string())
-        .with("user", session.user_name.as_str());
-    let play = audit::record(&mut tx, context, event).await?;
-    tx.commit().await.map_err(DbError::from)?;
-    Ok(Opened { session, recording, play, key: None })
-}
-
-/// Goes on with a playing that is in the trail.
-///
-/// # Errors
-/// `NotFound` when the same principal has not begun to play this recording, or too long ago.
-pub(super) async fn reopen(hub: &Hub, context: &Context, id: SessionId, play: AuditEventId) -> Result<Opened, Error> {
-    let mut tx = hub.db().begin(context).await?;
-    let (session, recording) = visible(&mut tx, context, id).await?;
-    let since = hub.clock().now() - PLAY_LIFETIME;
-    if !audit::happened(&mut tx, context, play, "recording.play", id.as_uuid(), since).await? {
-        return Err(Error::NotFound);
-    }
-    Ok(Opened { session, recording, play, key: None })
-}
-
-/// What a player needs to begin.
-pub(super) async fn player_index(hub: &Hub, context: &Context, mut opened: Opened) -> Result<PlayerIndex, Error> {
-    let id = opened.recording.session_id;
-    let mut tx = hub.db().begin(context).await?;
-    let segments = store::segments(&mut tx, id).await?;
-    drop(tx);
-    let size = match opened.segment(hub, context, 0).await? {
-        Some(segment) => player::first_size(&segment),
-        None => None,
-    };
-    Ok(player::index(&opened, &segments, size))
-}
-
-/// A piece of an export, or why there are no more.
-pub(super) type Piece = Result<Vec<u8>, std::io::Error>;
-
-/// A recording whose reading is in the trail.
-pub(super) struct Opened {
-    pub(super) session: sessions::Session,
-    pub(super) recording: Recording,
-    /// The entry of the trail.
-    pub(super) play: AuditEventId,
-    key: Option<SessionKey>,
-}
-
-impl Opened {
-    /// The plain records of one segment, handed to `use_records`.
-    pub(super) async fn segment(
-        &mut self,
-        hub: &Hub,
-        context: &Context,
-        seq: u32,
-    ) -> Result<Option<openpam_recordings::OpenedSegment>, Error> {
-        let id = self.recording.session_id;
-        let mut tx = hub.db().begin(context).await?;
-        let noted = store::segment_hash(&mut tx, id, i32::try_from(seq).unwrap_or(i32::MAX)).await?;
-        drop(tx);
-        let Some(noted) = noted else { return Ok(None) };
-        let Some(bytes) = store_of(hub)?.segment(context.tenant_id, id, seq).await? else {
-            return Err(upload::missing(hub, context, id, seq).await);
-        };
-        let segment = Segment::parse(&bytes)?;
-        let header = segment.header();
-        // Anybody can encrypt to a public key: only what was noted when it was stored is genuine.
-        if header.session.session_id != id.as_uuid() || segment.hash().0[..] != noted[..] {
-            return Err(Error::Changed { seq });
-        }
-        if self.key.is_none() {
-            let tenant = header.recipients().find(|recipient| recipient.role == openpam_recordings::Role::Tenant);
-            let reader = keys::reader(hub, context, tenant.map(|recipient| recipient.key)).await?;
-            self.key = Some(SessionKey::unwrap(header, &reader)?);
-        }
-        let Some(key) = &self.key else { return Ok(None) };
-        Ok(Some(segment.open(key)?))
-    }
-
-    /// Writes the whole recording as asciicast v3, in pieces. Ends early when nobody listens.
-    pub(super) async fn export(&mut self, hub: &Hub, context: &Context, to: &mpsc::Sender<Piece>) -> Result<(), Error> {
-        let title = format!("{} on {}", self.session.user_name, self.session.target_name);
-        let header = asciicast::Header {
-            timestamp: u64::try_from(self.recording.started_at.timestamp()).unwrap_or_default(),
-            title: Some(&title),
-            term_type: Some("xterm-256color"),
-        };
-        let buffer = Shared::default();
-        let mut exporter = asciicast::Exporter::new(buffer.clone(), header, 0);
-        let mut until = 0;
-        for seq in 0..u32::try_from(self.recording.segments).unwrap_or_default() {
-            let Some(opened) = self.segment(hub, context, seq).await? else { return Err(Error::Changed { seq }) };
-            for record in opened.records() {
-                exporter.record(&record?).map_err(|error| Error::Store(error.to_string()))?;
-            }
-            until = opened.header().until;
-            if to.send(Ok(buffer.take())).await.is_err() {
-                return Ok(());
-            }
-        }
-        exporter.finish(until).map_err(|error| Error::Store(error.to_string()))?;
-        // Who does not listen any more misses nothing.
-        let _ = to.send(Ok(buffer.take())).await;
-        Ok(())
-    }
-}
-
-/// A buffer that the exporter fills and the sender empties.
-#[derive(Debug, Clone, Default)]
-struct Shared(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl Shared {
-    fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-}
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+/// What a verification is given.
+enum Part {
+    Segment(Bytes),
+    Manifest(Option<Bytes>),
 }

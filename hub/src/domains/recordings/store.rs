@@ -1,5 +1,8 @@
 //! SQL of recordings.
 
+pub(super) mod index;
+pub(super) mod search;
+
 use chrono::{DateTime, Utc};
 use openpam_ids::{RecordingKeyId, SessionId, TenantId};
 use openpam_recordings::{Manifest, SealedSegment};
@@ -81,7 +84,11 @@ pub(super) async fn insert(
     started_at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into recordings (session_id, tenant_id, required, path, started_at) values ($1, $2, $3, $4, $5)",
+        "with begun as (
+             insert into recordings (session_id, tenant_id, required, path, started_at) values ($1, $2, $3, $4, $5)
+             returning tenant_id, session_id
+         )
+         insert into recording_index (tenant_id, session_id) select tenant_id, session_id from begun",
         id.as_uuid(),
         tenant.as_uuid(),
         required,
@@ -199,6 +206,23 @@ pub(super) async fn segments(connection: &mut PgConnection, id: SessionId) -> Re
     .await
 }
 
+/// One segment as it was noted when it was stored.
+pub(super) async fn segment(
+    connection: &mut PgConnection,
+    id: SessionId,
+    seq: i32,
+) -> Result<Option<SegmentEntry>, sqlx::Error> {
+    sqlx::query_as!(
+        SegmentEntry,
+        "select seq, from_us, until_us, records, plain_bytes, stored_bytes, hash
+         from recording_segments where session_id = $1 and seq = $2",
+        id.as_uuid(),
+        seq
+    )
+    .fetch_optional(connection)
+    .await
+}
+
 /// Recordings that are open, the oldest first.
 pub(super) async fn open(connection: &mut PgConnection) -> Result<Vec<(SessionId, DateTime<Utc>)>, sqlx::Error> {
     let rows = sqlx::query!(
@@ -218,7 +242,7 @@ pub(super) async fn screen_before(
 ) -> Result<Option<Screen>, sqlx::Error> {
     sqlx::query_as!(
         Screen,
-        "select seq, cols, rows, screen from recording_screens
+        "select seq, cols, rows, screen, pending from recording_screens
          where session_id = $1 and seq <= $2 order by seq desc limit 1",
         id.as_uuid(),
         seq
@@ -235,27 +259,17 @@ pub(super) async fn note_screen(
     screen: &Screen,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into recording_screens (tenant_id, session_id, seq, cols, rows, screen)
-         values ($1, $2, $3, $4, $5, $6) on conflict on constraint recording_screens_key do nothing",
+        "insert into recording_screens (tenant_id, session_id, seq, cols, rows, screen, pending)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict on constraint recording_screens_key do nothing",
         tenant.as_uuid(),
         id.as_uuid(),
         screen.seq,
         screen.cols,
         screen.rows,
-        screen.screen
+        screen.screen,
+        screen.pending
     )
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// The hash of a segment as it was noted when it was stored.
-pub(super) async fn segment_hash(
-    connection: &mut PgConnection,
-    id: SessionId,
-    seq: i32,
-) -> Result<Option<Vec<u8>>, sqlx::Error> {
-    sqlx::query_scalar!("select hash from recording_segments where session_id = $1 and seq = $2", id.as_uuid(), seq)
-        .fetch_optional(connection)
-        .await
 }

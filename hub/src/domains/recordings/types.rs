@@ -1,13 +1,14 @@
 //! What a recording is to the rest of the hub.
 
-use chrono::{DateTime, Utc};
-use openpam_ids::SessionId;
+use chrono::{DateTime, TimeDelta, Utc};
+use openpam_ids::{SessionId, TargetId, UserId};
+use uuid::Uuid;
 
 /// The recording of a session, as the database knows it.
 #[derive(Debug, Clone)]
 pub(super) struct Recording {
     pub(super) session_id: SessionId,
-    /// `recording`, `complete`, `completed` or `empty`.
+    /// `recording`, `complete`, `completed`, `empty`, `purging` or `purged`.
     pub(super) state: String,
     /// Whether the session could not have gone on without it.
     pub(super) required: bool,
@@ -28,6 +29,13 @@ pub(super) struct Recording {
     pub(super) duration_us: i64,
     /// Merkle root over the segments.
     pub(super) root: Option<Vec<u8>>,
+}
+
+impl Recording {
+    /// Whether its content is deleted, or about to be.
+    pub(super) fn is_purged(&self) -> bool {
+        matches!(self.state.as_str(), "purging" | "purged")
+    }
 }
 
 /// One stored segment.
@@ -53,6 +61,117 @@ pub(super) struct Screen {
     pub(super) rows: i32,
     /// Text that draws it on an empty terminal of this size.
     pub(super) screen: String,
+    /// Bytes of the segment before that begin a character which this one ends.
+    pub(super) pending: Vec<u8>,
+}
+
+/// How far the text of a recording is indexed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct IndexState {
+    pub(super) segments: i32,
+    pub(super) lines: i32,
+    pub(super) bytes: i64,
+    /// There is more text than is indexed of one session.
+    pub(super) truncated: bool,
+    /// Nothing more will be indexed.
+    pub(super) done: bool,
+    /// Why not everything is.
+    pub(super) error_code: Option<String>,
+}
+
+/// A line of text that a session showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    /// When it was there, in microseconds since the recording began.
+    pub(super) at_us: u64,
+    pub(super) text: String,
+    /// Where a command begins in it, in characters; none where it is not one that was run.
+    pub(super) command_from: Option<u16>,
+}
+
+/// A closed recording that is not indexed to its end.
+#[derive(Debug, Clone)]
+pub(super) struct Unindexed {
+    pub(super) session_id: SessionId,
+    /// Segments of the recording.
+    pub(super) segments: i32,
+}
+
+/// What is searched for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Search {
+    /// Part of a line, whatever its case.
+    pub(super) text: String,
+    /// Only in commands that were run.
+    pub(super) commands: bool,
+    /// Only in what is no command.
+    pub(super) output: bool,
+    /// Only in this session.
+    pub(super) session_id: Option<SessionId>,
+    pub(super) user_id: Option<UserId>,
+    pub(super) target_id: Option<TargetId>,
+    /// Sessions that began at or after.
+    pub(super) from: Option<DateTime<Utc>>,
+    /// Sessions that began before.
+    pub(super) to: Option<DateTime<Utc>>,
+    /// Part of the user's name.
+    pub(super) user: Option<String>,
+    /// Part of the target's name.
+    pub(super) target: Option<String>,
+    /// Part of the zone's name.
+    pub(super) zone: Option<String>,
+    /// Lines to give of each session.
+    pub(super) hits: i32,
+}
+
+impl Search {
+    /// The identifiers between which those of the sessions are: they begin with the time.
+    pub(super) fn identifiers(&self) -> (Uuid, Uuid) {
+        if let Some(id) = self.session_id {
+            return (id.as_uuid(), id.as_uuid());
+        }
+        // An identifier is made before its session begins, perhaps by another machine's clock.
+        let day = TimeDelta::days(1);
+        let millis = |time: DateTime<Utc>| u128::try_from(time.timestamp_millis()).unwrap_or_default();
+        let first = self.from.map_or(0, |from| millis(from - day) << 80);
+        let last = self.to.map_or(u128::MAX, |to| (millis(to + day) << 80) | ((1 << 80) - 1));
+        (Uuid::from_u128(first), Uuid::from_u128(last))
+    }
+
+    /// Whether the index over text can find it: it knows three letters or digits in a row.
+    pub(super) fn is_indexed(&self) -> bool {
+        let mut run = 0;
+        self.text.chars().any(|character| {
+            run = if character.is_alphanumeric() { run + 1 } else { 0 };
+            run >= 3
+        })
+    }
+}
+
+/// A session with lines that match.
+#[derive(Debug, Clone)]
+pub(super) struct FoundSession {
+    pub(super) session_id: SessionId,
+    pub(super) user_id: UserId,
+    pub(super) user_name: String,
+    pub(super) target_id: Option<TargetId>,
+    pub(super) target_name: String,
+    pub(super) zone_name: Option<String>,
+    pub(super) start_time: DateTime<Utc>,
+    /// Lines of it that match.
+    pub(super) count: i64,
+    /// The first of them.
+    pub(super) numbers: Vec<i32>,
+}
+
+/// A line that matches.
+#[derive(Debug, Clone)]
+pub(super) struct FoundLine {
+    pub(super) session_id: SessionId,
+    /// Microseconds since the recording began.
+    pub(super) at_us: i64,
+    pub(super) command_from: Option<i16>,
+    pub(super) text: String,
 }
 
 /// A key as the database has it.
@@ -106,4 +225,27 @@ pub(super) struct ListedRecording {
     pub(super) root: Option<Vec<u8>>,
     pub(super) held: bool,
     pub(super) purge_error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_bounds_the_identifiers_with_a_day_to_spare() {
+        let at = DateTime::from_timestamp_millis(1_774_000_000_000).unwrap();
+        let search = Search { from: Some(at), to: Some(at), ..Search::default() };
+        let (first, last) = search.identifiers();
+        let of = |time: DateTime<Utc>| Uuid::from_u128((u128::try_from(time.timestamp_millis()).unwrap() << 80) | 7);
+        assert!(first < of(at) && of(at) < last);
+        assert!(first > of(at - TimeDelta::days(2)) && of(at + TimeDelta::days(2)) > last);
+        assert_eq!(Search::default().identifiers(), (Uuid::nil(), Uuid::max()));
+    }
+
+    #[test]
+    fn three_letters_in_a_row_are_found_by_the_index() {
+        for (text, indexed) in [("abc", true), ("a b c", false), ("-rf", false), ("/etc/x", true), ("äöü", true)] {
+            assert_eq!(Search { text: text.to_owned(), ..Search::default() }.is_indexed(), indexed, "{text}");
+        }
+    }
 }

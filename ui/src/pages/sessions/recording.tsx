@@ -88,7 +88,7 @@ interface ReadableProps {
 }
 
 function Readable({ session, recording, checkedAt, running, onRefresh }: ReadableProps) {
-  const { t } = route.useSearch()
+  const { t, find } = route.useSearch()
   const change = useChangeSearch<SessionSearch>()
   const router = useRouter()
   const open = recording.state === 'recording'
@@ -97,8 +97,9 @@ function Readable({ session, recording, checkedAt, running, onRefresh }: Readabl
     () => recording.segments.map((segment): Activity => ({ from: segment.from_us / 1e6, until: segment.until_us / 1e6, bytes: segment.plain_bytes })),
     [recording.segments],
   )
+  const setFind = (next: string | undefined) => change({ find: next })
   const linkTo = (seconds: number) =>
-    new URL(router.buildLocation({ to: '/sessions/$id', params: { id: session.id }, search: { t: seconds } }).href, location.href).href
+    new URL(router.buildLocation({ to: '/sessions/$id', params: { id: session.id }, search: { t: seconds, find } }).href, location.href).href
   return (
     <Card
       title="Recording"
@@ -151,7 +152,7 @@ function Readable({ session, recording, checkedAt, running, onRefresh }: Readabl
         <div className="border-t">
           {/* More was stored since: the list of segments is another one. */}
           <Suspense fallback={<PlayerSkeleton />}>
-            <Player key={recording.segments.length} sessionId={session.id} at={t} activity={activity} linkTo={linkTo} />
+            <Player key={recording.segments.length} sessionId={session.id} at={t} activity={activity} linkTo={linkTo} find={find} onFind={setFind} />
           </Suspense>
         </div>
       )}
@@ -202,6 +203,7 @@ function Integrity({ recording, checkedAt, running }: { recording: Recording; ch
       {state === 'recording' && (
         <p className="mt-2 text-xs text-muted">{running ? 'The session still runs' : 'The recording is not closed yet'}: what is played or downloaded now is not complete.</p>
       )}
+      <Searchable index={recording.index} closed={state !== 'recording'} />
       {dropped_bytes > 0 && <p className="mt-2 text-xs text-warning-text">{formatBytes(dropped_bytes)} passed without being recorded; the player shows where.</p>}
       <details className="mt-2 text-xs text-muted">
         <summary className="cursor-pointer rounded hover:text-fg">What was checked</summary>
@@ -217,6 +219,23 @@ function Integrity({ recording, checkedAt, running }: { recording: Recording; ch
       </details>
     </div>
   )
+}
+
+/** Says where not everything that was shown can be found. */
+function Searchable({ index, closed }: { index: Recording['index']; closed: boolean }) {
+  const { truncated, done, error_code } = index
+  if (error_code) {
+    return (
+      <p className="mt-2 text-xs text-warning-text">
+        Its text can be searched only up to a part that {error_code === 'recording_too_costly' ? 'takes too long to draw' : 'is damaged'}. <code className="font-mono text-2xs">{error_code}</code>
+      </p>
+    )
+  }
+  if (truncated) {
+    return <p className="mt-2 text-xs text-warning-text">It showed more text than is kept for the search: the first 200,000 lines or 16 MiB can be found.</p>
+  }
+  if (closed && !done) return <p className="mt-2 text-xs text-muted">Its text is still being indexed: the search may not find everything yet.</p>
+  return null
 }
 
 const RESULTS: Record<string, string> = { passed: 'Passed', failed: 'Failed', not_done: 'Not done' }

@@ -181,7 +181,7 @@ impl Storage {
         segment: &SealedSegment,
     ) -> Result<Placed, Error> {
         let part = Part { tenant, session, name: segment_name(segment.header.seq) };
-        self.keep(part, segment.bytes.clone().into()).await
+        self.keep(part, segment.bytes.clone()).await
     }
 
     /// Stores the manifest, once.

@@ -1,0 +1,455 @@
+//! The indexer: takes the text of recordings into the database while their sessions run, and the screen
+//! that each segment begins with. It reads stored segments, off the sessions' path: where it is behind
+//! nothing is lost, and a flood is indexed later rather than at the cost of sessions.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use openpam_ids::{SessionId, TenantId};
+use openpam_recordings::{Segment, SessionKey};
+use openpam_telemetry::names;
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    Error, keys,
+    lines::{Indexed, Lines},
+    opened::{genuine, off_thread, tenant_key},
+    store, store_of,
+    terminal::Terminal,
+    types::{IndexState, Line, Screen, SegmentEntry, Unindexed},
+    typing::Typing,
+};
+use crate::{
+    context::Context,
+    db::DbError,
+    domains::audit::{self, Event},
+    state::Hub,
+};
+
+/// Share of one processor that indexing may take, and while sessions say much.
+const SHARE: f64 = 0.25;
+const SHARE_IN_A_FLOOD: f64 = 0.02;
+/// Plain bytes of a segment that make a flood, and how long it counts as one.
+const FLOOD_BYTES: usize = 512 * 1024;
+const FLOOD_LASTS: Duration = Duration::from_secs(3);
+/// The longest rest between two segments.
+const LONGEST_REST: Duration = Duration::from_secs(30);
+/// Between attempts when something is down: doubled each time.
+const RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// Sessions that have ended and are not indexed yet, at most; others are found in the database.
+const MOST_ENDED: usize = 10_000;
+/// The largest screen that is kept; a later segment is then drawn from an earlier one.
+const MOST_SCREEN: usize = 4 * 1024 * 1024;
+/// Lines of a segment that are work for the database too; below that one waits for it rather than it works.
+const MANY_LINES: usize = 500;
+
+/// What sessions of this hub tell, for the task that indexes.
+#[derive(Debug, Clone, Default)]
+pub struct Indexer {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    known: Mutex<Known>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    sessions: BTreeMap<SessionId, Told>,
+    /// The session that had its turn last.
+    last: Option<SessionId>,
+    flood_until: Option<Instant>,
+}
+
+/// A session, as its recorder told of it.
+#[derive(Debug)]
+struct Told {
+    tenant_id: TenantId,
+    key: Arc<SessionKey>,
+    stored: u32,
+    indexed: u32,
+    ended: bool,
+    typing: Typing,
+    failures: u32,
+    due_at: Option<Instant>,
+}
+
+impl Told {
+    fn is_due(&self, now: Instant) -> bool {
+        (self.indexed < self.stored || self.ended) && self.due_at.is_none_or(|due| now >= due)
+    }
+}
+
+/// A session whose recorder tells of it, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Telling {
+    indexer: Indexer,
+    id: SessionId,
+}
+
+impl Telling {
+    /// One more segment is stored and noted.
+    pub(super) fn stored(&self, seq: u32, plain_bytes: u32) {
+        self.indexer.stored(self.id, seq, usize::try_from(plain_bytes).unwrap_or(usize::MAX));
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.indexer.end(self.id);
+    }
+}
+
+/// What is to be done next.
+struct Turn {
+    id: SessionId,
+    tenant_id: TenantId,
+    key: Arc<SessionKey>,
+    typing: Typing,
+    /// Everything that was stored is indexed, and the session is over.
+    over: bool,
+}
+
+impl Indexer {
+    fn with<T>(&self, act: impl FnOnce(&mut Known) -> T) -> T {
+        act(&mut self.inner.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A recording begins; the key opens its segments.
+    pub(super) fn begin(&self, tenant_id: TenantId, id: SessionId, key: SessionKey) -> Telling {
+        let told = Told {
+            tenant_id,
+            key: Arc::new(key),
+            stored: 0,
+            indexed: 0,
+            ended: false,
+            typing: Typing::default(),
+            failures: 0,
+            due_at: None,
+        };
+        self.with(|known| known.sessions.insert(id, told));
+        Telling { indexer: self.clone(), id }
+    }
+
+    fn stored(&self, id: SessionId, seq: u32, plain_bytes: usize) {
+        self.with(|known| {
+            if plain_bytes >= FLOOD_BYTES {
+                known.flood_until = Some(Instant::now() + FLOOD_LASTS);
+            }
+            if let Some(told) = known.sessions.get_mut(&id) {
+                told.stored = told.stored.max(seq + 1);
+            }
+        });
+        self.inner.wake.notify_one();
+    }
+
+    /// The recording is closed, or nobody records it any more.
+    fn end(&self, id: SessionId) {
+        self.with(|known| {
+            let ended = known.sessions.values().filter(|told| told.ended).count();
+            if ended >= MOST_ENDED {
+                known.sessions.remove(&id);
+            } else if let Some(told) = known.sessions.get_mut(&id) {
+                told.ended = true;
+            }
+        });
+        self.inner.wake.notify_one();
+    }
+
+    /// Whether the session is indexed from here.
+    fn knows(&self, id: SessionId) -> bool {
+        self.with(|known| known.sessions.contains_key(&id))
+    }
+
+    /// Sessions take turns, so that a flood keeps nobody waiting.
+    fn turn(&self, now: Instant) -> Option<Turn> {
+        self.with(|known| {
+            let after = known.last.map_or(Bound::Unbounded, Bound::Excluded);
+            let next = known.sessions.range((after, Bound::Unbounded)).find(|(_, told)| told.is_due(now));
+            let next = next.or_else(|| known.sessions.iter().find(|(_, told)| told.is_due(now)));
+            let (id, told) = next?;
+            let turn = Turn {
+                id: *id,
+                tenant_id: told.tenant_id,
+                key: told.key.clone(),
+                typing: told.typing.clone(),
+                over: told.indexed >= told.stored,
+            };
+            known.last = Some(turn.id);
+            Some(turn)
+        })
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.with(|known| known.sessions.values().filter_map(|told| told.due_at).min())
+    }
+
+    fn waiting(&self) -> u64 {
+        self.with(|known| known.sessions.values().map(|told| u64::from(told.stored.saturating_sub(told.indexed))).sum())
+    }
+
+    /// How long to rest after so much work.
+    fn rest(&self, worked: Duration) -> Duration {
+        let flood = self.with(|known| known.flood_until.is_some_and(|until| Instant::now() < until));
+        let share = if flood { SHARE_IN_A_FLOOD } else { SHARE };
+        worked.mul_f64(1.0 / share - 1.0).min(LONGEST_REST)
+    }
+}
+
+/// Indexes what sessions of this hub store, until the hub stops.
+pub(super) async fn run(hub: &Hub) {
+    let indexer = hub.indexer();
+    let stop = hub.lifecycle().soft();
+    while !stop.is_cancelled() {
+        let Some(turn) = indexer.turn(Instant::now()) else {
+            let woken = async {
+                match indexer.next_due() {
+                    Some(due) => drop(tokio::time::timeout_at(due, indexer.inner.wake.notified()).await),
+                    None => indexer.inner.wake.notified().await,
+                }
+            };
+            if stop.run_until_cancelled(woken).await.is_none() {
+                return;
+            }
+            continue;
+        };
+        let rest = take(hub, indexer, turn).await;
+        metrics::gauge!(names::RECORDING_INDEX_WAITING).set(indexer.waiting() as f64);
+        if stop.run_until_cancelled(tokio::time::sleep(rest)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// One session's turn; how long to rest then.
+async fn take(hub: &Hub, indexer: &Indexer, turn: Turn) -> Duration {
+    let Turn { id, tenant_id, key, typing, over } = turn;
+    let context = Context::system(tenant_id, "recording indexer");
+    if over {
+        let closed = close(hub, &context, id).await;
+        if let Err(error) = &closed {
+            tracing::warn!(session_id = %id, %error, "the index of a recording is left for later");
+        }
+        indexer.with(|known| known.sessions.remove(&id));
+        return Duration::ZERO;
+    }
+    match advance(hub, &context, id, &key, typing).await {
+        Ok(step) => {
+            indexer.with(|known| {
+                if let Some(told) = known.sessions.get_mut(&id) {
+                    told.indexed = step.indexed;
+                    told.typing = step.typing;
+                    (told.failures, told.due_at) = (0, None);
+                }
+            });
+            indexer.rest(step.worked)
+        }
+        Err(error) if error.may_pass() => {
+            let failures = indexer.with(|known| {
+                known.sessions.get_mut(&id).map_or(0, |told| {
+                    told.failures += 1;
+                    told.due_at = Some(Instant::now() + (RETRY * (1_u32 << told.failures.min(6))).min(LONGEST_RETRY));
+                    told.failures
+                })
+            });
+            if failures == 1 {
+                tracing::warn!(session_id = %id, %error, "a recording is not indexed yet");
+            }
+            Duration::ZERO
+        }
+        Err(error) => {
+            give_up(hub, &context, id, &error).await;
+            indexer.with(|known| known.sessions.remove(&id));
+            Duration::ZERO
+        }
+    }
+}
+
+/// What one segment took.
+struct Step {
+    /// Segments that are indexed now.
+    indexed: u32,
+    typing: Typing,
+    worked: Duration,
+}
+
+/// Indexes the next segment, in one transaction.
+async fn advance(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+    key: &Arc<SessionKey>,
+    typing: Typing,
+) -> Result<Step, Error> {
+    let mut tx = hub.db().begin(context).await?;
+    let state = store::index::index_state(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    if state.done {
+        return Ok(Step { indexed: u32::MAX, typing, worked: Duration::ZERO });
+    }
+    let noted = store::segment(&mut tx, id, state.segments).await?.ok_or(Error::NotFound)?;
+    let screen = store::screen_before(&mut tx, id, state.segments).await?;
+    drop(tx);
+    let seq = u32::try_from(state.segments).unwrap_or_default();
+    if screen.as_ref().map_or(0, |screen| screen.seq) != state.segments {
+        // The one before was too large to be kept.
+        return Err(Error::Costly { seq });
+    }
+    let bytes = stored(hub, context, id, seq).await?;
+    let (key, before) = (key.clone(), state.clone());
+    let (read, mut worked) = off_thread(move || {
+        let begun = Instant::now();
+        let read = read(id, &noted, &bytes, &key, screen.as_ref(), &before, typing)?;
+        Ok((read, begun.elapsed()))
+    })
+    .await?;
+    let begun = Instant::now();
+    let mut tx = hub.db().begin(context).await?;
+    if !store::index::note_indexed(&mut tx, context.tenant_id, id, &state, &read.lines, read.truncated).await? {
+        // Another hub was faster: what it did is seen at the next turn.
+        return Ok(Step { indexed: seq, typing: read.typing, worked });
+    }
+    if read.screen.screen.len() <= MOST_SCREEN {
+        store::note_screen(&mut tx, context.tenant_id, id, &read.screen).await?;
+    }
+    tx.commit().await.map_err(DbError::from)?;
+    if read.lines.len() >= MANY_LINES {
+        worked += begun.elapsed();
+    }
+    Ok(Step { indexed: seq + 1, typing: read.typing, worked })
+}
+
+/// What was read from a segment.
+struct Read {
+    screen: Screen,
+    lines: Vec<Line>,
+    truncated: bool,
+    typing: Typing,
+}
+
+fn read(
+    id: SessionId,
+    noted: &SegmentEntry,
+    bytes: &[u8],
+    key: &SessionKey,
+    screen: Option<&Screen>,
+    state: &IndexState,
+    typing: Typing,
+) -> Result<Read, Error> {
+    let opened = genuine(id, noted, bytes)?.open(key)?;
+    let indexed = Indexed {
+        lines: u64::try_from(state.lines).unwrap_or_default(),
+        bytes: u64::try_from(state.bytes).unwrap_or_default(),
+    };
+    let pending = screen.map(|screen| screen.pending.as_slice()).unwrap_or_default();
+    let mut terminal = Terminal::showing(screen, pending, typing, Lines::after(indexed));
+    terminal.feed(&opened)?;
+    let screen = terminal.screen(noted.seq + 1);
+    let (lines, truncated, typing) = terminal.finish();
+    Ok(Read { screen, lines, truncated, typing })
+}
+
+/// Notes that a recording is indexed to its end, where it is closed.
+async fn close(hub: &Hub, context: &Context, id: SessionId) -> Result<(), Error> {
+    let mut tx = hub.db().begin(context).await?;
+    // A session that did not come to be has no recording either.
+    let Some(recording) = store::find(&mut tx, id).await? else { return Ok(()) };
+    let state = store::index::index_state(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    if recording.state != "recording" && state.segments >= recording.segments {
+        store::index::close_index(&mut tx, id, None).await?;
+        tx.commit().await.map_err(DbError::from)?;
+    }
+    Ok(())
+}
+
+/// Notes that a recording cannot be indexed, so that nobody tries for ever.
+async fn give_up(hub: &Hub, context: &Context, id: SessionId, error: &Error) {
+    let code = match error {
+        Error::Costly { .. } => "recording_too_costly",
+        _ => "recording_damaged",
+    };
+    tracing::warn!(session_id = %id, %error, "a recording cannot be indexed to its end");
+    let noted = async {
+        let mut tx = hub.db().begin(context).await?;
+        store::index::close_index(&mut tx, id, Some(code)).await?;
+        tx.commit().await.map_err(DbError::from)?;
+        Ok::<_, Error>(())
+    };
+    if let Err(error) = noted.await {
+        tracing::warn!(session_id = %id, %error, "that a recording cannot be indexed is not noted");
+    }
+}
+
+/// Indexes closed recordings that no hub indexes: theirs died, or they are older than the index. They are
+/// opened with the tenant's key, which is in the trail.
+///
+/// # Errors
+/// When something is down; what was done stays.
+pub(super) async fn index_abandoned(hub: &Hub, tenant_id: TenantId, seconds: u64) -> Result<(), Error> {
+    const AT_ONCE: i64 = 20;
+    let context = Context::system(tenant_id, "recording indexer");
+    let mut tx = hub.db().begin(&context).await?;
+    let open = store::index::unindexed(&mut tx, seconds as f64, AT_ONCE).await?;
+    drop(tx);
+    let mut failure = None;
+    for recording in open {
+        if hub.lifecycle().soft().is_cancelled() {
+            return Ok(());
+        }
+        if hub.indexer().knows(recording.session_id) {
+            continue;
+        }
+        match index_closed(hub, &context, &recording).await {
+            Ok(()) => {}
+            Err(error) if error.may_pass() => {
+                let mut tx = hub.db().begin(&context).await?;
+                store::index::note_tried(&mut tx, recording.session_id).await?;
+                tx.commit().await.map_err(DbError::from)?;
+                failure = Some(error);
+            }
+            Err(error) => give_up(hub, &context, recording.session_id, &error).await,
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// The segment in the store. One that is not there may be on its way, or be put back.
+async fn stored(hub: &Hub, context: &Context, id: SessionId, seq: u32) -> Result<Bytes, Error> {
+    let bytes = store_of(hub)?.segment(context.tenant_id, id, seq).await?;
+    bytes.ok_or_else(|| Error::Store(format!("segment {seq} of {id} is not there")))
+}
+
+async fn index_closed(hub: &Hub, context: &Context, recording: &Unindexed) -> Result<(), Error> {
+    let id = recording.session_id;
+    let mut tx = hub.db().begin(context).await?;
+    let state = store::index::index_state(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    drop(tx);
+    if state.segments < recording.segments {
+        let seq = u32::try_from(state.segments).unwrap_or_default();
+        let bytes = stored(hub, context, id, seq).await?;
+        let mut tx = hub.db().begin(context).await?;
+        let event = Event::success("recording.index").on("session", id, "").with("from_segment", state.segments);
+        audit::record(&mut tx, context, event).await?;
+        tx.commit().await.map_err(DbError::from)?;
+        let segment = Segment::parse(&bytes)?;
+        let reader = keys::reader(hub, context, tenant_key(segment.header())).await?;
+        let key = Arc::new(SessionKey::unwrap(segment.header(), &reader)?);
+        let mut typing = Typing::default();
+        for _ in state.segments..recording.segments {
+            let step = advance(hub, context, id, &key, typing).await?;
+            typing = step.typing;
+            let rest = tokio::time::sleep(hub.indexer().rest(step.worked));
+            if hub.lifecycle().soft().run_until_cancelled(rest).await.is_none() {
+                return Ok(());
+            }
+        }
+    }
+    close(hub, context, id).await
+}

@@ -1,0 +1,130 @@
+//! SQL of the index over what recordings show.
+
+use openpam_ids::{SessionId, TenantId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::super::types::{IndexState, Line, Unindexed};
+
+/// How far a recording is indexed.
+pub(in super::super) async fn index_state(
+    connection: &mut PgConnection,
+    id: SessionId,
+) -> Result<Option<IndexState>, sqlx::Error> {
+    sqlx::query_as!(
+        IndexState,
+        "select segments, lines, bytes, truncated, done, error_code from recording_index where session_id = $1",
+        id.as_uuid()
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Notes that one more segment is indexed; `false` when another hub was faster.
+pub(in super::super) async fn note_indexed(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: SessionId,
+    before: &IndexState,
+    lines: &[Line],
+    truncated: bool,
+) -> Result<bool, sqlx::Error> {
+    let bytes = lines.iter().map(|line| line.text.len()).sum::<usize>();
+    let noted = sqlx::query!(
+        "update recording_index
+         set segments = segments + 1, lines = lines + $3, bytes = bytes + $4, truncated = truncated or $5,
+             indexed_at = now()
+         where session_id = $1 and segments = $2 and not done",
+        id.as_uuid(),
+        before.segments,
+        i32::try_from(lines.len()).unwrap_or(i32::MAX),
+        i64::try_from(bytes).unwrap_or(i64::MAX),
+        truncated
+    )
+    .execute(&mut *connection)
+    .await?;
+    if noted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let numbers = (before.lines..).zip(lines).map(|(number, _)| number).collect::<Vec<_>>();
+    let times = lines.iter().map(|line| i64::try_from(line.at_us).unwrap_or(i64::MAX)).collect::<Vec<_>>();
+    let commands =
+        lines.iter().map(|line| line.command_from.and_then(|from| i16::try_from(from).ok())).collect::<Vec<_>>();
+    let texts = lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>();
+    sqlx::query!(
+        "insert into recording_lines (tenant_id, session_id, number, at_us, command_from, text)
+         select $1, $2, line.number, line.at_us, line.command_from, line.text
+         from unnest($3::int[], $4::bigint[], $5::smallint[], $6::text[]) as line (number, at_us, command_from, text)",
+        tenant.as_uuid(),
+        id.as_uuid(),
+        &numbers,
+        &times,
+        &commands as &[Option<i16>],
+        &texts
+    )
+    .execute(connection)
+    .await?;
+    Ok(true)
+}
+
+/// Notes that nothing more will be indexed, and why where that is not the recording's end.
+pub(in super::super) async fn close_index(
+    connection: &mut PgConnection,
+    id: SessionId,
+    error_code: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update recording_index set done = true, error_code = $2, indexed_at = now() where session_id = $1 and not done",
+        id.as_uuid(),
+        error_code
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Recordings that are closed and not indexed to their end, that nobody has indexed for so many seconds.
+pub(in super::super) async fn unindexed(
+    connection: &mut PgConnection,
+    seconds: f64,
+    limit: i64,
+) -> Result<Vec<Unindexed>, sqlx::Error> {
+    sqlx::query_as!(
+        Unindexed,
+        r#"select recording_index.session_id as "session_id: _", recordings.segments
+           from recording_index join recordings using (tenant_id, session_id)
+           where not done and recordings.state in ('complete', 'completed', 'empty')
+             and recordings.ended_at < now() - make_interval(secs => $1)
+             and (indexed_at is null or indexed_at < now() - make_interval(secs => $1))
+           order by indexed_at nulls first, recording_index.session_id desc limit $2"#,
+        seconds,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Notes that it was tried, so that others have their turn before it is tried again.
+pub(in super::super) async fn note_tried(connection: &mut PgConnection, id: SessionId) -> Result<(), sqlx::Error> {
+    sqlx::query!("update recording_index set indexed_at = now() where session_id = $1 and not done", id.as_uuid())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Commands of a session, at most so many: when, and what.
+pub(in super::super) async fn commands(
+    connection: &mut PgConnection,
+    id: Uuid,
+    limit: i64,
+) -> Result<Vec<(i64, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select at_us, substr(text, command_from + 1) as "text!" from recording_lines
+           where session_id = $1 and command_from is not null order by number limit $2"#,
+        id,
+        limit
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.at_us, row.text)).collect())
+}

@@ -1,0 +1,619 @@
+//! A terminal that shows what a recording showed, and takes the lines of text from it.
+//!
+//! A flood of plain lines is not drawn but for its end: the screen behind it is the same.
+
+use std::time::Duration;
+
+use avt::{
+    Observation, Observer, Operation, Screen as View, ScreenKind, Terminal as Model,
+    parser::{AnsiMode, DecMode, EdScope, Function},
+};
+use openpam_recordings::{OpenedSegment, Record, Utf8};
+use tokio::time::Instant;
+
+use super::{
+    Error,
+    lines::Lines,
+    types::{Line, Screen},
+    typing::{Ended, Typing},
+};
+
+/// Text that is drawn at once.
+const PIECE: usize = 16 * 1024;
+/// Columns and rows of a terminal, at most, as the database has them too.
+const MOST: usize = 1_000;
+/// How long a segment may take: a few bytes can ask for a screen of a million cells to be cleared.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Rows of one line that are put together.
+const MOST_WRAPPED: usize = 16;
+
+/// See the module.
+pub(super) struct Terminal {
+    model: Model,
+    text: Utf8,
+    watch: Watch,
+    /// The model is between two sequences.
+    ground: bool,
+}
+
+/// What is taken while the model draws.
+struct Watch {
+    at_us: u64,
+    lines: Lines,
+    typing: Typing,
+    modes: Modes,
+    /// Something was written since the screen was looked at.
+    written: bool,
+    /// The lines of what is drawn were taken already.
+    muted: bool,
+    operations: usize,
+}
+
+/// Modes under which lines that scroll by leave something behind, or look otherwise than they are.
+#[derive(Debug, Default)]
+struct Modes {
+    margins: bool,
+    insert: bool,
+    /// Lines are not wrapped, or may not be: what was saved with a cursor comes back unseen.
+    no_wrap: bool,
+    drawing: [bool; 2],
+    second: bool,
+}
+
+impl Modes {
+    fn are_plain(&self) -> bool {
+        !self.margins && !self.insert && !self.no_wrap && !self.drawing[usize::from(self.second)]
+    }
+
+    fn follow(&mut self, function: &Function, rows: usize) {
+        let drawing = |charset: &avt::Charset| *charset != avt::Charset::Ascii;
+        match function {
+            Function::Decstbm(top, bottom) => {
+                let top = usize::from(*top).max(1);
+                let bottom = if *bottom == 0 { rows } else { usize::from(*bottom) };
+                if top < bottom && bottom <= rows {
+                    self.margins = (top, bottom) != (1, rows);
+                }
+            }
+            Function::Sm(modes) => self.insert |= modes.as_slice().contains(&AnsiMode::Insert),
+            Function::Rm(modes) => self.insert &= !modes.as_slice().contains(&AnsiMode::Insert),
+            Function::Decrst(modes) => self.no_wrap |= modes.as_slice().contains(&DecMode::AutoWrap),
+            Function::Gzd4(charset) => self.drawing[0] = drawing(charset),
+            Function::G1d4(charset) => self.drawing[1] = drawing(charset),
+            Function::So => self.second = true,
+            Function::Si => self.second = false,
+            Function::Decstr => *self = Self { no_wrap: self.no_wrap, ..Self::default() },
+            Function::Ris => *self = Self::default(),
+            _ => {}
+        }
+    }
+}
+
+impl Terminal {
+    /// Shows the screen, or nothing on 80 columns and 24 rows, and takes lines; `pending` is the
+    /// beginning of a character that was cut.
+    pub(super) fn showing(screen: Option<&Screen>, pending: &[u8], typing: Typing, lines: Lines) -> Self {
+        let size = |number: i32| usize::try_from(number).unwrap_or_default().clamp(1, MOST);
+        let (cols, rows) = screen.map_or((80, 24), |it| (size(it.cols), size(it.rows)));
+        let watch =
+            Watch { at_us: 0, lines, typing, modes: Modes::default(), written: false, muted: true, operations: 0 };
+        let mut terminal = Self { model: model(cols, rows), text: Utf8::resume(pending), watch, ground: true };
+        if let Some(screen) = screen {
+            terminal.draw(&screen.screen);
+            for view in [terminal.model.primary_screen(), terminal.model.screen()] {
+                each_line(view, |text| terminal.watch.lines.known(text));
+            }
+        }
+        terminal.watch.muted = false;
+        terminal.watch.written = false;
+        terminal
+    }
+
+    /// Shows what a segment shows.
+    ///
+    /// # Errors
+    /// For a segment that is damaged, or takes too long.
+    pub(super) fn feed(&mut self, segment: &OpenedSegment) -> Result<(), Error> {
+        let until = Instant::now() + PATIENCE;
+        let mut text = String::new();
+        for timed in segment.records() {
+            let timed = timed?;
+            self.watch.at_us = timed.at;
+            match timed.record {
+                Record::Output(bytes) => {
+                    text.clear();
+                    self.text.decode(bytes, &mut text);
+                    if !self.output(&text, until) {
+                        return Err(Error::Costly { seq: segment.header().seq });
+                    }
+                }
+                Record::Input(keys) => self.keys(keys),
+                Record::MaskedInput(_) => self.masked(),
+                Record::Resize { cols, rows } => self.resize(cols, rows),
+                _ => {}
+            }
+        }
+        self.watch.rows(&self.model);
+        Ok(())
+    }
+
+    fn on_primary(&self) -> bool {
+        self.model.active_screen_kind() == ScreenKind::Primary
+    }
+
+    fn keys(&mut self, keys: &[u8]) {
+        if self.on_primary() {
+            let (line, cursor) = self.line();
+            self.watch.typing.keys(keys, &line, cursor);
+        } else {
+            self.watch.typing.forget();
+        }
+    }
+
+    fn masked(&mut self) {
+        if self.on_primary() {
+            let (line, cursor) = self.line();
+            self.watch.typing.masked(&line, cursor);
+        }
+    }
+
+    /// The line that the cursor is in, and at which byte it is.
+    fn line(&self) -> (String, usize) {
+        let cursor = self.model.cursor();
+        line_at(self.model.screen(), cursor.row, cursor.col)
+    }
+
+    fn resize(&mut self, cols: u16, rows: u16) {
+        let size = |number: u16| usize::from(number).clamp(1, MOST);
+        if size(rows) != self.model.size().1 {
+            self.watch.modes.margins = false;
+        }
+        self.model.resize(size(cols), size(rows));
+    }
+
+    /// `false` when the time is over.
+    fn output(&mut self, mut text: &str, until: Instant) -> bool {
+        while !text.is_empty() {
+            if Instant::now() >= until {
+                return false;
+            }
+            let (plain, lines) = if self.ground && self.watch.modes.are_plain() { plain_lines(text) } else { (0, 0) };
+            if lines > self.kept_lines() + 1 {
+                let (flood, rest) = text.split_at(plain);
+                self.flood(flood, lines);
+                text = rest;
+            } else {
+                let (piece, rest) = text.split_at(text.floor_char_boundary(PIECE.min(text.len())));
+                self.draw(piece);
+                text = rest;
+            }
+        }
+        true
+    }
+
+    /// Lines at the end of a flood that decide what the screen shows: as many as have rows, and as many
+    /// again, since those below the cursor may have shown something.
+    fn kept_lines(&self) -> usize {
+        2 * self.model.size().1 + 1
+    }
+
+    /// Whole plain lines, more than decide about the screen.
+    fn flood(&mut self, text: &str, lines: usize) {
+        // The first one ends a line that may have been begun.
+        let first = text.find('\n').map_or(text.len(), |end| end + 1);
+        self.draw(&text[..first]);
+        let rest = &text[first..];
+        let kept = self.kept_lines();
+        let (mut skipped, mut left) = (0, lines - 1);
+        if self.watch.lines.is_full() {
+            // To be said, and no line looked at.
+            self.watch.lines.line(self.watch.at_us, "more");
+        } else {
+            let wrapped = self.on_primary();
+            for line in rest.split_terminator("\r\n") {
+                self.watch.line(line, wrapped);
+            }
+        }
+        while left > kept {
+            skipped += rest[skipped..].find('\n').map_or(0, |end| end + 1);
+            left -= 1;
+        }
+        self.watch.muted = true;
+        self.draw(&rest[skipped..]);
+        self.watch.muted = false;
+    }
+
+    /// Draws everything; knows afterwards whether a sequence was left open.
+    fn draw(&mut self, text: &str) {
+        // A letter that does something is drawn or ends a sequence; controls behind it open none.
+        let last = text.char_indices().rfind(|(_, character)| !is_control(*character));
+        let Some((at, letter)) = last else {
+            if !text.is_empty() {
+                self.model.feed_with(text, &mut self.watch);
+                self.ground &= !text.chars().any(opens);
+            }
+            return;
+        };
+        self.model.feed_with(&text[..at], &mut self.watch);
+        let before = self.watch.operations;
+        self.model.feed_with(letter, &mut self.watch);
+        let done = self.watch.operations > before;
+        let rest = &text[at + letter.len_utf8()..];
+        self.model.feed_with(rest, &mut self.watch);
+        self.ground = done && !rest.chars().any(opens);
+    }
+
+    /// What it shows, as the screen that segment `seq` begins with.
+    pub(super) fn screen(&self, seq: i32) -> Screen {
+        let (cols, rows) = self.model.size();
+        let size = |number: usize| i32::try_from(number).unwrap_or(1_000);
+        let pending = self.text.pending().to_vec();
+        Screen { seq, cols: size(cols), rows: size(rows), screen: self.model.dump(), pending }
+    }
+
+    /// The lines that were taken, whether some were left out, and what is being typed.
+    pub(super) fn finish(self) -> (Vec<Line>, bool, Typing) {
+        let (lines, truncated) = self.watch.lines.finish();
+        (lines, truncated, self.watch.typing)
+    }
+}
+
+impl Watch {
+    /// A line that came to its end. On the alternate screen lines are written again and again.
+    fn line(&mut self, text: &str, primary: bool) {
+        if !primary {
+            self.lines.row(self.at_us, text);
+            return;
+        }
+        match self.typing.line_ends(text) {
+            Ended::Command(from) => self.lines.command(self.at_us, &text[..from], &text[from..]),
+            Ended::Output => self.lines.line(self.at_us, text),
+        }
+    }
+
+    /// Every line of the screen that was not taken before.
+    fn rows(&mut self, model: &Model) {
+        if !std::mem::take(&mut self.written) {
+            return;
+        }
+        each_line(model.screen(), |text| self.lines.row(self.at_us, text));
+    }
+}
+
+impl Observer for Watch {
+    type Output = ();
+
+    fn before(&mut self, context: &mut Observation<'_>, operation: &Operation) {
+        self.operations += 1;
+        let Operation::Function(function) = operation else { return };
+        let model = context.terminal();
+        if let Function::Print(_) = function {
+            self.written = true;
+            return;
+        }
+        self.modes.follow(function, model.size().1);
+        if self.muted {
+            return;
+        }
+        match function {
+            Function::Lf | Function::Nel => {
+                let (line, _) = line_at(model.screen(), model.cursor().row, 0);
+                self.line(&line, model.active_screen_kind() == ScreenKind::Primary);
+            }
+            Function::Ed(EdScope::All) | Function::Ris => self.rows(model),
+            Function::Ed(EdScope::Below) if model.cursor().row == 0 => self.rows(model),
+            Function::Decset(modes) | Function::Decrst(modes) if modes.as_slice().iter().any(switches) => {
+                self.rows(model);
+                self.typing.forget();
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, _: &mut Observation<'_>) {}
+}
+
+fn switches(mode: &DecMode) -> bool {
+    matches!(mode, DecMode::AltScreenBuffer | DecMode::SaveCursorAltScreenBuffer)
+}
+
+/// The size is within bounds: a terminal of it can be made.
+fn model(cols: usize, rows: usize) -> Model {
+    #[expect(clippy::expect_used, reason = "columns and rows are at least one")]
+    Model::new(cols, rows).expect("a terminal with columns and rows")
+}
+
+fn is_control(character: char) -> bool {
+    matches!(character, '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}')
+}
+
+/// Whether a control may open a sequence.
+fn opens(character: char) -> bool {
+    matches!(character, '\u{1b}' | '\u{80}'..='\u{9f}')
+}
+
+/// The line that a row is part of, and how many of its bytes stand before the column.
+fn line_at(view: View<'_>, row: usize, col: usize) -> (String, usize) {
+    let lines = view.visible_lines().collect::<Vec<_>>();
+    let mut first = row.min(lines.len().saturating_sub(1));
+    while first > 0 && row - first < MOST_WRAPPED && lines[first - 1].is_wrapped() {
+        first -= 1;
+    }
+    let (mut text, mut before) = (String::new(), 0);
+    for (number, line) in lines.iter().enumerate().skip(first).take(2 * MOST_WRAPPED) {
+        if number == row {
+            let cells = line.cells().iter().take(col).filter(|cell| cell.width() > 0);
+            before = text.len() + cells.map(|cell| cell.char().len_utf8()).sum::<usize>();
+        }
+        text.extend(line.chars());
+        if !line.is_wrapped() {
+            break;
+        }
+    }
+    (text, before)
+}
+
+/// Calls back with the text of each line.
+fn each_line(view: View<'_>, mut each: impl FnMut(&str)) {
+    let (mut text, mut rows) = (String::new(), 0);
+    for line in view.visible_lines() {
+        text.extend(line.chars());
+        rows += 1;
+        if !line.is_wrapped() || rows >= MOST_WRAPPED {
+            each(&text);
+            text.clear();
+            rows = 0;
+        }
+    }
+    if !text.is_empty() {
+        each(&text);
+    }
+}
+
+/// How much at the beginning is lines of printable characters and tabs that end with CR LF, in bytes
+/// and in lines.
+fn plain_lines(text: &str) -> (usize, usize) {
+    let bytes = text.as_bytes();
+    let (mut at, mut end, mut lines) = (0, 0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\t' | 0x20..=0x7e => at += 1,
+            b'\r' if bytes.get(at + 1) == Some(&b'\n') => {
+                at += 2;
+                end = at;
+                lines += 1;
+            }
+            // U+0080 to U+009F are controls.
+            0xc2 if bytes.get(at + 1).is_some_and(|next| *next < 0xa0) => break,
+            0x80.. => at += 1,
+            _ => break,
+        }
+    }
+    (end, lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domains::recordings::lines::Indexed;
+
+    fn terminal(cols: i32, rows: i32) -> Terminal {
+        let screen = Screen { seq: 0, cols, rows, screen: String::new(), pending: Vec::new() };
+        Terminal::showing(Some(&screen), &[], Typing::default(), Lines::after(Indexed::default()))
+    }
+
+    fn output(terminal: &mut Terminal, text: &str) {
+        assert!(terminal.output(text, Instant::now() + Duration::from_secs(60)), "too slow");
+    }
+
+    fn texts(terminal: Terminal) -> Vec<String> {
+        terminal.finish().0.into_iter().map(|line| line.text).collect()
+    }
+
+    /// What a shell and its person do, letter by letter: `<` keys, `*` keys that do not show, `>` output.
+    fn session(steps: &[(char, &str)]) -> (Vec<String>, Vec<String>) {
+        let mut terminal = terminal(40, 6);
+        for (at, (direction, text)) in (0..).zip(steps) {
+            terminal.watch.at_us = at;
+            match direction {
+                '<' => terminal.keys(text.as_bytes()),
+                '*' => terminal.masked(),
+                _ => output(&mut terminal, text),
+            }
+        }
+        terminal.watch.rows(&terminal.model);
+        let lines = terminal.finish().0;
+        let command = |line: &Line| {
+            let from = usize::from(line.command_from?);
+            Some(line.text.chars().skip(from).collect::<String>())
+        };
+        (lines.iter().map(|line| line.text.clone()).collect(), lines.iter().filter_map(command).collect())
+    }
+
+    #[test]
+    fn lines_and_commands_of_a_shell_are_taken() {
+        let (lines, commands) = session(&[
+            ('>', "me@here:~$ "),
+            ('<', "l"),
+            ('>', "l"),
+            ('<', "s"),
+            ('>', "s"),
+            ('<', "\r"),
+            ('>', "\r\n\u{1b}[?2004l\rfile one\r\n\u{1b}[31mfile two\u{1b}[0m\r\nme@here:~$ "),
+            ('<', "\u{1b}[A"),
+            ('>', "ls"),
+            ('<', "\r"),
+            ('>', "\r\nfile three\r\nme@here:~$ "),
+        ]);
+        assert_eq!(lines, ["me@here:~$ ls", "file one", "file two", "me@here:~$ ls", "file three", "me@here:~$"]);
+        assert_eq!(commands, ["ls", "ls"]);
+    }
+
+    #[test]
+    fn a_command_longer_than_a_row_is_one() {
+        let long = "echo ".to_owned() + &"word ".repeat(20) + "end";
+        let mut steps = vec![('>', "$ ")];
+        steps.push(('<', &long));
+        steps.push(('>', &long));
+        steps.push(('<', "\r"));
+        steps.push(('>', "\r\nok\r\n"));
+        assert_eq!(session(&steps).1, [long]);
+    }
+
+    #[test]
+    fn a_password_is_no_command_and_its_prompt_is_a_line() {
+        let (lines, commands) = session(&[
+            ('>', "$ "),
+            ('<', "sudo id\r"),
+            ('>', "sudo id\r\n[sudo] password for me: "),
+            ('*', "hunter2"),
+            ('<', "\r"),
+            ('>', "\r\nuid=0(root)\r\n$ "),
+            ('<', "id\r"),
+            ('>', "id\r\n"),
+        ]);
+        assert_eq!(commands, ["sudo id", "id"]);
+        assert!(
+            lines.contains(&"[sudo] password for me:".to_owned()) && lines.contains(&"uid=0(root)".to_owned()),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn a_full_screen_program_leaves_what_it_showed_and_no_commands() {
+        let (lines, commands) = session(&[
+            ('>', "$ "),
+            ('<', "vi x\r"),
+            ('>', "vi x\r\n\u{1b}[?1049h\u{1b}[H\u{1b}[2Jsecret plan\u{1b}[3;1Hsecond row"),
+            ('<', ":wq\r"),
+            ('>', "\u{1b}[6;1H:wq\r\u{1b}[?1049l"),
+            ('>', "$ "),
+            ('<', "ls\r"),
+            ('>', "ls\r\n"),
+        ]);
+        assert_eq!(commands, ["vi x", "ls"]);
+        for line in ["secret plan", "second row", ":wq"] {
+            assert_eq!(lines.iter().filter(|text| *text == line).count(), 1, "{line}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_cleared_was_there_and_what_stays_is_taken_once() {
+        let (lines, _) = session(&[('>', "one\u{1b}[3;1Htwo\u{1b}[H\u{1b}[2Jthree\u{1b}[H\u{1b}[Jfour")]);
+        assert_eq!(lines, ["one", "two", "three", "four"]);
+        // A screen that goes on in another segment is known there.
+        let mut before = terminal(20, 4);
+        output(&mut before, "first\r\nsecond\r\n$ ");
+        let screen = before.screen(1);
+        let mut after = Terminal::showing(Some(&screen), &[], Typing::default(), Lines::after(Indexed::default()));
+        output(&mut after, "third\r\n");
+        after.watch.rows(&after.model);
+        assert_eq!(texts(after), ["$ third"]);
+    }
+
+    #[test]
+    fn a_progress_bar_is_its_last_state() {
+        assert_eq!(session(&[('>', "10%\r50%\r100% done\r\n")]).0, ["100% done"]);
+    }
+
+    #[test]
+    fn line_drawing_is_not_taken_for_letters() {
+        let mut terminal = terminal(10, 3);
+        output(&mut terminal, &("\u{1b}(0".to_owned() + &"qqq\r\n".repeat(40)));
+        assert_eq!(texts(terminal), ["───"]);
+    }
+
+    #[test]
+    fn a_segment_that_asks_for_too_much_is_given_up() {
+        let mut terminal = terminal(1_000, 1_000);
+        assert!(!terminal.output(&"x\u{1b}[2J".repeat(1_000_000), Instant::now() + Duration::from_millis(50)));
+    }
+
+    /// Everything a terminal may be told before a flood comes.
+    fn before() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            "[a-z ä界]{0,30}",
+            Just("\r\n".to_owned()),
+            Just("\n\n".to_owned()),
+            Just("\u{1b}[2;4r".to_owned()),
+            Just("\u{1b}[3;5r\u{1b}[1;1H".to_owned()),
+            Just("\u{1b}[r".to_owned()),
+            Just("\u{1b}[?1049h".to_owned()),
+            Just("\u{1b}[?1049l".to_owned()),
+            Just("\u{1b}[4h".to_owned()),
+            Just("\u{1b}[4l".to_owned()),
+            Just("\u{1b}[?6h".to_owned()),
+            Just("\u{1b}[?6l".to_owned()),
+            Just("\u{1b}[?7l".to_owned()),
+            Just("\u{1b}[?7h".to_owned()),
+            Just("\u{1b}7".to_owned()),
+            Just("\u{1b}8".to_owned()),
+            Just("\u{1b}[!p".to_owned()),
+            Just("\u{1b}c".to_owned()),
+            Just("\u{1b}(0".to_owned()),
+            Just("\u{1b}(B".to_owned()),
+            Just("\u{1b})0\u{e}".to_owned()),
+            Just("\u{f}".to_owned()),
+            Just("\u{1b}[20h".to_owned()),
+            Just("\u{1b}[41;1m".to_owned()),
+            Just("\u{1b}[H".to_owned()),
+            Just("\u{1b}[2J".to_owned()),
+            Just("\u{1b}[3;7H".to_owned()),
+            Just("\u{1b}[5A".to_owned()),
+            Just("\u{1b}[3g\u{1b}H".to_owned()),
+            Just("\u{1b}]0;title".to_owned()),
+            Just("\u{7}".to_owned()),
+            Just("\u{1b}[3".to_owned()),
+            Just("\u{1b}P".to_owned()),
+            Just("\u{1b}\\".to_owned()),
+            Just("\u{9b}".to_owned()),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    fn flood() -> impl Strategy<Value = String> {
+        (prop::collection::vec("[a-zA-Z0-9 \t.é界]{0,40}", 1..8), 1_usize..60, "[a-z]{0,10}").prop_map(
+            |(lines, times, rest)| {
+                let block = lines.iter().map(|line| format!("{line}\r\n")).collect::<String>();
+                block.repeat(times) + &rest
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// INVARIANT of the short cut: the screen is that of a terminal which drew everything.
+        #[test]
+        fn a_flood_that_is_not_drawn_leaves_the_same_screen(
+            before in before(), flood in flood(), after in before(), cols in 2..30_i32, rows in 1..9_i32,
+        ) {
+            let mut short = terminal(cols, rows);
+            let mut full = Model::new(usize::try_from(cols).unwrap(), usize::try_from(rows).unwrap()).unwrap();
+            for text in [&before, &flood, &after, &flood] {
+                output(&mut short, text);
+                full.feed(text.as_str());
+            }
+            prop_assert_eq!(short.model.dump(), full.dump());
+            prop_assert_eq!(short.model.cursor(), full.cursor());
+            prop_assert_eq!(short.model.screen().text(), full.screen().text());
+        }
+
+        /// The lines of a flood are those that a terminal shows.
+        #[test]
+        fn a_flood_that_is_not_drawn_leaves_the_same_lines(
+            lines in prop::collection::vec("[a-zA-Z0-9 .é]{0,25}", 1..8), times in 1_usize..40, rows in 4..9_i32,
+        ) {
+            let flood = lines.iter().map(|line| format!("{line}\r\n")).collect::<String>().repeat(times);
+            let (mut short, mut slow) = (terminal(30, rows), terminal(30, rows));
+            output(&mut short, &flood);
+            // A letter at a time is no flood.
+            for letter in flood.chars() {
+                output(&mut slow, letter.encode_utf8(&mut [0; 4]));
+            }
+            prop_assert_eq!(texts(short), texts(slow));
+        }
+    }
+}

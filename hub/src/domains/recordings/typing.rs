@@ -1,0 +1,307 @@
+//! Commands that were run, best effort: what stands on the cursor's line, behind where typing began,
+//! when the person presses Enter. The screen tells and not the keys, so that history, completion and
+//! editing count as they show, and what does not show is never taken.
+
+use std::collections::VecDeque;
+
+/// Characters of a prompt that are remembered.
+const MOST_PROMPT: usize = 256;
+/// Bytes of typed text that are remembered.
+const MOST_TYPED: usize = 1_024;
+/// Lines that may wait for their echo.
+const MOST_ENTERED: usize = 64;
+/// Lines of output that may pass before an echo is given up.
+const PATIENCE: u8 = 64;
+
+/// What is being typed. It goes on from segment to segment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Typing {
+    line: Entry,
+    entered: VecDeque<Entry>,
+    /// Inside an escape sequence of the keyboard.
+    escape: Escape,
+    /// Lines that passed since something was entered.
+    passed: u8,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Entry {
+    begun: bool,
+    /// What stood before the cursor when typing began; none when nothing was known of it.
+    prompt: Option<String>,
+    typed: String,
+    /// Keys were pressed that are no text: what was typed is not what stands there.
+    edited: bool,
+    /// The terminal did not answer with what was typed.
+    masked: bool,
+    /// What stood behind the prompt at Enter, where typing was masked.
+    shown: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Escape {
+    #[default]
+    None,
+    Begun,
+    Control,
+}
+
+/// What a line is that came to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// A command, beginning at this byte.
+    Command(usize),
+    /// Something else.
+    Output,
+}
+
+impl Typing {
+    /// Keys, as they were recorded, with the line that the cursor is in, at this byte.
+    pub(super) fn keys(&mut self, keys: &[u8], line: &str, cursor: usize) {
+        self.begin(line.get(..cursor));
+        let text = String::from_utf8_lossy(keys);
+        for key in text.chars() {
+            match (self.escape, key) {
+                (Escape::None, '\r' | '\n') => self.enter(line),
+                (Escape::None, '\u{1b}') => self.escape = Escape::Begun,
+                // Ctrl-C and Ctrl-D: another prompt comes.
+                (Escape::None, '\u{3}' | '\u{4}') => self.line = Entry::default(),
+                (Escape::None, key) if key.is_control() => self.line.edited = true,
+                (Escape::None, key) => {
+                    self.begin(None);
+                    if self.line.typed.len() < MOST_TYPED {
+                        self.line.typed.push(key);
+                    } else {
+                        self.line.edited = true;
+                    }
+                }
+                (Escape::Begun, '[' | 'O') => self.escape = Escape::Control,
+                (Escape::Begun, _) => {
+                    self.escape = Escape::None;
+                    self.line.edited = true;
+                }
+                (Escape::Control, '\u{40}'..='\u{7e}') => {
+                    self.escape = Escape::None;
+                    // The bracket around what is pasted changes nothing.
+                    self.line.edited |= key != '~';
+                }
+                (Escape::Control, _) => {}
+            }
+        }
+    }
+
+    /// Keys that the terminal did not show.
+    pub(super) fn masked(&mut self, line: &str, cursor: usize) {
+        self.begin(line.get(..cursor));
+        self.line.masked = true;
+        self.line.typed.clear();
+    }
+
+    fn begin(&mut self, prompt: Option<&str>) {
+        if !self.line.begun {
+            self.line.begun = true;
+            // Before the line before was answered, nothing is known of this one.
+            let known = prompt.filter(|prompt| self.entered.is_empty() && prompt.chars().count() <= MOST_PROMPT);
+            self.line.prompt = known.map(str::to_owned);
+        }
+    }
+
+    fn enter(&mut self, line: &str) {
+        let mut entry = std::mem::take(&mut self.line);
+        entry.begun = true;
+        if entry.masked {
+            // What does not show by now is a password; some programs show a star for each letter.
+            let shown = entry.behind_prompt(line).map(|from| line[from..].trim()).unwrap_or_default();
+            if shown.chars().all(|letter| matches!(letter, '*' | '•' | '●')) {
+                return;
+            }
+            shown.clone_into(&mut entry.shown);
+        }
+        self.entered.push_back(entry);
+        self.passed = 0;
+        if self.entered.len() > MOST_ENTERED {
+            self.entered.pop_front();
+        }
+    }
+
+    /// Forgets everything: a program has the whole screen.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Says what a line is that came to its end.
+    pub(super) fn line_ends(&mut self, line: &str) -> Ended {
+        let Some(entry) = self.entered.front() else { return Ended::Output };
+        match entry.found_in(line) {
+            Found::Command(from) => {
+                self.entered.pop_front();
+                self.passed = 0;
+                Ended::Command(from)
+            }
+            Found::Nothing => {
+                self.entered.pop_front();
+                self.passed = 0;
+                Ended::Output
+            }
+            Found::NotYet => {
+                self.passed += 1;
+                if self.passed >= PATIENCE {
+                    self.entered.pop_front();
+                    self.passed = 0;
+                }
+                Ended::Output
+            }
+        }
+    }
+}
+
+enum Found {
+    Command(usize),
+    /// The line was entered, and there is no command in it.
+    Nothing,
+    /// Another line ended.
+    NotYet,
+}
+
+impl Entry {
+    /// Where the line goes on behind the prompt.
+    fn behind_prompt(&self, line: &str) -> Option<usize> {
+        let rest = line.strip_prefix(self.prompt.as_deref()?.trim_end())?;
+        Some(line.len() - rest.len())
+    }
+
+    fn found_in(&self, line: &str) -> Found {
+        let line = line.trim_end();
+        let behind_prompt = self.behind_prompt(line);
+        let command = |from: usize| if line[from..].trim().is_empty() { Found::Nothing } else { Found::Command(from) };
+        if self.masked {
+            return match behind_prompt {
+                Some(from) if line[from..].contains(&self.shown) => Found::Command(from),
+                _ => Found::NotYet,
+            };
+        }
+        if self.edited {
+            return behind_prompt.map_or(Found::Nothing, command);
+        }
+        let typed = self.typed.trim();
+        if typed.is_empty() {
+            return Found::Nothing;
+        }
+        match behind_prompt {
+            Some(from) if line[from..].contains(typed) => command(from),
+            _ if line.ends_with(typed) => command(line.len() - typed.len()),
+            _ => Found::NotYet,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys with the cursor at the line's end.
+    fn keys(typing: &mut Typing, keys: &[u8], line: &str) {
+        typing.keys(keys, line, line.len());
+    }
+
+    fn command(typing: &mut Typing, line: &str) -> Option<String> {
+        match typing.line_ends(line) {
+            Ended::Command(from) => Some(line[from..].trim().to_owned()),
+            Ended::Output => None,
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_typed_is_a_command_without_its_prompt() {
+        let mut typing = Typing::default();
+        keys(&mut typing, b"l", "me@here:~$ ");
+        keys(&mut typing, b"s", "me@here:~$ l");
+        keys(&mut typing, b"\r", "");
+        assert_eq!(command(&mut typing, "me@here:~$ ls").as_deref(), Some("ls"));
+        assert_eq!(command(&mut typing, "file"), None);
+    }
+
+    #[test]
+    fn history_completion_and_editing_count_as_they_show() {
+        for typed in [&b"\x1b[A\r"[..], b"sys\tst\tng\t\r", b"systemctl stop nginy\x7fx\r", b"\x12stop\r"] {
+            let mut typing = Typing::default();
+            keys(&mut typing, typed, "$ ");
+            assert_eq!(
+                command(&mut typing, "$ systemctl stop nginx").as_deref(),
+                Some("systemctl stop nginx"),
+                "{typed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_typed_ahead_is_found_when_it_shows() {
+        let mut typing = Typing::default();
+        keys(&mut typing, b"ls\r", "half a line of out");
+        assert_eq!(command(&mut typing, "half a line of output"), None);
+        assert_eq!(command(&mut typing, "more"), None);
+        assert_eq!(command(&mut typing, "$ ls").as_deref(), Some("ls"));
+    }
+
+    #[test]
+    fn several_pasted_lines_are_several_commands() {
+        let mut typing = Typing::default();
+        keys(&mut typing, b"cd /tmp\rls\r\x1b[200~pwd\x1b[201~\r", "$ ");
+        for (line, expected) in
+            [("$ cd /tmp", Some("cd /tmp")), ("$ ls", Some("ls")), ("a", None), ("$ pwd", Some("pwd"))]
+        {
+            assert_eq!(command(&mut typing, line).as_deref(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_show_is_no_command() {
+        for line in ["Password: ", "Password: ******", "Password: ••"] {
+            let mut typing = Typing::default();
+            typing.masked("Password: ", 10);
+            keys(&mut typing, b"\r", line);
+            // Nothing ends the line of the prompt in between.
+            assert_eq!(command(&mut typing, &format!("{line}what comes next")), None, "{line}");
+            assert!(typing.entered.is_empty());
+        }
+        let mut typing = Typing::default();
+        keys(&mut typing, b"\r", "$ ");
+        assert_eq!(command(&mut typing, "$ "), None, "nothing but Enter");
+        assert!(typing.entered.is_empty());
+    }
+
+    #[test]
+    fn a_shell_that_repaints_what_is_typed_shows_commands_all_the_same() {
+        let mut typing = Typing::default();
+        typing.masked("% ", 2);
+        keys(&mut typing, b"\r", "% make");
+        assert_eq!(command(&mut typing, "% make").as_deref(), Some("make"));
+    }
+
+    #[test]
+    fn an_echo_that_never_comes_is_given_up() {
+        let mut typing = Typing::default();
+        keys(&mut typing, b"lost\r", "$ ");
+        for _ in 0..PATIENCE {
+            assert_eq!(command(&mut typing, "output"), None);
+        }
+        assert!(typing.entered.is_empty());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_typed_and_shown_nothing_panics_and_little_is_kept(
+            keys in proptest::collection::vec(proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40), 0..40),
+            lines in proptest::collection::vec("\\PC{0,40}", 0..40),
+        ) {
+            let mut typing = Typing::default();
+            for (keys, line) in keys.iter().zip(&lines) {
+                typing.keys(keys, line, line.len());
+                if let Ended::Command(from) = typing.line_ends(line) {
+                    proptest::prop_assert!(line.is_char_boundary(from));
+                }
+            }
+            proptest::prop_assert!(typing.entered.len() <= MOST_ENTERED);
+        }
+    }
+}
