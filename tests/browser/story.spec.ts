@@ -90,6 +90,8 @@ test('the whole story by keyboard', async ({ browserFor, world, watch }) => {
   await page.keyboard.press('Enter')
   await expect(page.getByRole('tab')).toHaveCount(1)
   await page.keyboard.press('Control+Shift+k')
+  // It is loaded when it is first asked for; what is typed before that is the shell's.
+  await expect(page.getByPlaceholder('Type a target or a page…')).toBeFocused()
   await page.keyboard.type('my sessions')
   await page.keyboard.press('Enter')
   await expect(page.getByRole('heading', { level: 1, name: 'My sessions' })).toBeVisible()
