@@ -3,7 +3,9 @@ import { expect, test } from './support/fixtures.ts'
 import { Terminal } from './support/terminal.ts'
 import { eventually } from './support/wait.ts'
 
-test('a recording is put on hold, released and deleted, each with its trace', async ({ browserFor, world, picture }) => {
+test('a recording is put on hold, released and deleted, each with its trace', async ({ browserFor, world, picture, watch }) => {
+  // What a deleted recording is asked for once more says so.
+  watch.expect('status of 409')
   const { person, target } = await world.personWithTarget()
   const terminal = await Terminal.open(await browserFor(person.api), target)
   const id = await terminal.sessionId(() => person.api.get('/sessions?status=active'))
@@ -21,6 +23,7 @@ test('a recording is put on hold, released and deleted, each with its trace', as
   await held.getByLabel('Reason').fill('Case 4711')
   await picture(held, 'recording-hold-asked')
   await held.getByRole('button', { name: 'Hold recording' }).click()
+  await expect(held.getByRole('dialog')).toHaveCount(0)
   await expect(held.getByText('Case 4711')).toBeVisible()
   await picture(held, 'recording-held')
 
