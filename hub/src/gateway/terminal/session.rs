@@ -58,10 +58,6 @@ pub(super) struct Limits {
 
 const RESTARTING: &str = "This hub restarts. Save your work and connect again in a moment.";
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack for one turn; a box would cost an allocation a message"
-)]
 enum Act {
     Target(Option<ChannelMsg>),
     Browser(Event),
