@@ -783,6 +783,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/permissions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every permission, and which roles give it. */
+        get: operations["list_permissions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recordings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everybody's recordings, newest first. */
+        get: operations["list_recordings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/recordings/search": {
         parameters: {
             query?: never;
@@ -837,6 +871,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{id}/participants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who watched or joined a session, at most 1000. The session's own person is not shown those whom a
+         *     setting hides.
+         */
+        get: operations["list_participants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{id}/recording": {
         parameters: {
             query?: never;
@@ -848,7 +902,8 @@ export interface paths {
         get: operations["get_recording"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** Purges a recording: deletes it from the store, for good. Its row, its root and the trail stay. */
+        delete: operations["purge_recording"];
         options?: never;
         head?: never;
         patch?: never;
@@ -871,6 +926,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{id}/recording/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Puts a recording under legal hold: nothing purges it until it is released. */
+        post: operations["hold_recording"];
+        /** Lifts a legal hold. */
+        delete: operations["release_recording"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{id}/recording/player": {
         parameters: {
             query?: never;
@@ -880,6 +953,23 @@ export interface paths {
         };
         /** What a player needs to begin. The playing is in the trail. */
         get: operations["play_recording"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}/recording/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a session's recording is kept, and until when. */
+        get: operations["get_retention"];
         put?: never;
         post?: never;
         delete?: never;
@@ -933,6 +1023,23 @@ export interface paths {
         put?: never;
         /** Ends a session: one's own, or anybody's with `session.terminate`. */
         post: operations["terminate_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}/watch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whether a session could be watched: a browser cannot read why an upgrade was refused. */
+        post: operations["foresee"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1020,6 +1127,27 @@ export interface paths {
          *     problems before the upgrade.
          */
         get: operations["connect"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ws/watch/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A running session from its present screen on, as a WebSocket with the subprotocol
+         *     `openpam.terminal.v1`. Needs `session.watch`, or `session.join` to join. Refusals are problems before
+         *     the upgrade.
+         */
+        get: operations["watch"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1640,6 +1768,82 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page of a list. */
+        Page_Participant: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** Format: date-time */
+                began_at: string;
+                /**
+                 * Format: int64
+                 * @description Bytes they typed.
+                 */
+                bytes_sent: number;
+                /** @description Why they left: `left`, `session_ended`, `hub_lost`, or the code of the access they lost. */
+                end_code?: string | null;
+                /** Format: date-time */
+                ended_at?: string | null;
+                id: components["schemas"]["ParticipantId"];
+                /**
+                 * Format: date-time
+                 * @description When they were last allowed to type.
+                 */
+                input_granted_at?: string | null;
+                kind: components["schemas"]["ParticipantKind"];
+                user_id: components["schemas"]["UserId"];
+                user_name: string;
+                /** @description Whether the session's person was told. */
+                visible: boolean;
+            }[];
+            /** @description Pass as `cursor` for the next page; `null` on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
+        Page_Permission: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** @description Stable name, as in a token's scopes. */
+                name: string;
+                /** @description The roles that give it. */
+                roles: components["schemas"]["Role"][];
+            }[];
+            /** @description Pass as `cursor` for the next page; `null` on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
+        Page_RecordingSummary: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** Format: int64 */
+                dropped_bytes: number;
+                /** Format: double */
+                duration_seconds: number;
+                /** Format: date-time */
+                ended_at?: string | null;
+                /** @description Whether a legal hold keeps it. */
+                held: boolean;
+                path: string;
+                /** Format: int64 */
+                plain_bytes: number;
+                /** @description Why it could not be purged yet. */
+                purge_error?: string | null;
+                /** Format: int64 */
+                records: number;
+                required: boolean;
+                /** @description Merkle root over the segments (RFC 6962), hexadecimal. */
+                root?: string | null;
+                /** Format: int32 */
+                segments: number;
+                session_id: components["schemas"]["SessionId"];
+                /** Format: date-time */
+                started_at: string;
+                state: components["schemas"]["RecordingState"];
+                /** Format: int64 */
+                stored_bytes: number;
+            }[];
+            /** @description Pass as `cursor` for the next page; `null` on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
         Page_ServiceAccount: {
             /** @description The items, in the list's order. */
             items: {
@@ -1782,6 +1986,41 @@ export interface components {
             /** @description Pass as `cursor` for the next page; `null` on the last one. */
             next_cursor?: string | null;
         };
+        /** @description Somebody who watched or joined a session. */
+        Participant: {
+            /** Format: date-time */
+            began_at: string;
+            /**
+             * Format: int64
+             * @description Bytes they typed.
+             */
+            bytes_sent: number;
+            /** @description Why they left: `left`, `session_ended`, `hub_lost`, or the code of the access they lost. */
+            end_code?: string | null;
+            /** Format: date-time */
+            ended_at?: string | null;
+            id: components["schemas"]["ParticipantId"];
+            /**
+             * Format: date-time
+             * @description When they were last allowed to type.
+             */
+            input_granted_at?: string | null;
+            kind: components["schemas"]["ParticipantKind"];
+            user_id: components["schemas"]["UserId"];
+            user_name: string;
+            /** @description Whether the session's person was told. */
+            visible: boolean;
+        };
+        /**
+         * Format: uuid
+         * @description Somebody who watches or joins a session, from when they come until they leave.
+         */
+        ParticipantId: string;
+        /**
+         * @description How somebody takes part in another person's session.
+         * @enum {string}
+         */
+        ParticipantKind: "watch" | "join";
         /** @description Who or what an entry speaks of. */
         Party: {
             /** Format: uuid */
@@ -1795,6 +2034,13 @@ export interface components {
             current_password: string;
             /** Format: password */
             new_password: string;
+        };
+        /** @description A permission and which roles give it. */
+        Permission: {
+            /** @description Stable name, as in a token's scopes. */
+            name: string;
+            /** @description The roles that give it. */
+            roles: components["schemas"]["Role"][];
         };
         /** @description The list of segments. */
         PlayerIndex: {
@@ -1903,6 +2149,8 @@ export interface components {
             database: components["schemas"]["Check"];
             ending: boolean;
             ready: boolean;
+            /** @description The store of recordings. Nothing but recorded sessions needs it: it does not decide about `ready`. */
+            recordings: components["schemas"]["Check"];
             vault: components["schemas"]["Check"];
         };
         /** @description The recording of a session. */
@@ -1946,6 +2194,16 @@ export interface components {
             stored_bytes: number;
             verification: components["schemas"]["RecordingVerification"];
         };
+        /** @description What to change for recordings; null gives the choice back. */
+        RecordingChange: {
+            /** @description True is stricter than the hub's configuration; nothing is laxer. */
+            required?: boolean | null;
+            /**
+             * Format: int32
+             * @description Days, 1 to 36500; null keeps recordings for ever.
+             */
+            retention_days?: number | null;
+        };
         /** @description A line that matches. */
         RecordingHit: {
             /**
@@ -1963,6 +2221,13 @@ export interface components {
             match_from: number;
             match_length: number;
             text: string;
+        };
+        /** @description A legal hold. */
+        RecordingHold: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            reason: string;
         };
         /** @description How far the text of a recording can be searched. */
         RecordingIndex: {
@@ -2015,6 +2280,48 @@ export interface components {
              */
             unindexed: number;
         };
+        /** @description A purge: begun, and done when `purged_at` is there. */
+        RecordingPurge: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            /** Format: date-time */
+            purged_at?: string | null;
+            reason: string;
+        };
+        /** @description Why a recording is held or purged. */
+        RecordingReason: {
+            /** @description For the trail; 1 to 1000 characters. */
+            reason?: string;
+        };
+        /** @description How a recording is kept. */
+        RecordingRetention: {
+            /** Format: date-time */
+            ended_at?: string | null;
+            hold?: components["schemas"]["RecordingHold"] | null;
+            /**
+             * Format: date-time
+             * @description When it will be purged; null where it is kept for ever, runs, or is held.
+             */
+            kept_until?: string | null;
+            purge?: components["schemas"]["RecordingPurge"] | null;
+            /** @description Why it could not be purged yet. */
+            purge_error?: string | null;
+            /** @description Merkle root over the segments (RFC 6962), hexadecimal; stays after a purge. */
+            root?: string | null;
+            /** Format: int32 */
+            segments: number;
+            /** @description Where they wait. */
+            spool?: string | null;
+            /**
+             * Format: int64
+             * @description Segments that wait in the spool of a hub because the store was down.
+             */
+            spooled_segments: number;
+            state: components["schemas"]["RecordingState"];
+            /** Format: int64 */
+            stored_bytes: number;
+        };
         /** @description One stored segment. */
         RecordingSegment: {
             /**
@@ -2037,6 +2344,65 @@ export interface components {
              * @description When it was closed.
              */
             until_us: number;
+        };
+        /** @description What holds for recordings. */
+        RecordingSettings: {
+            /** @description Whether sessions must be recorded. */
+            required: boolean;
+            /** @description Whether the hub's configuration says so, whatever the tenant chooses. */
+            required_by_hub: boolean;
+            /**
+             * Format: int32
+             * @description Days after which recordings are purged; null keeps them.
+             */
+            retention_days?: number | null;
+        };
+        /** @description Whether the store of recordings takes what it is given. */
+        RecordingsStatus: {
+            /** @description What to do about it, for a person. */
+            detail?: string | null;
+            ok: boolean;
+            /**
+             * Format: int64
+             * @description Bytes that wait in the spool of the hub that answers.
+             */
+            spool_bytes: number;
+            /** @description `available`, `spooling`, `unavailable` or `not_configured`. */
+            state: string;
+        };
+        /**
+         * @description The state of a recording.
+         * @enum {string}
+         */
+        RecordingState: "recording" | "complete" | "completed" | "empty" | "purging" | "purged";
+        /** @description A recording, without its segments and without verifying it. */
+        RecordingSummary: {
+            /** Format: int64 */
+            dropped_bytes: number;
+            /** Format: double */
+            duration_seconds: number;
+            /** Format: date-time */
+            ended_at?: string | null;
+            /** @description Whether a legal hold keeps it. */
+            held: boolean;
+            path: string;
+            /** Format: int64 */
+            plain_bytes: number;
+            /** @description Why it could not be purged yet. */
+            purge_error?: string | null;
+            /** Format: int64 */
+            records: number;
+            required: boolean;
+            /** @description Merkle root over the segments (RFC 6962), hexadecimal. */
+            root?: string | null;
+            /** Format: int32 */
+            segments: number;
+            session_id: components["schemas"]["SessionId"];
+            /** Format: date-time */
+            started_at: string;
+            state: components["schemas"]["RecordingState"];
+            /** Format: int64 */
+            stored_bytes: number;
         };
         /** @description What was verified just now, without opening the recording. */
         RecordingVerification: {
@@ -2164,16 +2530,21 @@ export interface components {
             clipboard_write: boolean;
             /** @description Shown to people before they work. */
             motd?: string | null;
+            recording: components["schemas"]["RecordingSettings"];
             /** @description Whether every session needs a reason. */
             require_reason: boolean;
             terminal: components["schemas"]["TerminalSettings"];
+            /** @description Whether people are told who watches their sessions. */
+            watch_visible: boolean;
         };
         /** @description Settings to change. */
         SettingsChange: {
             clipboard_write?: boolean | null;
             motd?: string | null;
+            recording?: components["schemas"]["RecordingChange"];
             require_reason?: boolean | null;
             terminal?: components["schemas"]["TerminalChange"];
+            watch_visible?: boolean | null;
         };
         /** @description What an installer targets. */
         Site: {
@@ -2217,6 +2588,7 @@ export interface components {
         System: {
             database: components["schemas"]["DatabaseStatus"];
             hubs: components["schemas"]["HubStatus"][];
+            recordings: components["schemas"]["RecordingsStatus"];
             vault: components["schemas"]["VaultStatus"];
             version: string;
         };
@@ -2296,7 +2668,7 @@ export interface components {
         };
         /** @description Why a session is ended. */
         TerminateSession: {
-            /** @description Shown to the person whose session it is; at most 1000 characters. */
+            /** @description Shown to the person whose session it is; at most 1000 characters. May be left out for one's own. */
             reason?: string | null;
         };
         /** @description How far a connection came. */
@@ -2359,6 +2731,10 @@ export interface components {
             ok: boolean;
             /** @description `available`, `sealed`, `unavailable` or `login_refused`. */
             state: string;
+        };
+        /** @description How somebody would take part in a session. */
+        WatchPreflight: {
+            mode?: components["schemas"]["ParticipantKind"];
         };
         /** @description A network. */
         Zone: {
@@ -4831,6 +5207,59 @@ export interface operations {
             };
         };
     };
+    list_permissions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Permission"];
+                };
+            };
+        };
+    };
+    list_recordings: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Items a page, 1 to 200. */
+                limit?: number;
+                /** @description In which state. */
+                state?: components["schemas"]["RecordingState"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RecordingSummary"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     search_recordings: {
         parameters: {
             query: {
@@ -4964,6 +5393,35 @@ export interface operations {
             };
         };
     };
+    list_participants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Participant"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     get_recording: {
         parameters: {
             query?: never;
@@ -4984,6 +5442,55 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    purge_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordingReason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingRetention"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5033,6 +5540,92 @@ export interface operations {
             };
         };
     };
+    hold_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordingReason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingRetention"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    release_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingRetention"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     play_recording: {
         parameters: {
             query?: never;
@@ -5050,6 +5643,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PlayerIndex"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingRetention"];
                 };
             };
             404: {
@@ -5179,6 +5801,70 @@ export interface operations {
                 };
             };
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    foresee: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WatchPreflight"];
+            };
+        };
+        responses: {
+            /** @description it could */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5435,6 +6121,69 @@ export interface operations {
                 };
             };
             502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    watch: {
+        parameters: {
+            query?: {
+                /** @description `watch` (the default) to look; `join` to be able to ask for the keyboard. */
+                mode?: components["schemas"]["ParticipantKind"];
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the session's socket */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -25,12 +25,6 @@ export const dayParam = (raw: Raw, name: string): string | undefined => {
 export const flagParam = (raw: Raw, name: string): true | undefined =>
   raw[name] === true || raw[name] === 'true' || raw[name] === 1 ? true : undefined
 
-/** A day of the calendar, `2026-03-31`. */
-export const dayParam = (raw: Raw, name: string): string | undefined => {
-  const value = raw[name]
-  return typeof value === 'string' && /^\d{4}-\d\d-\d\d$/.test(value) && !Number.isNaN(Date.parse(value)) ? value : undefined
-}
-
 /** Seconds since a beginning, to the millisecond. */
 export const secondsParam = (raw: Raw, name: string): number | undefined => {
   const value = typeof raw[name] === 'string' ? Number.parseFloat(raw[name]) : raw[name]
