@@ -285,3 +285,35 @@ async fn a_store_that_takes_nothing_ends_a_session_that_must_be_recorded() -> an
     assert_eq!(terminal.ready["recorded"], false);
     Ok(())
 }
+
+#[tokio::test]
+async fn an_escrow_key_that_is_configured_replaces_the_one_there_was_from_then_on() -> anyhow::Result<()> {
+    use base64::Engine as _;
+    let mut world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let record = async |admin: &openpam_tests::Client| {
+        let mut terminal = reachable.open(admin).await?;
+        let session = terminal.session_id();
+        terminal.type_line("exit").await?;
+        terminal.end(Duration::from_secs(10)).await?;
+        anyhow::Ok(session)
+    };
+    let before = record(&world.admin).await?;
+    let old = private_key(&world, "escrow").await?;
+    let elsewhere = RecipientPrivateKey::derive(&[7; 32]);
+    let public = base64::engine::general_purpose::STANDARD.encode(elsewhere.public().0);
+    world.options.recording.insert("escrow_public_key", format!("{public:?}"));
+    let second = world.another_hub().await?;
+    let after = record(&world.admin.at(second.url())).await?;
+    for (session, reads, does_not) in [(&before, &old, &elsewhere), (&after, &elsewhere, &old)] {
+        let recording = recording(&world, session, "complete").await?;
+        let files = Folder::open(&folder(&world, &recording)?)?;
+        let report = files.verify(Verifier::new(Signers::Any).with_key(reads))?;
+        assert_eq!(report.verdict, Verdict::Consistent, "{report:?}");
+        let report = files.verify(Verifier::new(Signers::Any).with_key(does_not))?;
+        ensure!(report.verdict != Verdict::Consistent, "the other escrow key reads it too: {report:?}");
+    }
+    let trail = world.admin.list("/audit/entries?action=recording.key.create").await?;
+    ensure!(trail.iter().any(|entry| entry.to_string().contains(&public)), "the change is not in the trail");
+    Ok(())
+}

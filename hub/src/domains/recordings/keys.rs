@@ -60,12 +60,17 @@ pub(super) async fn current(hub: &Hub, context: &Context) -> Result<Keys, Error>
     let mut keys = store::keys(&mut tx).await?;
     let slug = tenant_slug(&mut tx).await?;
     drop(tx);
+    let escrow = configured_escrow(hub)?;
+    let mut made = false;
     for purpose in Purpose::ALL {
-        if !keys.iter().any(|key| key.purpose == purpose.name()) {
-            make(hub, context, &slug, purpose).await?;
+        let present = keys.iter().find(|key| key.purpose == purpose.name()).map(|key| key.public);
+        let configured = escrow.filter(|_| purpose == Purpose::Escrow);
+        if present.is_none() || configured.is_some_and(|configured| present != Some(configured)) {
+            make(hub, context, &slug, purpose, configured, present).await?;
+            made = true;
         }
     }
-    if keys.len() < Purpose::ALL.len() {
+    if made {
         let mut tx = hub.db().begin(context).await?;
         keys = store::keys(&mut tx).await?;
     }
@@ -82,12 +87,26 @@ pub(super) async fn current(hub: &Hub, context: &Context) -> Result<Keys, Error>
     })
 }
 
-/// Makes a key: private into the vault, then public into the database. Of two hubs that do it at
-/// once, one wins; the other's private key is one that nothing was ever wrapped to.
-async fn make(hub: &Hub, context: &Context, slug: &str, purpose: Purpose) -> Result<(), Error> {
-    let configured = hub.config().recording.escrow_public_key.as_deref().filter(|_| purpose == Purpose::Escrow);
+/// The escrow key whose private half is kept elsewhere.
+fn configured_escrow(hub: &Hub) -> Result<Option<[u8; 32]>, Error> {
+    let unusable = || Error::Key("recording.escrow_public_key".to_owned());
+    let text = hub.config().recording.escrow_public_key.as_deref();
+    text.map(|text| decode(text).ok_or_else(unusable)).transpose()
+}
+
+/// Makes a key, or takes the one that is configured, in the place of the one that is there: private into
+/// the vault, then public into the database. Of two hubs that do it at once, one wins; the other's private
+/// key is one that nothing was ever wrapped to.
+async fn make(
+    hub: &Hub,
+    context: &Context,
+    slug: &str,
+    purpose: Purpose,
+    configured: Option<[u8; 32]>,
+    replaced: Option<[u8; 32]>,
+) -> Result<(), Error> {
     let (public, path) = match configured {
-        Some(text) => (decode(text).ok_or_else(|| Error::Key("recording.escrow_public_key".to_owned()))?, None),
+        Some(public) => (public, None),
         None => {
             let mut seed = Zeroizing::new([0_u8; 32]);
             hub.random().fill(seed.as_mut()).map_err(|_| Error::Key(purpose.name().to_owned()))?;
@@ -109,6 +128,9 @@ async fn make(hub: &Hub, context: &Context, slug: &str, purpose: Purpose) -> Res
         }
     };
     let mut tx = hub.db().begin(context).await?;
+    if let Some(replaced) = replaced {
+        store::retire_key(&mut tx, purpose.name(), &replaced).await?;
+    }
     if store::insert_key(&mut tx, context.tenant_id, hub.ids().fresh(), purpose.name(), &public, path.as_deref())
         .await?
     {
@@ -116,7 +138,8 @@ async fn make(hub: &Hub, context: &Context, slug: &str, purpose: Purpose) -> Res
             .on("tenant", context.tenant_id, slug)
             .with("purpose", purpose.name())
             .with("public_key", BASE64.encode(public))
-            .with("vault_path", path);
+            .with("vault_path", path)
+            .with("replaces", replaced.map(|key| BASE64.encode(key)));
         audit::record(&mut tx, context, event).await?;
     }
     tx.commit().await.map_err(DbError::from)?;

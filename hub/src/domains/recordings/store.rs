@@ -51,6 +51,23 @@ pub(super) async fn all_keys(connection: &mut PgConnection, purpose: &str) -> Re
     Ok(rows.into_iter().map(key).collect())
 }
 
+/// Retires a key that another one replaces. What is wrapped to it stays readable with it.
+pub(super) async fn retire_key(
+    connection: &mut PgConnection,
+    purpose: &str,
+    public: &[u8; 32],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update recording_keys set retired_at = now()
+         where purpose = $1 and public_key = $2 and retired_at is null",
+        purpose,
+        &public[..]
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Notes a key; `false` when another hub was faster.
 pub(super) async fn insert_key(
     connection: &mut PgConnection,

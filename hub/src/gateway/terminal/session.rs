@@ -404,7 +404,8 @@ impl Carrier {
             Some(ends),
             announcement,
             self.detached_since.map(|since| since + self.patience()),
-            Some(self.next_sign),
+            // Who is at the end is asked for no more signs of life.
+            last_output_until.is_none().then_some(self.next_sign),
             self.stop_at,
             last_output_until,
             self.recorder.as_ref().and_then(|recorder| recorder.due_at()),

@@ -1,0 +1,64 @@
+//! A hub that is killed at any moment leaves recordings that verify.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use openpam_tests::{HubOptions, World, eventually};
+
+/// How many hubs are killed. The suite has few, so that it stays quick.
+const ROUNDS: usize = 4;
+/// Environment variable with another number of rounds.
+const ROUNDS_VARIABLE: &str = "OPENPAM_CRASH_ROUNDS";
+/// A hub is killed within this time after its session began.
+const LIFETIME: Duration = Duration::from_secs(4);
+/// What runs in the sessions, in turn: segments that fill at once, segments that compress well, silence.
+const LOADS: [&str; 3] = ["base64 /dev/urandom", "yes", "cat"];
+
+#[tokio::test]
+async fn whenever_a_hub_is_killed_what_was_stored_verifies_and_is_closed() -> anyhow::Result<()> {
+    let rounds = match std::env::var(ROUNDS_VARIABLE) {
+        Ok(text) => text.parse().with_context(|| format!("{ROUNDS_VARIABLE} is no number"))?,
+        Err(_) => ROUNDS,
+    };
+    let mut options = HubOptions::default();
+    options.recording.insert("abandoned_after_seconds", "5".to_owned());
+    let mut world = World::start(options).await?;
+    let reachable = world.password_target().await?;
+    let mut killed = Vec::new();
+    for round in 0..rounds {
+        let admin = world.admin.at(world.hub.url());
+        let mut terminal = reachable.open(&admin).await?;
+        let session = terminal.session_id();
+        terminal.keep_output = false;
+        terminal.type_line(LOADS[round % LOADS.len()]).await?;
+        let share = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
+        // What it says is read and acknowledged until then.
+        if let Ok(ended) = tokio::time::timeout(LIFETIME.mul_f64(share), terminal.drain(LIFETIME * 2)).await {
+            ended?;
+        }
+        let stored = format!("select count(*) from recording_segments where session_id = '{session}'");
+        let stored: usize = world.database.by_hand(&stored).await?.parse()?;
+        world.hub.kill().await?;
+        world.hub = world.another_hub().await?;
+        killed.push((session, stored));
+    }
+    let admin = world.admin.at(world.hub.url());
+    let mut most = 0;
+    for (session, stored) in &killed {
+        let what = format!("the recording of {session} is closed");
+        let recording = eventually(&what, Duration::from_secs(60), || async {
+            // A hub counts as dead after a while; the test does not wait that long.
+            world.database.by_hand("update hubs set last_seen_at = now() - interval '1 hour' where stopped_at is null and last_seen_at < now() - interval '3 seconds'").await?;
+            let recording = admin.get(&format!("/sessions/{session}/recording")).await?;
+            Ok((recording["state"] == "completed").then_some(recording))
+        })
+        .await?;
+        let segments = recording["segments"].as_array().map_or(0, Vec::len);
+        ensure!(recording["verification"]["verdict"] == "intact", "{session}: {}", recording["verification"]);
+        ensure!(segments >= *stored && segments >= 1, "{session}: {segments} of {stored} stored segments are left");
+        most = most.max(segments);
+    }
+    ensure!(most >= 2, "no session lived long enough to say anything");
+    println!("{rounds} hubs killed, all recordings verify, the longest has {most} segments");
+    Ok(())
+}
