@@ -60,6 +60,8 @@ async fn text_and_commands_of_a_session_are_found_and_what_did_not_show_is_not()
     let world = World::default().await?;
     let reachable = world.password_target().await?;
     let mut terminal = reachable.open(&world.admin).await?;
+    // What is typed before the prompt is no command for the shell's line editor yet.
+    terminal.until(b"$ ").await?;
     let (word, hidden) = (unique("shown"), unique("hidden"));
     let (first, last) = word.split_at(6);
     shell(&mut terminal, "PS1='prompt-here'\"$ \"", "prompt-here$ ").await?;
@@ -113,6 +115,8 @@ async fn nothing_in_a_search_is_a_pattern_and_filters_say_who_where_and_when() -
     let reachable = world.password_target().await?;
     let worker = world.person(&[], &[&reachable.group_id]).await?;
     let mut terminal = reachable.open(&worker.client).await?;
+    // What is typed before the prompt is no command for the shell's line editor yet.
+    terminal.until(b"$ ").await?;
     let name = unique("service");
     shell(
         &mut terminal,
@@ -177,6 +181,8 @@ async fn who_may_search_what_and_every_search_is_in_the_trail() -> anyhow::Resul
     let mut sessions = Vec::new();
     for person in [&worker, &operator] {
         let mut terminal = reachable.open(&person.client).await?;
+        // What is typed before the prompt is no command for the shell's line editor yet.
+        terminal.until(b"$ ").await?;
         shell(&mut terminal, &format!("echo {word}"), &format!("\r{word}\r\n")).await?;
         sessions.push(finish(&world, &world.admin, terminal).await?);
     }
@@ -221,6 +227,8 @@ async fn a_running_session_is_found_up_to_what_is_stored() -> anyhow::Result<()>
     let world = World::default().await?;
     let reachable = world.password_target().await?;
     let mut terminal = reachable.open(&world.admin).await?;
+    // What is typed before the prompt is no command for the shell's line editor yet.
+    terminal.until(b"$ ").await?;
     let word = unique("running");
     shell(&mut terminal, &format!("echo {word}"), &format!("\r{word}\r\n")).await?;
     eventually("it is found while it runs", Duration::from_secs(40), || async {
@@ -241,6 +249,8 @@ async fn after_kill_9_another_hub_indexes_the_rest_with_the_tenants_key() -> any
     let mut world = World::start(options).await?;
     let reachable = world.password_target().await?;
     let mut terminal = reachable.open(&world.admin).await?;
+    // What is typed before the prompt is no command for the shell's line editor yet.
+    terminal.until(b"$ ").await?;
     let session = terminal.session_id();
     let word = unique("before-the-crash");
     shell(&mut terminal, &format!("echo {word}"), &format!("\r{word}\r\n")).await?;
@@ -272,6 +282,8 @@ async fn a_flood_is_indexed_up_to_the_cap_which_is_said_and_its_end_opens_at_onc
     let world = World::default().await?;
     let reachable = world.password_target().await?;
     let mut terminal = reachable.open(&world.admin).await?;
+    // What is typed before the prompt is no command for the shell's line editor yet.
+    terminal.until(b"$ ").await?;
     let session = terminal.session_id();
     terminal.keep_output = false;
     terminal.type_line("seq 1000000 7000000; echo the''-end").await?;

@@ -70,15 +70,17 @@ pub(crate) fn start_tasks(hub: &Hub) {
 
 /// Looks at every session of a tenant, with as many statements for a thousand as for one.
 async fn look(hub: &Hub, tenant_id: TenantId, live: &[Arc<LiveSession>], scope: &ChangeScope) -> Result<(), Problem> {
-    let live = live.iter().filter(|session| !session.is_ending()).collect::<Vec<_>>();
+    // With the sign-ins of now: a session may be resumed with another one while the database answers.
+    let live = live.iter().filter(|session| !session.is_ending());
+    let live = live.map(|session| (session, session.sign_in())).collect::<Vec<_>>();
     if live.is_empty() {
         return Ok(());
     }
     let cause = if *scope == ChangeScope::Everything { "time" } else { "change" };
     metrics::counter!(names::ACCESS_CHECKS, "cause" => cause).increment(1);
-    let sign_ins = live.iter().filter_map(|session| session.sign_in()).collect::<HashSet<_>>();
+    let sign_ins = live.iter().filter_map(|(_, sign_in)| *sign_in).collect::<HashSet<_>>();
     let sign_ins = sign_ins.into_iter().collect::<Vec<_>>();
-    let target_ids = live.iter().map(|session| session.target_id).collect::<HashSet<_>>();
+    let target_ids = live.iter().map(|(session, _)| session.target_id).collect::<HashSet<_>>();
     let target_ids = target_ids.into_iter().collect::<Vec<_>>();
 
     let mut tx = hub.db().begin(&Context::system(tenant_id, "access-watch")).await?;
@@ -91,10 +93,14 @@ async fn look(hub: &Hub, tenant_id: TenantId, live: &[Arc<LiveSession>], scope: 
     let settings = settings::effective(&mut tx, hub.config()).await?;
 
     let mut losses = Vec::new();
-    for session in live {
-        let person = session.sign_in().and_then(|id| people.get(&id));
+    for (session, sign_in) in live {
+        let person = sign_in.and_then(|id| people.get(&id));
         let Some(person) = person.filter(|person| person.user_id() == Some(session.user_id)) else {
-            session.request_end(End::access_ended("signed_out", "You were signed out, or your account was disabled."));
+            // Whoever resumed it meanwhile was let in just now, and is looked at the next time.
+            if session.sign_in() == sign_in {
+                session
+                    .request_end(End::access_ended("signed_out", "You were signed out, or your account was disabled."));
+            }
             continue;
         };
         let Some(destination) = destinations.get(&session.target_id) else {
