@@ -76,6 +76,9 @@ pub(super) async fn open(hub: &Hub, context: &Context, id: SessionId, reading: R
 pub(super) async fn reopen(hub: &Hub, context: &Context, id: SessionId, play: AuditEventId) -> Result<Opened, Error> {
     let mut tx = hub.db().begin(context).await?;
     let (session, recording) = visible(&mut tx, context, id).await?;
+    if recording.is_purged() {
+        return Err(Error::Purged);
+    }
     let since = hub.clock().now() - PLAY_LIFETIME;
     if !audit::happened(&mut tx, context, play, "recording.play", id.as_uuid(), since).await? {
         return Err(Error::NotFound);

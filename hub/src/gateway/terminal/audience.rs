@@ -225,7 +225,8 @@ impl Audience {
     /// What a browser lacks that has everything up to this position: the whole screen, where that is
     /// no longer retained.
     pub(super) fn lacks(&self, offset: u64, output: &Output) -> Option<Lacks> {
-        (!output.has(offset)).then(|| Lacks {
+        // Nobody has what was not said yet: whoever claims to is not drawn a screen for it.
+        (!output.has(offset) && offset <= output.end()).then(|| Lacks {
             retained: output.retained(),
             sizes: self.sizes.clone(),
             at: output.end(),

@@ -1,15 +1,22 @@
 //! What a terminal shows now, as bytes that draw it on an empty one: for who begins to watch. Drawn
 //! from the output that is retained, off the path of the bytes and off the async threads.
 
+use std::{sync::Arc, time::Duration};
+
 use avt::Terminal as Model;
 use bytes::Bytes;
 use openpam_telemetry::names;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::output::Retained;
 
 /// Screens that are drawn at the same time: watching must not take the cores from the sessions.
 const AT_ONCE: usize = 2;
+/// How long a screen may take to draw. A few bytes can ask for a million cells to be cleared: then who comes
+/// sees what follows, on an empty screen.
+const LONGEST: Duration = Duration::from_secs(1);
+/// Bytes drawn between two looks at the clock.
+const PIECE: usize = 1024;
 /// Sizes that are remembered of one session.
 const MOST_SIZES: usize = 256;
 /// Columns and rows a terminal may have.
@@ -60,12 +67,12 @@ impl Sizes {
 
 /// Where screens are drawn, a few at a time.
 pub(super) struct Drawing {
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 impl Default for Drawing {
     fn default() -> Self {
-        Self { places: Semaphore::new(AT_ONCE) }
+        Self { places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 
@@ -73,9 +80,14 @@ impl Drawing {
     /// Draws what the terminal shows after the retained output. Exact where nothing came before it
     /// that is no longer retained.
     pub(super) async fn draw(&self, retained: Retained, sizes: Sizes) -> Bytes {
-        let _place = self.places.acquire().await;
+        let place = self.places.clone().acquire_owned().await;
         metrics::counter!(names::SCREENS_DRAWN).increment(1);
-        let drawn = tokio::task::spawn_blocking(move || draw(&retained, &sizes)).await;
+        let drawn = tokio::task::spawn_blocking(move || {
+            // Whoever asked may go; the drawing takes its place until it is done.
+            let _place = place;
+            draw(&retained, &sizes)
+        })
+        .await;
         drawn.unwrap_or_default().into()
     }
 }
@@ -86,7 +98,7 @@ fn draw(retained: &Retained, sizes: &Sizes) -> Vec<u8> {
     let (before, after) = sizes.changes.split_at(past);
     let (cols, rows) = clamped(before.last().map_or(sizes.first, |(_, size)| *size));
     let Ok(model) = Model::new(cols, rows) else { return Vec::new() };
-    let mut screen = Screen { model, rest: Vec::new() };
+    let mut screen = Screen { model, rest: Vec::new(), until: Instant::now() + LONGEST, is_late: false };
     let mut changes = after.iter().peekable();
     for block in &retained.blocks {
         let mut rest = &block[..];
@@ -103,6 +115,10 @@ fn draw(retained: &Retained, sizes: &Sizes) -> Vec<u8> {
     }
     for (_, size) in changes {
         screen.resize(*size);
+    }
+    if screen.is_late {
+        tracing::warn!(cols, rows, "a screen takes too long to draw");
+        return Vec::new();
     }
     let mut drawn = without_trailing_blanks(&screen.model.dump()).into_bytes();
     // The rest of the character follows.
@@ -157,10 +173,23 @@ struct Screen {
     model: Model,
     /// The beginning of a character that was cut between two blocks.
     rest: Vec<u8>,
+    /// When it must be drawn.
+    until: Instant,
+    is_late: bool,
 }
 
 impl Screen {
     fn feed(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(PIECE) {
+            self.is_late |= Instant::now() > self.until;
+            if self.is_late {
+                return;
+            }
+            self.take(piece);
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
         let joined = if self.rest.is_empty() { None } else { Some([&self.rest, bytes].concat()) };
         self.rest.clear();
         let mut chunks = joined.as_deref().unwrap_or(bytes).utf8_chunks().peekable();
@@ -220,6 +249,15 @@ mod tests {
         assert_eq!(shown(&[drawn, b"mc".to_vec()].concat(), (10, 2))[0], "abc");
         let drawn = draw(&retained(0, &[b"a\xff\xc3", b"b"]), &Sizes::new((10, 2)));
         assert_eq!(shown(&drawn, (10, 2))[0], "a\u{fffd}\u{fffd}b");
+    }
+
+    #[test]
+    fn what_takes_too_long_to_draw_is_given_up_in_time() {
+        static CLEARS: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+        let clears = CLEARS.get_or_init(|| b"\x1b[2J".repeat(100_000));
+        let begun = Instant::now();
+        assert!(draw(&retained(0, &[clears]), &Sizes::new((1_000, 1_000))).is_empty());
+        assert!(begun.elapsed() < LONGEST * 10, "it took {:?}", begun.elapsed());
     }
 
     #[test]
