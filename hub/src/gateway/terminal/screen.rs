@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use avt::Terminal as Model;
 use bytes::Bytes;
+use openpam_recordings::Utf8;
 use openpam_telemetry::names;
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -98,7 +99,7 @@ fn draw(retained: &Retained, sizes: &Sizes) -> Vec<u8> {
     let (before, after) = sizes.changes.split_at(past);
     let (cols, rows) = clamped(before.last().map_or(sizes.first, |(_, size)| *size));
     let Ok(model) = Model::new(cols, rows) else { return Vec::new() };
-    let mut screen = Screen { model, rest: Vec::new(), until: Instant::now() + LONGEST, is_late: false };
+    let mut screen = Screen { model, text: Utf8::default(), until: Instant::now() + LONGEST, is_late: false };
     let mut changes = after.iter().peekable();
     for block in &retained.blocks {
         let mut rest = &block[..];
@@ -122,7 +123,7 @@ fn draw(retained: &Retained, sizes: &Sizes) -> Vec<u8> {
     }
     let mut drawn = without_trailing_blanks(&screen.model.dump()).into_bytes();
     // The rest of the character follows.
-    drawn.extend_from_slice(&screen.rest);
+    drawn.extend_from_slice(screen.text.pending());
     drawn
 }
 
@@ -171,8 +172,8 @@ fn without_trailing_blanks(drawing: &str) -> String {
 
 struct Screen {
     model: Model,
-    /// The beginning of a character that was cut between two blocks.
-    rest: Vec<u8>,
+    /// Characters may be cut between two blocks.
+    text: Utf8,
     /// When it must be drawn.
     until: Instant,
     is_late: bool,
@@ -180,28 +181,15 @@ struct Screen {
 
 impl Screen {
     fn feed(&mut self, bytes: &[u8]) {
+        let mut text = String::new();
         for piece in bytes.chunks(PIECE) {
             self.is_late |= Instant::now() > self.until;
             if self.is_late {
                 return;
             }
-            self.take(piece);
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8]) {
-        let joined = if self.rest.is_empty() { None } else { Some([&self.rest, bytes].concat()) };
-        self.rest.clear();
-        let mut chunks = joined.as_deref().unwrap_or(bytes).utf8_chunks().peekable();
-        while let Some(chunk) = chunks.next() {
-            self.model.feed(chunk.valid());
-            let invalid = chunk.invalid();
-            let may_go_on = std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
-            if chunks.peek().is_none() && may_go_on {
-                self.rest = invalid.to_vec();
-            } else if !invalid.is_empty() {
-                self.model.feed("\u{fffd}");
-            }
+            text.clear();
+            self.text.decode(piece, &mut text);
+            self.model.feed(&text);
         }
     }
 
