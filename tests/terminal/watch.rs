@@ -43,8 +43,15 @@ async fn let_type(owner: &mut Terminal, operator: &Person) -> anyhow::Result<Ter
     let session = owner.session_id();
     let mut guest = Terminal::watch(&operator.client, &session, "join").await?;
     guest.send(&json!({ "type": "request_input" })).await?;
-    owner.message("the request", |message| joined(message, &operator.username, "asked")).await?;
-    owner.send(&json!({ "type": "input", "participant": guest.ready["participant"], "allowed": true })).await?;
+    // Their name alone may be in what was said of their last visit.
+    let participant = guest.ready["participant"].clone();
+    let asks = |message: &Value| {
+        let people = message["joined"].as_array().into_iter().flatten();
+        participants(message)
+            && people.into_iter().any(|one| one["participant"] == participant && one["input"] == "asked")
+    };
+    owner.message("the request", asks).await?;
+    owner.send(&json!({ "type": "input", "participant": participant, "allowed": true })).await?;
     guest.message("the right to type", |message| joined(message, &operator.username, "granted")).await?;
     Ok(guest)
 }
@@ -377,6 +384,42 @@ async fn who_joins_types_only_with_consent_and_the_recording_says_who_typed() ->
     let rows = rows(&world, &session).await?;
     ensure!(rows[1]["bytes_sent"].as_i64().is_some_and(|sent| sent > 10), "{rows:?}");
     ensure!(rows[0]["input_granted_at"].is_null() && !rows[1]["input_granted_at"].is_null(), "{rows:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_takes_the_right_to_type_back_stops_what_was_pasted_before() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let owner = world.person(&[], &[&reachable.group_id]).await?;
+    let operator = world.person(&["operator"], &[&reachable.group_id]).await?;
+    let mut terminal = reachable.open(&owner.client).await?;
+    terminal.until(b"$ ").await?;
+    let mut guest = let_type(&mut terminal, &operator).await?;
+    // A few seconds' worth of commands, each of which counts.
+    let commands = "count=$((count + 1))\n".repeat(20_000);
+    let pasted = Instant::now();
+    guest.type_bytes(commands.into_bytes()).await?;
+    terminal.until(b"count=$((count + 1))").await?;
+    let participant = guest.ready["participant"].clone();
+    terminal.send(&json!({ "type": "input", "participant": participant, "allowed": false })).await?;
+    guest.message("that it was taken back", |message| joined(message, &operator.username, "none")).await?;
+    let taken_back = pasted.elapsed();
+    // Half a command may stand there.
+    terminal.type_bytes(b"\x03".to_vec()).await?;
+    terminal.until(b"^C").await?;
+    let counted = terminal.run("echo counted $count").await?;
+    let counted = counted.rsplit("counted ").next().and_then(|count| count.trim().parse::<u64>().ok());
+    let counted = counted.with_context(|| "no count".to_owned())?;
+    // 8 KiB a second, and a piece that was on its way; the whole is 420,000 bytes.
+    let most = (taken_back.as_secs_f64() * 8_192.0 + 1_024.0) / 21.0;
+    ensure!(counted > 0 && (counted as f64) <= most, "{counted} commands ran in {taken_back:?}");
+    // Nor does the rest come when they may type again.
+    guest.cut();
+    let mut guest = let_type(&mut terminal, &operator).await?;
+    guest.type_line("echo again $count by-the-gu''est").await?;
+    let said = String::from_utf8_lossy(&terminal.until(b"by-the-guest").await?).into_owned();
+    ensure!(said.contains(&format!("again {counted} ")), "{said}");
     Ok(())
 }
 

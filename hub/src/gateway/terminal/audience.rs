@@ -12,7 +12,10 @@ use std::sync::{
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use openpam_ids::ParticipantId;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Duration, Instant, sleep_until},
+};
 
 use super::{
     messages::{InputRight, Joined, MessageError, NOBODY_ASKS, ServerMessage},
@@ -31,6 +34,10 @@ const WAITING_BYTES: usize = 512 * 1024;
 const WAITING: usize = 256;
 /// Messages of input that may wait for the session.
 const TYPED: usize = 4;
+/// What a participant typed goes on in pieces of at most this size, each taking its time: what the
+/// target has is out of the reach of who takes the right back.
+const PIECE: usize = 512;
+const BYTES_PER_SECOND: u32 = 8 * 1024;
 
 /// What a participant's task is told while the session goes on. When it hears no more, it fell behind.
 #[derive(Debug, Clone)]
@@ -179,6 +186,9 @@ pub(super) struct Audience {
     sizes: Sizes,
     /// Made when the first participant comes.
     typed: Option<(mpsc::Sender<Typed>, mpsc::Receiver<Typed>)>,
+    /// What of it is to go on yet, and when.
+    rest: Option<Typed>,
+    next_at: Instant,
     /// Who typed last; `None` for the session's person.
     typist: Option<ParticipantId>,
     /// Bytes that participants typed.
@@ -187,7 +197,15 @@ pub(super) struct Audience {
 
 impl Audience {
     pub(super) fn new(size: (u16, u16)) -> Self {
-        Self { members: Vec::new(), sizes: Sizes::new(size), typed: None, typist: None, typed_bytes: 0 }
+        Self {
+            members: Vec::new(),
+            sizes: Sizes::new(size),
+            typed: None,
+            rest: None,
+            next_at: Instant::now(),
+            typist: None,
+            typed_bytes: 0,
+        }
     }
 
     /// Bytes that participants typed so far.
@@ -245,24 +263,41 @@ impl Audience {
         self.members.iter().any(|member| member.right == InputRight::Granted && member.written)
     }
 
-    /// What somebody typed. Never returns where nobody ever came. Cancel safe.
+    /// A piece of what somebody typed. Never returns where nobody ever came. Cancel safe.
     pub(super) async fn next_typed(&mut self) -> Typed {
-        match &mut self.typed {
+        let mut rest = match (self.rest.take(), &mut self.typed) {
+            (Some(rest), _) => rest,
             // The other end is kept beside it: it does not close.
-            Some((_, typed)) => match typed.recv().await {
+            (None, Some((_, typed))) => match typed.recv().await {
                 Some(typed) => typed,
                 None => std::future::pending().await,
             },
-            None => std::future::pending().await,
+            (None, None) => std::future::pending().await,
+        };
+        if Instant::now() < self.next_at {
+            self.rest = Some(rest);
+            sleep_until(self.next_at).await;
+            rest = match self.rest.take() {
+                Some(rest) => rest,
+                None => std::future::pending().await,
+            };
         }
+        let piece = rest.bytes.split_to(rest.bytes.len().min(PIECE));
+        let (participant, decision) = (rest.participant, rest.decision);
+        self.rest = Some(rest).filter(|rest| !rest.bytes.is_empty());
+        let takes = Duration::from_secs(1) * u32::try_from(piece.len()).unwrap_or(u32::MAX) / BYTES_PER_SECOND;
+        self.next_at = Instant::now() + takes;
+        Typed { participant, decision, bytes: piece }
     }
 
     /// The bytes, when whoever typed them may type: the recording then says who it is.
     pub(super) fn admit(&mut self, typed: Typed, room: &mut Room<'_>) -> Option<Bytes> {
-        let member = self.members.iter().find(|member| member.participant.id == typed.participant)?;
-        if !member.may_type(typed.decision) {
+        let member = self.members.iter().find(|member| member.participant.id == typed.participant);
+        let Some(member) = member.filter(|member| member.may_type(typed.decision)) else {
+            // The piece was the head of the rest, if there is one.
+            self.rest = None;
             return None;
-        }
+        };
         if self.typist != Some(typed.participant) {
             self.typist = Some(typed.participant);
             room.mark(&format!("{} types", member.participant.name()));

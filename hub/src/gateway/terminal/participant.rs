@@ -405,6 +405,10 @@ impl Server {
         let period = keepalive(&self.hub);
         self.next_ping = now + period;
         self.socket.queue_ping();
+        if self.typed.is_some() {
+            // They are not listened to while what they typed waits for the session.
+            self.socket.last_heard = now;
+        }
         now.duration_since(self.socket.last_heard) <= period * 2 + Duration::from_secs(5)
     }
 

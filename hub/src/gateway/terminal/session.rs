@@ -213,7 +213,7 @@ impl Carrier {
                 written = socket::write(writer, &mut self.output) => Act::Written(written),
                 delivered = &mut delivery, if delivering && last_output_until.is_none() => Act::Delivered(delivered),
                 recorded = recording::progress(self.recorder.as_mut()) => Act::Recorded(recorded),
-                typed = self.audience.next_typed(), if may_take_input && somebody_types => Act::Typed(typed),
+                typed = self.audience.next_typed(), if may_take_input && somebody_types && !delivering => Act::Typed(typed),
                 (news, outside) = &mut news => Act::News(news, outside),
                 () = &mut alarm => Act::Time,
             };
