@@ -57,6 +57,7 @@ for (const [width, height] of [[390, 844], [720, 450], [1440, 900]] as const) {
     await picture(page, `terminal-settings-${width}`)
     await page.keyboard.press('Escape')
     await expect(page.getByRole('dialog')).toHaveCount(0)
+    await expect(page.locator('.xterm-helper-textarea:focus')).toHaveCount(1)
     await page.keyboard.type('exit')
     await page.keyboard.press('Enter')
     await expect(page.getByRole('button', { name: 'Connect again' })).toBeInViewport({ ratio: 1 })

@@ -86,6 +86,7 @@ test('who joins types when the session’s person allows it, until they take it 
   }).toPass()
   await request.getByRole('button', { name: 'Allow' }).click()
   await expect(guest.getByRole('heading', { level: 1 })).toHaveText(`You type in the session of ${person.username} on ${target.name}`)
+  await expect(guest.locator('.xterm-helper-textarea:focus')).toHaveCount(1)
   await guest.keyboard.type("printf 'typed-%s\\n' together\n")
   await terminal.sees('typed-together')
   await expect(screenOf(guest)).toContainText('typed-together')
