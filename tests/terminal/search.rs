@@ -66,12 +66,15 @@ async fn text_and_commands_of_a_session_are_found_and_what_did_not_show_is_not()
     let (first, last) = word.split_at(6);
     shell(&mut terminal, "PS1='prompt-here'\"$ \"", "prompt-here$ ").await?;
     shell(&mut terminal, &format!("echo {first}''{last}"), &format!("{word}\r\n")).await?;
+    terminal.until(b"prompt-here$ ").await?;
     // The same command again, out of the history.
     shell(&mut terminal, "printf 'from the %s\\n' history", "from the history\r\n").await?;
+    terminal.until(b"prompt-here$ ").await?;
     terminal.type_bytes(b"\x1b[A".to_vec()).await?;
     terminal.until(b"printf 'from the %s").await?;
     terminal.type_bytes(b"\r".to_vec()).await?;
     terminal.until(b"from the history\r\n").await?;
+    terminal.until(b"prompt-here$ ").await?;
     // A password.
     shell(&mut terminal, "read -rs -p 'Pass''phrase: ' word; echo got ${#word}", "Passphrase: ").await?;
     shell(&mut terminal, &hidden, &format!("got {}", hidden.len())).await?;
@@ -309,5 +312,34 @@ async fn a_flood_is_indexed_up_to_the_cap_which_is_said_and_its_end_opens_at_onc
     let segment = world.admin.get(&url).await?;
     let shown = segment["events"].to_string() + &segment["snapshot"].to_string();
     ensure!(shown.contains("the-end"), "the end of the flood is not there");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_being_deleted_is_not_found_any_more() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let word = unique("deleted");
+    terminal.until(b"$ ").await?;
+    shell(&mut terminal, &format!("echo {}''{}", &word[..6], &word[6..]), &word).await?;
+    let session = finish(&world, &world.admin, terminal).await?;
+    let queries = [vec![("q", word.as_str())], vec![("q", word.as_str()), ("session_id", session.as_str())]];
+    for query in &queries {
+        ensure!(!found(&world.admin, query).await?.is_empty(), "{query:?}");
+    }
+    // As it is while the store refuses to delete it.
+    let marked = world
+        .database
+        .by_hand(&format!(
+            "update recordings set state = 'purging', purge_at = now(), purge_by_name = 'test', purge_reason = 'test',
+                    purge_retry_at = now() + interval '1 day'
+             where session_id = '{session}' returning 'done'"
+        ))
+        .await?;
+    assert_eq!(marked, "done");
+    for query in &queries {
+        assert_eq!(found(&world.admin, query).await?, [], "{query:?}");
+    }
     Ok(())
 }

@@ -281,6 +281,83 @@ async fn while_the_store_is_away_segments_wait_in_the_spool_also_over_kill_9() -
     Ok(())
 }
 
+#[tokio::test]
+async fn a_hub_that_does_not_come_back_with_its_spool_leaves_the_rest_and_a_trail_of_what_is_lost() -> anyhow::Result<()>
+{
+    let stack = Stack::load()?;
+    let mut store = Store::new(&stack, false).await?;
+    store.options.recording.insert("spool_wait_seconds", "5".to_owned());
+    let mut world = World::start_with(stack, store.options.clone()).await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    terminal.keep_output = false;
+    terminal.type_line("head -c 6000000 /dev/urandom | base64").await?;
+    terminal.until_received(8_000_000).await?;
+    eventually("a segment with output is stored", Duration::from_secs(20), || async {
+        let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+        Ok((recording["segments"].as_array().map_or(0, Vec::len) >= 2).then_some(()))
+    })
+    .await?;
+    store.proxy.set(Fault::Refuse);
+    terminal.type_line("head -c 9000000 /dev/urandom | base64").await?;
+    terminal.until_received(20_000_000).await?;
+    let waiting = eventually("segments wait in the spool", Duration::from_secs(20), || async {
+        let kept = retention(&world.admin, &session).await?;
+        Ok(kept["spooled_segments"].as_i64().filter(|waiting| *waiting > 0))
+    })
+    .await?;
+    world.hub.kill().await?;
+
+    // While the store is down nothing is given up: it may be the store alone that is gone.
+    let other_spool = Folder(std::env::temp_dir().join(unique("openpam-test-spool")));
+    let mut other = store.options.clone();
+    other.recording.insert("spool_directory", format!("{:?}", other_spool.0.display().to_string()));
+    let second = start(&world, &other).await?;
+    let at_second = world.admin.at(second.url());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(retention(&at_second, &session).await?["state"], "recording");
+    let lost = async || {
+        let action = format!("/audit/entries?object_id={session}&action=recording.spool_lost");
+        at_second.list(&action).await
+    };
+    assert_eq!(lost().await?, Vec::<Value>::new());
+    // Nor can somebody delete it meanwhile.
+    let reason = json!({ "reason": "no longer needed" });
+    let refused = at_second.call(Method::DELETE, &format!("/sessions/{session}/recording"), Some(&reason)).await?;
+    refused.problem(StatusCode::CONFLICT, "recording_running")?;
+
+    store.proxy.set(Fault::None);
+    let recording = becomes(&at_second, &session, "completed").await?;
+    assert_eq!(recording["verification"]["verdict"], "intact", "{recording}");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let lost = lost().await?;
+    assert_eq!(lost.len(), 1, "it is written once: {lost:?}");
+    let detail = &lost[0]["detail"];
+    ensure!(detail["place"].as_str().is_some_and(|place| place.contains("openpam-test-spool")), "{detail}");
+    let named = detail["segments"].as_array().context("no segments")?;
+    ensure!(named.len() as i64 >= waiting && lost[0]["outcome"] == "failure", "{lost:?}");
+    let kept = recording["segments"].as_array().context("no segments")?.len() as i64;
+    ensure!(named.iter().all(|seq| seq.as_i64().is_some_and(|seq| seq >= kept)), "{named:?} of {kept}");
+
+    // The hub comes back too late: what it brings is of no recording any more, and it can be deleted.
+    let third = world.another_hub().await?;
+    eventually("its spool is empty", Duration::from_secs(20), || async { Ok((store.waiting()? == 0).then_some(())) })
+        .await?;
+    let at_third = world.admin.at(third.url());
+    assert_eq!(retention(&at_third, &session).await?["state"], "completed");
+    at_third.call(Method::DELETE, &format!("/sessions/{session}/recording"), Some(&reason)).await?.success()?;
+    becomes_purged(&at_third, &session).await
+}
+
+/// Waits until a recording is deleted.
+async fn becomes_purged(client: &openpam_tests::Client, session: &str) -> anyhow::Result<()> {
+    eventually("the recording is deleted", Duration::from_secs(20), || async {
+        Ok((retention(client, session).await?["state"] == "purged").then_some(()))
+    })
+    .await
+}
+
 async fn start(world: &World, options: &HubOptions) -> anyhow::Result<Hub> {
     Prepared::new(&world.stack, &world.database, options).await?.start().await
 }

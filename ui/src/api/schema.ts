@@ -2233,7 +2233,7 @@ export interface components {
         RecordingIndex: {
             /** @description Nothing more will be indexed. */
             done: boolean;
-            /** @description Why it ends before the recording does: `recording_damaged`, `recording_too_costly`. */
+            /** @description Why it ends before the recording does: `recording_damaged`. */
             error_code?: string | null;
             /**
              * Format: int32

@@ -6,8 +6,8 @@ use openpam_recordings::{Defect, WriteError};
 
 use crate::{
     db::DbError,
-    domains::{audit::AuditError, vault::VaultError},
-    http::{FieldError, Problem},
+    domains::{audit::AuditError, sessions, vault::VaultError},
+    http::Problem,
 };
 
 /// Why something could not be done with a recording.
@@ -58,9 +58,12 @@ pub enum Error {
         /// Until when.
         until: DateTime<Utc>,
     },
-    /// A field is not valid.
-    #[error("{} {}", .0.field, .0.message)]
-    Invalid(FieldError),
+    /// No reason was given.
+    #[error("a reason is missing")]
+    ReasonMissing,
+    /// A reason is not what it must be, or a session cannot be asked about.
+    #[error(transparent)]
+    Session(#[from] sessions::Error),
     /// The store does not answer, or refuses.
     #[error("the store of recordings failed: {0}")]
     Store(String),
@@ -76,12 +79,6 @@ pub enum Error {
     /// The vault did not give or take a key.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// A part of it takes too long to draw.
-    #[error("segment {seq} takes too long to draw")]
-    Costly {
-        /// Its number.
-        seq: u32,
-    },
     /// A search is not what it must be.
     #[error("a search needs at least {0} characters")]
     TooShort(usize),
@@ -112,10 +109,10 @@ impl Error {
         match self {
             Self::Damaged(_)
             | Self::Changed { .. }
-            | Self::Costly { .. }
             | Self::TooLarge(_)
             | Self::Purged
-            | Self::Invalid(_) => false,
+            | Self::ReasonMissing
+            | Self::Session(_) => false,
             Self::NotFound
             | Self::NoStore
             | Self::Waiting { .. }
@@ -149,7 +146,8 @@ impl From<Error> for Problem {
             Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "recording_unavailable",
-                "This session must be recorded, and the store of recordings does not work. Tell an administrator.",
+                "The store of recordings does not work: no session that must be recorded can be opened, and no \
+                 recording be read. Tell an administrator.",
             )
             .retry_after(30)
             .caused_by(error)
@@ -178,7 +176,8 @@ impl From<Error> for Problem {
                 "recording_locked",
                 format!("The store lets nobody delete this recording before {}.", until.format("%Y-%m-%d %H:%M UTC")),
             ),
-            Error::Invalid(field) => Self::invalid_input(vec![field]),
+            Error::ReasonMissing => Self::invalid_field("reason", "missing", "say why"),
+            Error::Session(error) => error.into(),
             Error::Damaged(defect) => Self::new(
                 StatusCode::CONFLICT,
                 "recording_damaged",
@@ -189,12 +188,6 @@ impl From<Error> for Problem {
                 "recording_damaged",
                 format!("Segment {seq} of this recording is gone, or is not what was stored."),
             ),
-            error @ Error::Costly { .. } => Self::new(
-                StatusCode::CONFLICT,
-                "recording_too_costly",
-                "A part of this recording takes too long to draw. Its export can still be downloaded.",
-            )
-            .caused_by(&error),
             Error::TooShort(least) => {
                 Self::invalid_field("q", "too_short", format!("must have at least {least} characters"))
             }

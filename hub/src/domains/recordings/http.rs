@@ -82,7 +82,7 @@ struct IndexBody {
     truncated: bool,
     /// Nothing more will be indexed.
     done: bool,
-    /// Why it ends before the recording does: `recording_damaged`, `recording_too_costly`.
+    /// Why it ends before the recording does: `recording_damaged`.
     error_code: Option<String>,
 }
 

@@ -37,15 +37,14 @@ const SHARE_IN_A_FLOOD: f64 = 0.02;
 /// Plain bytes of a segment that make a flood, and how long it counts as one.
 const FLOOD_BYTES: usize = 512 * 1024;
 const FLOOD_LASTS: Duration = Duration::from_secs(3);
-/// The longest rest between two segments.
-const LONGEST_REST: Duration = Duration::from_secs(30);
+/// The longest rest between two segments, and between two of the same session.
+const LONGEST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST_OF_ONE: Duration = Duration::from_secs(60);
 /// Between attempts when something is down: doubled each time.
 const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// Sessions that have ended and are not indexed yet, at most; others are found in the database.
 const MOST_ENDED: usize = 10_000;
-/// The largest screen that is kept; a later segment is then drawn from an earlier one.
-const MOST_SCREEN: usize = 4 * 1024 * 1024;
 /// Lines of a segment that are work for the database too; below that one waits for it rather than it works.
 const MANY_LINES: usize = 500;
 
@@ -83,8 +82,12 @@ struct Told {
 }
 
 impl Told {
+    fn has_work(&self) -> bool {
+        self.indexed < self.stored || self.ended
+    }
+
     fn is_due(&self, now: Instant) -> bool {
-        (self.indexed < self.stored || self.ended) && self.due_at.is_none_or(|due| now >= due)
+        self.has_work() && self.due_at.is_none_or(|due| now >= due)
     }
 }
 
@@ -189,7 +192,7 @@ impl Indexer {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        self.with(|known| known.sessions.values().filter_map(|told| told.due_at).min())
+        self.with(|known| known.sessions.values().filter(|told| told.has_work()).filter_map(|told| told.due_at).min())
     }
 
     fn waiting(&self) -> u64 {
@@ -200,7 +203,7 @@ impl Indexer {
     fn rest(&self, worked: Duration) -> Duration {
         let flood = self.with(|known| known.flood_until.is_some_and(|until| Instant::now() < until));
         let share = if flood { SHARE_IN_A_FLOOD } else { SHARE };
-        worked.mul_f64(1.0 / share - 1.0).min(LONGEST_REST)
+        worked.mul_f64(1.0 / share - 1.0).min(LONGEST_REST_OF_ONE)
     }
 }
 
@@ -243,14 +246,17 @@ async fn take(hub: &Hub, indexer: &Indexer, turn: Turn) -> Duration {
     }
     match advance(hub, &context, id, &key, typing).await {
         Ok(step) => {
+            let rest = indexer.rest(step.worked);
             indexer.with(|known| {
                 if let Some(told) = known.sessions.get_mut(&id) {
                     told.indexed = step.indexed;
                     told.typing = step.typing;
-                    (told.failures, told.due_at) = (0, None);
+                    // One that takes long keeps others waiting for less than itself.
+                    let due_at = (rest > LONGEST_REST).then(|| Instant::now() + rest);
+                    (told.failures, told.due_at) = (0, due_at);
                 }
             });
-            indexer.rest(step.worked)
+            rest.min(LONGEST_REST)
         }
         Err(error) if error.may_pass() => {
             let failures = indexer.with(|known| {
@@ -298,10 +304,6 @@ async fn advance(
     let screen = store::screen_before(&mut tx, id, state.segments).await?;
     drop(tx);
     let seq = u32::try_from(state.segments).unwrap_or_default();
-    if screen.as_ref().map_or(0, |screen| screen.seq) != state.segments {
-        // The one before was too large to be kept.
-        return Err(Error::Costly { seq });
-    }
     let bytes = stored(hub, context, id, seq).await?;
     let (key, before) = (key.clone(), state.clone());
     let (read, mut worked) = off_thread(move || {
@@ -316,9 +318,7 @@ async fn advance(
         // Another hub was faster: what it did is seen at the next turn.
         return Ok(Step { indexed: seq, typing: read.typing, worked });
     }
-    if read.screen.screen.len() <= MOST_SCREEN {
-        store::note_screen(&mut tx, context.tenant_id, id, &read.screen).await?;
-    }
+    store::note_screen(&mut tx, context.tenant_id, id, &read.screen).await?;
     tx.commit().await.map_err(DbError::from)?;
     if read.lines.len() >= MANY_LINES {
         worked += begun.elapsed();
@@ -371,14 +371,10 @@ async fn close(hub: &Hub, context: &Context, id: SessionId) -> Result<(), Error>
 
 /// Notes that a recording cannot be indexed, so that nobody tries for ever.
 async fn give_up(hub: &Hub, context: &Context, id: SessionId, error: &Error) {
-    let code = match error {
-        Error::Costly { .. } => "recording_too_costly",
-        _ => "recording_damaged",
-    };
     tracing::warn!(session_id = %id, %error, "a recording cannot be indexed to its end");
     let noted = async {
         let mut tx = hub.db().begin(context).await?;
-        store::index::close_index(&mut tx, id, Some(code)).await?;
+        store::index::close_index(&mut tx, id, Some("recording_damaged")).await?;
         tx.commit().await.map_err(DbError::from)?;
         Ok::<_, Error>(())
     };

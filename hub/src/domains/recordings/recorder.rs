@@ -319,7 +319,7 @@ impl Recorder {
             keep(&self.hub, &self.context, self.session_id, segment).await?;
             self.indexing.stored(segment.header.seq, segment.header.plain_bytes);
         }
-        service::close(&self.hub, &self.context, self.session_id, finished.manifest).await
+        service::close(&self.hub, &self.context, self.session_id, finished.manifest, None).await
     }
 }
 

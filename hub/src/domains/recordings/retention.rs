@@ -16,14 +16,11 @@ use crate::{
     db::DbError,
     domains::{
         audit::{self, Event},
-        settings,
+        sessions, settings,
     },
-    http::FieldError,
     state::Hub,
 };
 
-/// Characters a reason may have.
-const MAX_REASON: usize = 1_000;
 /// Between attempts to delete what the store would not delete.
 const RETRY: TimeDelta = TimeDelta::minutes(15);
 
@@ -35,18 +32,8 @@ pub(super) struct Retention {
     pub(super) kept_until: Option<DateTime<Utc>>,
 }
 
-fn checked(reason: &str) -> Result<&str, Error> {
-    let reason = reason.trim();
-    let wrong = if reason.is_empty() {
-        ("missing", "say why".to_owned())
-    } else if reason.chars().count() > MAX_REASON {
-        ("too_long", format!("may have {MAX_REASON} characters at the most"))
-    } else if reason.contains('\0') {
-        ("malformed", "must not contain NUL".to_owned())
-    } else {
-        return Ok(reason);
-    };
-    Err(Error::Invalid(FieldError { field: "reason".into(), code: wrong.0.into(), message: wrong.1 }))
+fn checked(reason: &str) -> Result<String, Error> {
+    sessions::checked_reason(reason)?.ok_or(Error::ReasonMissing)
 }
 
 fn root(kept: &Kept) -> Option<String> {
@@ -92,7 +79,7 @@ pub(super) async fn hold(hub: &Hub, context: &Context, id: SessionId, reason: &s
         _ => {}
     }
     let principal = &context.principal;
-    store::retention::hold(&mut tx, id, hub.clock().now(), principal.actor.id(), &principal.name, reason).await?;
+    store::retention::hold(&mut tx, id, hub.clock().now(), principal.actor.id(), &principal.name, &reason).await?;
     let event = Event::success("recording.hold").on("session", id, session.target_name).with("reason", reason);
     audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(DbError::from)?;
@@ -123,12 +110,14 @@ pub(super) async fn purge(hub: &Hub, context: &Context, id: SessionId, reason: &
     let reason = checked(reason)?;
     let mut tx = hub.db().begin(context).await?;
     let (session, _) = service::visible(&mut tx, context, id).await?;
+    let kept = store::retention::kept(&mut tx, id, false).await?.ok_or(Error::NotFound)?;
     drop(tx);
+    check_not_kept(&kept)?;
     // Nothing changes where the store will not delete: asked first.
     if let Some(until) = locked_until(hub, context, id).await? {
         return Err(Error::Locked { until });
     }
-    begin(hub, context, id, &session.target_name, reason).await?;
+    begin(hub, context, id, &session.target_name, &reason).await?;
     if let Err(error) = go_on(hub, context, id).await {
         tracing::warn!(session_id = %id, %error, "a recording is not deleted yet");
     }
@@ -140,16 +129,23 @@ async fn locked_until(hub: &Hub, context: &Context, id: SessionId) -> Result<Opt
     Ok(until.filter(|until| *until > hub.clock().now()))
 }
 
+/// Refuses to delete what must stay.
+fn check_not_kept(kept: &Kept) -> Result<(), Error> {
+    match (kept.state.as_str(), kept.hold_at) {
+        ("recording", _) => Err(Error::Running),
+        ("purging" | "purged", _) => Err(Error::Purged),
+        (_, Some(_)) => Err(Error::Held),
+        // A part that came later would stay.
+        _ if kept.spooled > 0 => Err(Error::Waiting { place: kept.spool.clone().unwrap_or_default() }),
+        _ => Ok(()),
+    }
+}
+
 /// Marks a recording, with the event of the trail: from here on it is not played any more.
 async fn begin(hub: &Hub, context: &Context, id: SessionId, target: &str, reason: &str) -> Result<(), Error> {
     let mut tx = hub.db().begin(context).await?;
     let kept = store::retention::kept(&mut tx, id, true).await?.ok_or(Error::NotFound)?;
-    match (kept.state.as_str(), kept.hold_at) {
-        ("recording", _) => return Err(Error::Running),
-        ("purging" | "purged", _) => return Err(Error::Purged),
-        (_, Some(_)) => return Err(Error::Held),
-        _ => {}
-    }
+    check_not_kept(&kept)?;
     let name = &context.principal.name;
     if !store::retention::begin_purge(&mut tx, id, hub.clock().now(), name, reason).await? {
         return Err(Error::Held);
@@ -234,7 +230,7 @@ async fn mark_due(hub: &Hub, context: &Context, id: SessionId, days: u32) -> Res
     }
     match begin(hub, context, id, "", &format!("kept for {days} days, as the settings say")).await {
         Ok(()) => Ok(true),
-        Err(Error::Held | Error::Purged | Error::Running) => Ok(false),
+        Err(Error::Held | Error::Purged | Error::Running | Error::Waiting { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use openpam_ids::SessionId;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
@@ -22,6 +23,8 @@ use crate::{
 pub(super) const LEAST: usize = 2;
 /// Characters that a search has, at most.
 pub(super) const MOST: usize = 200;
+/// Searches at the same time: each may hold a connection of the database for that long.
+static SEARCHES: Semaphore = Semaphore::const_new(3);
 /// How long a search may take.
 const LIMIT_MILLIS: u64 = 5_000;
 
@@ -55,6 +58,8 @@ pub(super) async fn search(
         search.user_id = Some(user);
     }
     note(hub, context, &search).await?;
+    // The semaphore is never closed.
+    let _turn = SEARCHES.acquire().await.ok();
     let mut tx = hub.db().begin(context).await?;
     store::search::limit_time(&mut tx, LIMIT_MILLIS).await?;
     let mut sessions = None;

@@ -14,7 +14,9 @@ use super::{
     Error, Recorder, keys,
     keys::Keys,
     storage::Placed,
-    store, store_of,
+    store,
+    store::spool::Waits,
+    store_of,
     types::{IndexState, Recording, SegmentEntry},
     upload,
 };
@@ -96,12 +98,27 @@ pub(super) async fn note_segment(
 }
 
 /// Signs and stores the manifest, and notes that the recording is closed.
-pub(super) async fn close(hub: &Hub, context: &Context, id: SessionId, manifest: Manifest) -> Result<(), Error> {
+pub(super) async fn close(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+    manifest: Manifest,
+    lost: Option<&Waits>,
+) -> Result<(), Error> {
     let signature = keys::sign(hub, context, manifest.signer, &manifest.to_be_signed()).await?;
     let signed = manifest.into_signed(&signature)?;
     match upload::keep_manifest(hub, context, id, &signed).await? {
-        Placed::Stored => note_closed(hub, context, id, signed.manifest()).await,
-        Placed::Spooled => Ok(()),
+        Placed::Stored => note_closed(hub, context, id, signed.manifest(), lost).await,
+        // From now on it waits here, and this is not come to again.
+        Placed::Spooled => match lost {
+            Some(lost) => {
+                let mut tx = hub.db().begin(context).await?;
+                upload::note_lost(&mut tx, context, id, lost).await?;
+                tx.commit().await.map_err(DbError::from)?;
+                Ok(())
+            }
+            None => Ok(()),
+        },
     }
 }
 
@@ -111,7 +128,13 @@ pub(super) async fn is_open(hub: &Hub, context: &Context, id: SessionId) -> Resu
     Ok(store::find(&mut tx, id).await?.is_some_and(|recording| recording.state == "recording"))
 }
 
-pub(super) async fn note_closed(hub: &Hub, context: &Context, id: SessionId, manifest: &Manifest) -> Result<(), Error> {
+pub(super) async fn note_closed(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+    manifest: &Manifest,
+    lost: Option<&Waits>,
+) -> Result<(), Error> {
     let state = match (manifest.segments, manifest.closed_by) {
         (0, _) => "empty",
         (_, openpam_recordings::ClosedBy::Writer) => "complete",
@@ -128,6 +151,9 @@ pub(super) async fn note_closed(hub: &Hub, context: &Context, id: SessionId, man
             .with("signer", manifest.signer.to_string())
             .with("dropped_bytes", manifest.dropped_bytes);
         audit::record(&mut tx, context, event).await?;
+        if let Some(lost) = lost {
+            upload::note_lost(&mut tx, context, id, lost).await?;
+        }
     }
     tx.commit().await.map_err(DbError::from)?;
     Ok(())
@@ -175,7 +201,7 @@ async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session,
         if !ours {
             return Err(Error::Store("the manifest there is not one of this recording".to_owned()));
         }
-        return note_closed(hub, context, id, manifest).await;
+        return note_closed(hub, context, id, manifest, None).await;
     }
     let mut tx = hub.db().begin(context).await?;
     let noted = store::segments(&mut tx, id).await?;
@@ -187,7 +213,7 @@ async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session,
         let known = noted.get(usize::try_from(seq).unwrap_or(usize::MAX));
         let Some(bytes) = storage.segment(context.tenant_id, id, seq).await? else {
             // INVARIANT: what was stored and noted is never signed away.
-            if known.is_some_and(|known| !lost.contains(&known.seq)) {
+            if known.is_some_and(|known| !lost.as_ref().is_some_and(|lost| lost.segments.contains(&known.seq))) {
                 return Err(Error::Store(format!("segment {seq}, which was stored, is gone")));
             }
             break;
@@ -207,7 +233,12 @@ async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session,
         // Stored, and its hub died before it was noted.
         note_segment(hub, context, id, &sealed).await?;
     }
-    close(hub, context, id, completer.finish(until, Outcome::Lost, keys.signer)).await
+    let manifest = completer.finish(until, Outcome::Lost, keys.signer);
+    // What is stored behind a segment that is lost is left out with it.
+    let left_out = |entry: &&SegmentEntry| u32::try_from(entry.seq).is_ok_and(|seq| seq >= manifest.segments);
+    let lost =
+        lost.map(|lost| Waits { segments: noted.iter().filter(left_out).map(|entry| entry.seq).collect(), ..lost });
+    close(hub, context, id, manifest, lost.as_ref()).await
 }
 
 /// Whether the principal may see the recording of the session; its row.

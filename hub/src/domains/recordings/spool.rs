@@ -2,7 +2,7 @@
 //! to the disk before it counts, bounded in size, of one hub alone. What it holds survives the hub.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     fs::{self, File},
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
@@ -169,9 +169,18 @@ impl Spool {
         self.inner.came.notify_one();
     }
 
-    /// The part that waits longest.
-    pub(super) fn next(&self) -> Option<Part> {
-        self.state().queue.front().map(|waiting| waiting.part.clone())
+    /// The next part to be uploaded, of a recording that is none of these.
+    pub(super) fn next(&self, but: &HashSet<SessionId>) -> Option<Part> {
+        let state = self.state();
+        let mut parts = state.queue.iter().map(|waiting| &waiting.part);
+        parts.find(|part| !but.contains(&part.session)).cloned()
+    }
+
+    /// Lets a recording wait behind the others, its parts in their order.
+    pub(super) fn postpone(&self, session: SessionId) {
+        let mut state = self.state();
+        let (its, others) = state.queue.drain(..).partition::<Vec<_>, _>(|waiting| waiting.part.session == session);
+        state.queue = others.into_iter().chain(its).collect();
     }
 
     /// Whether nothing waits to be uploaded.
@@ -251,7 +260,7 @@ impl Spool {
     pub(super) fn report(&self, now: Option<DateTime<Utc>>) {
         let state = self.state();
         metrics::gauge!(names::RECORDING_SPOOL_BYTES).set(state.bytes as f64);
-        let oldest = state.queue.front().map(|waiting| waiting.since);
+        let oldest = state.queue.iter().map(|waiting| waiting.since).min();
         let age = oldest.map_or(0, |since| (now.unwrap_or_else(|| Clock.now()) - since).num_seconds().max(0));
         metrics::gauge!(names::RECORDING_SPOOL_AGE).set(age as f64);
     }
@@ -346,19 +355,19 @@ mod tests {
         for name in &names {
             spool.keep(&part(7, name), Bytes::from_static(b"sealed")).await.unwrap();
         }
-        assert_eq!(spool.next(), None, "what is not noted is not uploaded");
+        assert_eq!(spool.next(&HashSet::new()), None, "what is not noted is not uploaded");
         fs::write(folder.path().join(part(7, "x").tenant.to_string()).join("junk"), "junk").unwrap();
         drop(spool);
         let spool = Spool::open(folder.path(), 1 << 20).unwrap();
         assert_eq!(spool.bytes(), 18);
         for name in [segment_name(9), segment_name(10), MANIFEST_NAME.to_owned()] {
-            let next = spool.next().unwrap();
+            let next = spool.next(&HashSet::new()).unwrap();
             assert_eq!(next, part(7, &name));
             assert_eq!(spool.read(&next).await.unwrap().unwrap(), Bytes::from_static(b"sealed"));
             spool.remove(&next).await.unwrap();
             assert_eq!(spool.read(&next).await.unwrap(), None);
         }
-        assert_eq!((spool.next(), spool.bytes()), (None, 0));
+        assert_eq!((spool.next(&HashSet::new()), spool.bytes()), (None, 0));
     }
 
     #[tokio::test]
@@ -375,10 +384,10 @@ mod tests {
         spool.admit(first.clone(), Clock.now());
         spool.admit(first.clone(), Clock.now());
         spool.reject(&first).await.unwrap();
-        assert_eq!(spool.next(), None);
+        assert_eq!(spool.next(&HashSet::new()), None);
         spool.keep(&part(1, &segment_name(1)), bytes).await.unwrap();
         drop(spool);
         let spool = Spool::open(folder.path(), 10).unwrap();
-        assert_eq!(spool.next(), Some(part(1, &segment_name(1))), "what was rejected is set aside");
+        assert_eq!(spool.next(&HashSet::new()), Some(part(1, &segment_name(1))), "what was rejected is set aside");
     }
 }

@@ -277,7 +277,9 @@ pub(super) async fn note_screen(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into recording_screens (tenant_id, session_id, seq, cols, rows, screen, pending)
-         values ($1, $2, $3, $4, $5, $6, $7) on conflict on constraint recording_screens_key do nothing",
+         select $1, $2, $3, $4, $5, $6, $7
+         from recordings where session_id = $2 and state not in ('purging', 'purged')
+         on conflict on constraint recording_screens_key do nothing",
         tenant.as_uuid(),
         id.as_uuid(),
         screen.seq,

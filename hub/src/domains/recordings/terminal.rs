@@ -1,6 +1,7 @@
 //! A terminal that shows what a recording showed, and takes the lines of text from it.
 //!
-//! A flood of plain lines is not drawn but for its end: the screen behind it is the same.
+//! A flood of plain lines is not drawn but for its end: the screen behind it is the same. What takes too
+//! long to draw is drawn on a small terminal from there on: its text is taken, its screen is given up.
 
 use std::time::Duration;
 
@@ -18,12 +19,18 @@ use super::{
     typing::{Ended, Typing},
 };
 
-/// Text that is drawn at once.
+/// Text that is drawn at once on a screen of the usual size; on a larger one less, between two looks at
+/// the clock.
 const PIECE: usize = 16 * 1024;
+const SMALLEST_PIECE: usize = 256;
+/// The usual size, where none is known; and where the real one takes too long.
+const USUAL: (usize, usize) = (80, 24);
+/// The largest screen that is kept.
+const MOST_SCREEN: usize = 4 * 1024 * 1024;
 /// Columns and rows of a terminal, at most, as the database has them too.
 const MOST: usize = 1_000;
 /// How long a segment may take: a few bytes can ask for a screen of a million cells to be cleared.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Rows of one line that are put together.
 const MOST_WRAPPED: usize = 16;
 
@@ -34,6 +41,8 @@ pub(super) struct Terminal {
     watch: Watch,
     /// The model is between two sequences.
     ground: bool,
+    /// The size it should have, once it took too long to draw.
+    given_up: Option<(usize, usize)>,
 }
 
 /// What is taken while the model draws.
@@ -94,10 +103,11 @@ impl Terminal {
     /// beginning of a character that was cut.
     pub(super) fn showing(screen: Option<&Screen>, pending: &[u8], typing: Typing, lines: Lines) -> Self {
         let size = |number: i32| usize::try_from(number).unwrap_or_default().clamp(1, MOST);
-        let (cols, rows) = screen.map_or((80, 24), |it| (size(it.cols), size(it.rows)));
+        let (cols, rows) = screen.map_or(USUAL, |it| (size(it.cols), size(it.rows)));
         let watch =
             Watch { at_us: 0, lines, typing, modes: Modes::default(), written: false, muted: true, operations: 0 };
-        let mut terminal = Self { model: model(cols, rows), text: Utf8::resume(pending), watch, ground: true };
+        let mut terminal =
+            Self { model: model(cols, rows), text: Utf8::resume(pending), watch, ground: true, given_up: None };
         if let Some(screen) = screen {
             terminal.draw(&screen.screen);
             for view in [terminal.model.primary_screen(), terminal.model.screen()] {
@@ -112,7 +122,7 @@ impl Terminal {
     /// Shows what a segment shows.
     ///
     /// # Errors
-    /// For a segment that is damaged, or takes too long.
+    /// For a segment that is damaged.
     pub(super) fn feed(&mut self, segment: &OpenedSegment) -> Result<(), Error> {
         let until = Instant::now() + PATIENCE;
         let mut text = String::new();
@@ -123,9 +133,7 @@ impl Terminal {
                 Record::Output(bytes) => {
                     text.clear();
                     self.text.decode(bytes, &mut text);
-                    if !self.output(&text, until) {
-                        return Err(Error::Costly { seq: segment.header().seq });
-                    }
+                    self.output(&text, until);
                 }
                 Record::Input(keys) => self.keys(keys),
                 Record::MaskedInput(_) => self.masked(),
@@ -165,17 +173,20 @@ impl Terminal {
 
     fn resize(&mut self, cols: u16, rows: u16) {
         let size = |number: u16| usize::from(number).clamp(1, MOST);
+        if let Some(given_up) = &mut self.given_up {
+            *given_up = (size(cols), size(rows));
+            return;
+        }
         if size(rows) != self.model.size().1 {
             self.watch.modes.margins = false;
         }
         self.model.resize(size(cols), size(rows));
     }
 
-    /// `false` when the time is over.
-    fn output(&mut self, mut text: &str, until: Instant) -> bool {
+    fn output(&mut self, mut text: &str, until: Instant) {
         while !text.is_empty() {
-            if Instant::now() >= until {
-                return false;
+            if self.given_up.is_none() && Instant::now() >= until {
+                self.give_up();
             }
             let (plain, lines) = if self.ground && self.watch.modes.are_plain() { plain_lines(text) } else { (0, 0) };
             if lines > self.kept_lines() + 1 {
@@ -183,12 +194,23 @@ impl Terminal {
                 self.flood(flood, lines);
                 text = rest;
             } else {
-                let (piece, rest) = text.split_at(text.floor_char_boundary(PIECE.min(text.len())));
+                let (cols, rows) = self.model.size();
+                let piece = (PIECE * USUAL.0 * USUAL.1 / (cols * rows)).clamp(SMALLEST_PIECE, PIECE);
+                let (piece, rest) = text.split_at(text.floor_char_boundary(piece.min(text.len())));
                 self.draw(piece);
                 text = rest;
             }
         }
-        true
+    }
+
+    /// Goes on without the screen: it takes too long to draw.
+    fn give_up(&mut self) {
+        self.given_up = Some(self.model.size());
+        self.watch.rows(&self.model);
+        self.watch.typing.forget();
+        self.watch.modes = Modes::default();
+        self.model = model(USUAL.0, USUAL.1);
+        self.ground = true;
     }
 
     /// Lines at the end of a flood that decide what the screen shows: as many as have rows, and as many
@@ -243,12 +265,13 @@ impl Terminal {
         self.ground = done && !rest.chars().any(opens);
     }
 
-    /// What it shows, as the screen that segment `seq` begins with.
+    /// What it shows, as the screen that segment `seq` begins with: nothing, where that was given up.
     pub(super) fn screen(&self, seq: i32) -> Screen {
-        let (cols, rows) = self.model.size();
+        let (cols, rows) = self.given_up.unwrap_or(self.model.size());
+        let drawn = Some(self).filter(|it| it.given_up.is_none()).map(|it| it.model.dump());
+        let screen = drawn.filter(|screen| screen.len() <= MOST_SCREEN).unwrap_or_default();
         let size = |number: usize| i32::try_from(number).unwrap_or(1_000);
-        let pending = self.text.pending().to_vec();
-        Screen { seq, cols: size(cols), rows: size(rows), screen: self.model.dump(), pending }
+        Screen { seq, cols: size(cols), rows: size(rows), screen, pending: self.text.pending().to_vec() }
     }
 
     /// The lines that were taken, whether some were left out, and what is being typed.
@@ -405,7 +428,8 @@ mod tests {
     }
 
     fn output(terminal: &mut Terminal, text: &str) {
-        assert!(terminal.output(text, Instant::now() + Duration::from_secs(60)), "too slow");
+        terminal.output(text, Instant::now() + Duration::from_secs(60));
+        assert_eq!(terminal.given_up, None, "too slow");
     }
 
     fn texts(terminal: Terminal) -> Vec<String> {
@@ -526,9 +550,19 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_that_asks_for_too_much_is_given_up() {
+    fn of_what_takes_too_long_the_text_is_taken_and_the_screen_given_up() {
         let mut terminal = terminal(1_000, 1_000);
-        assert!(!terminal.output(&"x\u{1b}[2J".repeat(1_000_000), Instant::now() + Duration::from_millis(50)));
+        output(&mut terminal, "before\r\n");
+        let bomb = format!("{}$ after\r\nnow\r\n", "x\u{1b}[2J\u{1b}[H".repeat(20_000));
+        terminal.output(&bomb, Instant::now() + Duration::from_millis(50));
+        terminal.resize(120, 30);
+        let screen = terminal.screen(1);
+        assert_eq!((screen.cols, screen.rows, screen.screen.as_str()), (120, 30, ""));
+        terminal.watch.rows(&terminal.model);
+        let texts = texts(terminal);
+        for text in ["before", "$ after", "now"] {
+            assert!(texts.iter().any(|line| line == text), "{text}: {texts:?}");
+        }
     }
 
     /// Everything a terminal may be told before a flood comes.

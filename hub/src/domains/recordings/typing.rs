@@ -22,6 +22,8 @@ pub(super) struct Typing {
     escape: Escape,
     /// Lines that passed since something was entered.
     passed: u8,
+    /// The last prompt that a command stood behind.
+    last_prompt: String,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -132,10 +134,13 @@ impl Typing {
     /// Says what a line is that came to its end.
     pub(super) fn line_ends(&mut self, line: &str) -> Ended {
         let Some(entry) = self.entered.front() else { return Ended::Output };
-        match entry.found_in(line) {
+        match entry.found_in(line, &self.last_prompt) {
             Found::Command(from) => {
                 self.entered.pop_front();
                 self.passed = 0;
+                if from > 0 && from <= MOST_PROMPT {
+                    line[..from].clone_into(&mut self.last_prompt);
+                }
                 Ended::Command(from)
             }
             Found::Nothing => {
@@ -170,9 +175,13 @@ impl Entry {
         Some(line.len() - rest.len())
     }
 
-    fn found_in(&self, line: &str) -> Found {
+    fn found_in(&self, line: &str, last_prompt: &str) -> Found {
         let line = line.trim_end();
-        let behind_prompt = self.behind_prompt(line);
+        let mut behind_prompt = self.behind_prompt(line);
+        if behind_prompt == Some(0) && !last_prompt.trim().is_empty() {
+            // The line was empty when typing began: the prompt may not have been there yet.
+            behind_prompt = line.strip_prefix(last_prompt.trim_end()).map(|rest| line.len() - rest.len()).or(Some(0));
+        }
         let command = |from: usize| if line[from..].trim().is_empty() { Found::Nothing } else { Found::Command(from) };
         if self.masked {
             return match behind_prompt {
@@ -188,8 +197,9 @@ impl Entry {
             return Found::Nothing;
         }
         match behind_prompt {
-            Some(from) if line[from..].contains(typed) => command(from),
+            Some(from) if from > 0 && line[from..].contains(typed) => command(from),
             _ if line.ends_with(typed) => command(line.len() - typed.len()),
+            Some(from) if line[from..].contains(typed) => command(from),
             _ => Found::NotYet,
         }
     }
@@ -241,6 +251,19 @@ mod tests {
         assert_eq!(command(&mut typing, "half a line of output"), None);
         assert_eq!(command(&mut typing, "more"), None);
         assert_eq!(command(&mut typing, "$ ls").as_deref(), Some("ls"));
+    }
+
+    #[test]
+    fn what_is_typed_before_a_prompt_that_shows_then_is_a_command_without_it() {
+        let mut typing = Typing::default();
+        // Nothing was on the line yet.
+        keys(&mut typing, b"ls\r", "");
+        assert_eq!(command(&mut typing, "me@here:~$ ls").as_deref(), Some("ls"));
+        keys(&mut typing, b"\x1b[A\r", "");
+        assert_eq!(command(&mut typing, "me@here:~$ ls").as_deref(), Some("ls"), "the prompt is known");
+        // A program that asks nothing.
+        keys(&mut typing, b"an ans\x7f\x7fswer\r", "");
+        assert_eq!(command(&mut typing, "an answer").as_deref(), Some("an answer"));
     }
 
     #[test]

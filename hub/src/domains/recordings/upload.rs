@@ -1,16 +1,19 @@
 //! Keeps segments and manifests: in the store, or in the spool until a task has brought them there.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use bytes::Bytes;
 use openpam_ids::SessionId;
-use openpam_recordings::{SealedSegment, Segment, SignedManifest};
+use openpam_recordings::{Manifest, SealedSegment, Segment, SignedManifest};
+use sqlx::PgConnection;
 
 use super::{
     Error, service,
     spool::{Part, Spool},
     storage::{Placed, Storage},
-    store, store_of,
+    store,
+    store::spool::Waits,
+    store_of,
 };
 use crate::{
     context::Context,
@@ -24,6 +27,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 /// How often the spool's age is looked at.
 const LOOK: Duration = Duration::from_secs(15);
+/// Failures in a row after which the store counts as down for now.
+const FAILURES: usize = 3;
 /// How long the store may take for one object.
 const UPLOAD: Duration = Duration::from_secs(60);
 
@@ -66,7 +71,9 @@ pub(super) async fn keep_manifest(
     signed: &SignedManifest,
 ) -> Result<Placed, Error> {
     let storage = store_of(hub)?;
-    let placed = storage.put_manifest(context.tenant_id, id, signed.to_bytes()).await?;
+    // INVARIANT: the manifest is stored last.
+    let waits = storage.spool().is_some() && segments_wait(hub, context, id, signed.manifest()).await?.is_some();
+    let placed = storage.put_manifest(context.tenant_id, id, signed.to_bytes(), waits).await?;
     if let Some(spool) = storage.spool().filter(|_| placed == Placed::Spooled) {
         let mut tx = hub.db().begin(context).await?;
         store::spool::manifest_waits(&mut tx, id, spool.place()).await?;
@@ -75,6 +82,19 @@ pub(super) async fn keep_manifest(
         spool.admit(Part { tenant: context.tenant_id, session: id, name }, hub.clock().now());
     }
     Ok(placed)
+}
+
+/// Where a segment of the manifest waits, if one does.
+async fn segments_wait(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+    manifest: &Manifest,
+) -> Result<Option<String>, Error> {
+    let mut tx = hub.db().begin(context).await?;
+    let waits = store::spool::waits(&mut tx, id).await?;
+    let of_manifest = |seq: &i32| u32::try_from(*seq).is_ok_and(|seq| seq < manifest.segments);
+    Ok(waits.filter(|waits| waits.segments.iter().any(of_manifest)).map(|waits| waits.place))
 }
 
 /// Why a part of a recording is not where it should be: it waits in another hub's spool, or is gone.
@@ -128,33 +148,48 @@ pub(super) fn start(hub: &Hub) {
     });
 }
 
-/// Uploads what waits, in order. Cancel safe: what was half done is done again.
+/// Uploads what waits, each recording's parts in order: one that the store does not take keeps no other
+/// waiting. Cancel safe: what was half done is done again.
 async fn empty(hub: &Hub, storage: &Storage, spool: &Spool) -> Result<(), Error> {
-    while let Some(part) = spool.next() {
-        let context = Context::system(part.tenant, "recording spool");
-        let Some(bytes) = spool.read(&part).await? else {
-            spool.remove(&part).await?;
-            continue;
-        };
-        match upload(hub, storage, &context, &part, bytes).await {
-            Ok(Uploaded::Stored) => {
-                storage.rose();
-                spool.remove(&part).await?;
+    let mut stuck = HashSet::new();
+    let (mut failures, mut failure) = (0, None);
+    while failures < FAILURES
+        && let Some(part) = spool.next(&stuck)
+    {
+        match bring(hub, storage, spool, &part).await {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                spool.postpone(part.session);
+                stuck.insert(part.session);
+                failure = Some(error);
             }
-            Ok(Uploaded::NotNeeded) => {
-                tracing::warn!(session_id = %part.session, part = %part.name,
-                    "what waited in the spool belongs to no recording that is kept, and is removed");
-                spool.remove(&part).await?;
-            }
-            Err(error @ (Error::Occupied(_) | Error::Damaged(_) | Error::TooLarge(_))) => {
-                tracing::error!(session_id = %part.session, part = %part.name, %error,
-                    "what waited in the spool cannot be stored, and is set aside there");
-                spool.reject(&part).await?;
-            }
-            Err(error) => return Err(error),
         }
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
+}
+
+/// Brings one part to the store.
+async fn bring(hub: &Hub, storage: &Storage, spool: &Spool, part: &Part) -> Result<(), Error> {
+    let context = Context::system(part.tenant, "recording spool");
+    let Some(bytes) = spool.read(part).await? else { return spool.remove(part).await };
+    match upload(hub, storage, &context, part, bytes).await {
+        Ok(Uploaded::Stored) => {
+            storage.rose();
+            spool.remove(part).await
+        }
+        Ok(Uploaded::NotNeeded) => {
+            tracing::warn!(session_id = %part.session, part = %part.name,
+                "what waited in the spool belongs to no recording that is kept, and is removed");
+            spool.remove(part).await
+        }
+        Err(error @ (Error::Occupied(_) | Error::Damaged(_) | Error::TooLarge(_))) => {
+            tracing::error!(session_id = %part.session, part = %part.name, %error,
+                "what waited in the spool cannot be stored, and is set aside there");
+            spool.reject(part).await
+        }
+        Err(error) => Err(error),
+    }
 }
 
 enum Uploaded {
@@ -172,8 +207,11 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
         if !service::is_open(hub, context, part.session).await? {
             return Ok(Uploaded::NotNeeded);
         }
+        if let Some(place) = segments_wait(hub, context, part.session, signed.manifest()).await? {
+            return Err(Error::Waiting { place });
+        }
         put(bytes).await?;
-        service::note_closed(hub, context, part.session, signed.manifest()).await?;
+        service::note_closed(hub, context, part.session, signed.manifest(), None).await?;
         return Ok(Uploaded::Stored);
     };
     let segment = Segment::parse(&bytes)?;
@@ -193,23 +231,36 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
     Ok(Uploaded::Stored)
 }
 
-/// What is to be done about a recording that a hub left open and of which something waits in a spool.
+/// What of a recording that a hub left open waits in a spool, and is not waited for any longer.
 ///
 /// # Errors
 /// `Waiting` while it may still come.
-pub(super) async fn await_spool(hub: &Hub, context: &Context, id: SessionId, overdue: bool) -> Result<Vec<i32>, Error> {
+pub(super) async fn await_spool(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+    overdue: bool,
+) -> Result<Option<Waits>, Error> {
     let mut tx = hub.db().begin(context).await?;
-    let Some(waits) = store::spool::waits(&mut tx, id).await? else { return Ok(Vec::new()) };
-    if !overdue {
-        return Err(Error::Waiting { place: waits.place });
-    }
-    tracing::error!(session_id = %id, place = %waits.place, segments = waits.segments.len(),
+    let Some(waits) = store::spool::waits(&mut tx, id).await? else { return Ok(None) };
+    // What waits here comes as soon as the store does.
+    let is_ours = store_of(hub)?.spool().is_some_and(|spool| spool.place() == waits.place);
+    if is_ours || !overdue { Err(Error::Waiting { place: waits.place }) } else { Ok(Some(waits)) }
+}
+
+/// Writes into the trail that a recording is closed without what waits in a spool.
+pub(super) async fn note_lost(
+    connection: &mut PgConnection,
+    context: &Context,
+    id: SessionId,
+    lost: &Waits,
+) -> Result<(), Error> {
+    tracing::error!(session_id = %id, place = %lost.place, segments = lost.segments.len(),
         "a recording is closed without what waits in the spool of a hub that did not come back");
     let event = Event::failure("recording.spool_lost")
         .on("session", id, "")
-        .with("place", waits.place)
-        .with("segments", waits.segments.clone());
-    audit::record(&mut tx, context, event).await?;
-    tx.commit().await.map_err(DbError::from)?;
-    Ok(waits.segments)
+        .with("place", lost.place.as_str())
+        .with("segments", lost.segments.clone());
+    audit::record(connection, context, event).await?;
+    Ok(())
 }

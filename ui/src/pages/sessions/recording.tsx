@@ -227,7 +227,7 @@ function Searchable({ index, closed }: { index: Recording['index']; closed: bool
   if (error_code) {
     return (
       <p className="mt-2 text-xs text-warning-text">
-        Its text can be searched only up to a part that {error_code === 'recording_too_costly' ? 'takes too long to draw' : 'is damaged'}. <code className="font-mono text-2xs">{error_code}</code>
+        Its text can be searched only up to a part that is damaged. <code className="font-mono text-2xs">{error_code}</code>
       </p>
     )
   }

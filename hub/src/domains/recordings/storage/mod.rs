@@ -181,24 +181,25 @@ impl Storage {
         segment: &SealedSegment,
     ) -> Result<Placed, Error> {
         let part = Part { tenant, session, name: segment_name(segment.header.seq) };
-        self.keep(part, segment.bytes.clone()).await
+        self.keep(part, segment.bytes.clone(), false).await
     }
 
-    /// Stores the manifest, once.
+    /// Stores the manifest, once; `behind` what waits in the spool, where some of it does.
     pub(super) async fn put_manifest(
         &self,
         tenant: TenantId,
         session: SessionId,
         bytes: Vec<u8>,
+        behind: bool,
     ) -> Result<Placed, Error> {
-        self.keep(Part { tenant, session, name: MANIFEST_NAME.to_owned() }, bytes.into()).await
+        self.keep(Part { tenant, session, name: MANIFEST_NAME.to_owned() }, bytes.into(), behind).await
     }
 
     /// Stores it, or lets it wait in the spool while the store is down.
-    async fn keep(&self, part: Part, bytes: Bytes) -> Result<Placed, Error> {
+    async fn keep(&self, part: Part, bytes: Bytes, behind: bool) -> Result<Placed, Error> {
         let Some(spool) = &self.inner.spool else { return self.put(&part, bytes).await.map(|()| Placed::Stored) };
         // With nothing to upload, nobody else would notice that the store is back.
-        if !self.inner.down.load(Ordering::Relaxed) || spool.is_idle() {
+        if !behind && (!self.inner.down.load(Ordering::Relaxed) || spool.is_idle()) {
             let put = timeout(ATTEMPT, self.put(&part, bytes.clone())).await;
             match put.unwrap_or_else(|_| Err(Error::Store("it does not answer in time".to_owned()))) {
                 Ok(()) => {

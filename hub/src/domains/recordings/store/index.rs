@@ -6,21 +6,24 @@ use uuid::Uuid;
 
 use super::super::types::{IndexState, Line, Unindexed};
 
-/// How far a recording is indexed.
+/// How far a recording is indexed; done, where it is being deleted.
 pub(in super::super) async fn index_state(
     connection: &mut PgConnection,
     id: SessionId,
 ) -> Result<Option<IndexState>, sqlx::Error> {
     sqlx::query_as!(
         IndexState,
-        "select segments, lines, bytes, truncated, done, error_code from recording_index where session_id = $1",
+        r#"select segments, lines, bytes, truncated, error_code,
+                  (done or exists (select from recordings as deleted
+                                   where deleted.session_id = $1 and deleted.state in ('purging', 'purged'))) as "done!"
+           from recording_index where session_id = $1"#,
         id.as_uuid()
     )
     .fetch_optional(connection)
     .await
 }
 
-/// Notes that one more segment is indexed; `false` when another hub was faster.
+/// Notes that one more segment is indexed; `false` when another hub was faster, or it is being deleted.
 pub(in super::super) async fn note_indexed(
     connection: &mut PgConnection,
     tenant: TenantId,
@@ -34,7 +37,8 @@ pub(in super::super) async fn note_indexed(
         "update recording_index
          set segments = segments + 1, lines = lines + $3, bytes = bytes + $4, truncated = truncated or $5,
              indexed_at = now()
-         where session_id = $1 and segments = $2 and not done",
+         where session_id = $1 and segments = $2 and not done
+           and exists (select from recordings where recordings.session_id = $1 and state not in ('purging', 'purged'))",
         id.as_uuid(),
         before.segments,
         i32::try_from(lines.len()).unwrap_or(i32::MAX),

@@ -23,7 +23,8 @@ pub(crate) async fn kept(
         r#"select state, ended_at, segments, stored_bytes, root, hold_at, hold_by_name, hold_reason, purge_at,
                   purge_by_name, purge_reason, purge_error, purged_at,
                   (select count(*) from recording_segments as waiting
-                   where waiting.session_id = $1 and waiting.spool is not null) as "spooled!",
+                   where waiting.session_id = $1 and waiting.spool is not null
+                     and (recordings.state = 'recording' or waiting.seq < recordings.segments)) as "spooled!",
                   coalesce(spool, (select min(waiting.spool) from recording_segments as waiting
                                    where waiting.session_id = $1)) as spool
            from recordings where session_id = $1"#,

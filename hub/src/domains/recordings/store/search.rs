@@ -60,6 +60,8 @@ pub(in super::super) async fn by_index(
                select sessions.session_id, user_id, user_name, sessions.target_id, target_name,
                       zones.name as zone_name, start_time, numbers
                from matched join sessions using (session_id)
+               join recordings on recordings.tenant_id = sessions.tenant_id and recordings.session_id = sessions.session_id
+                              and recordings.state not in ('purging', 'purged')
                left join targets on targets.tenant_id = sessions.tenant_id and targets.target_id = sessions.target_id
                left join zones on zones.tenant_id = targets.tenant_id and zones.zone_id = targets.zone_id
                where ($6::uuid is null or sessions.session_id < $6)
@@ -128,6 +130,8 @@ pub(in super::super) async fn by_session(
                   sessions.target_id as "target_id: _", target_name, zones.name as "zone_name?", start_time,
                   matched.count as "count!", matched.numbers[1:$13] as "numbers!"
            from sessions
+           join recordings on recordings.tenant_id = sessions.tenant_id and recordings.session_id = sessions.session_id
+                          and recordings.state not in ('purging', 'purged')
            left join targets on targets.tenant_id = sessions.tenant_id and targets.target_id = sessions.target_id
            left join zones on zones.tenant_id = targets.tenant_id and zones.zone_id = targets.zone_id
            cross join lateral (
