@@ -94,7 +94,9 @@ impl Spool {
         let lock = File::create(folder.join(LOCK))?;
         lock.try_lock().context("another hub uses it: each needs a spool of its own")?;
         let mut state = State::default();
-        for waiting in found(&folder)? {
+        let (waiting, rejected) = found(&folder)?;
+        state.bytes = rejected;
+        for waiting in waiting {
             state.bytes = state.bytes.saturating_add(waiting.size);
             state.there.insert(waiting.part.clone(), waiting.size);
             state.queue.push_back(waiting);
@@ -215,7 +217,7 @@ impl Spool {
 
     /// Removes a part that is in the store, or that nobody needs.
     pub(super) async fn remove(&self, part: &Part) -> Result<(), Error> {
-        self.leave(part, |file| {
+        self.leave(part, true, |file| {
             fs::remove_file(file)?;
             // The folder goes with its last file.
             let _ = file.parent().map(fs::remove_dir);
@@ -224,9 +226,9 @@ impl Spool {
         .await
     }
 
-    /// Sets a part aside that the store will never take, for a person to look at.
+    /// Sets a part aside that the store will never take, for a person to look at. It takes room until then.
     pub(super) async fn reject(&self, part: &Part) -> Result<(), Error> {
-        self.leave(part, |file| {
+        self.leave(part, false, |file| {
             let mut name = file.as_os_str().to_owned();
             name.push(REJECTED);
             fs::rename(file, name)
@@ -237,6 +239,7 @@ impl Spool {
     async fn leave(
         &self,
         part: &Part,
+        frees: bool,
         act: impl FnOnce(&Path) -> std::io::Result<()> + Send + 'static,
     ) -> Result<(), Error> {
         let file = part.file(&self.inner.folder);
@@ -248,7 +251,7 @@ impl Spool {
         }
         let mut state = self.state();
         let size = state.there.remove(part).unwrap_or_default();
-        state.bytes = state.bytes.saturating_sub(size);
+        state.bytes = state.bytes.saturating_sub(if frees { size } else { 0 });
         state.queue.retain(|waiting| waiting.part != *part);
         drop(state);
         self.report(None);
@@ -293,9 +296,10 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What a process before left, each recording's parts in order, the manifest last.
-fn found(folder: &Path) -> std::io::Result<Vec<Waiting>> {
-    let mut all = Vec::new();
+/// What a process before left, each recording's parts in order, the manifest last; and the bytes of what
+/// was set aside.
+fn found(folder: &Path) -> std::io::Result<(Vec<Waiting>, u64)> {
+    let (mut all, mut rejected) = (Vec::new(), 0_u64);
     for (tenant, tenant_folder) in folders(folder)? {
         for (session, session_folder) in folders(&tenant_folder)? {
             for entry in fs::read_dir(&session_folder)? {
@@ -307,6 +311,9 @@ fn found(folder: &Path) -> std::io::Result<Vec<Waiting>> {
                     continue;
                 }
                 let metadata = entry.metadata()?;
+                if name.ends_with(REJECTED) {
+                    rejected = rejected.saturating_add(metadata.len());
+                }
                 if !metadata.is_file() || (name != MANIFEST_NAME && parse_segment_name(&name).is_none()) {
                     continue;
                 }
@@ -320,7 +327,7 @@ fn found(folder: &Path) -> std::io::Result<Vec<Waiting>> {
     all.sort_by(|one, other| {
         (one.part.session.as_uuid(), &one.part.name).cmp(&(other.part.session.as_uuid(), &other.part.name))
     });
-    Ok(all)
+    Ok((all, rejected))
 }
 
 fn folders(folder: &Path) -> std::io::Result<Vec<(Uuid, PathBuf)>> {
@@ -385,9 +392,17 @@ mod tests {
         spool.admit(first.clone(), Clock.now());
         spool.reject(&first).await.unwrap();
         assert_eq!(spool.next(&HashSet::new()), None);
-        spool.keep(&part(1, &segment_name(1)), bytes).await.unwrap();
+        // It takes room until somebody has looked at it, also after a restart.
+        let full = spool.keep(&part(1, &segment_name(1)), bytes.clone()).await;
+        assert!(matches!(full, Err(Error::SpoolFull)), "{full:?}");
         drop(spool);
         let spool = Spool::open(folder.path(), 10).unwrap();
-        assert_eq!(spool.next(&HashSet::new()), Some(part(1, &segment_name(1))), "what was rejected is set aside");
+        assert_eq!((spool.next(&HashSet::new()), spool.bytes()), (None, 6), "what was rejected is set aside");
+        drop(spool);
+        let mut rejected = first.file(&folder.path().canonicalize().unwrap()).into_os_string();
+        rejected.push(REJECTED);
+        fs::remove_file(rejected).unwrap();
+        let spool = Spool::open(folder.path(), 10).unwrap();
+        spool.keep(&part(1, &segment_name(1)), bytes).await.unwrap();
     }
 }

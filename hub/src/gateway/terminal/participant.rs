@@ -364,6 +364,8 @@ impl Server {
                 self.say(Said::Written(decision)).await;
             } else {
                 self.say(Said::NotWritten(decision)).await;
+                // What took too long may stand there all the same.
+                self.write(InputChange::TakenBack, Some("not_written")).await;
             }
             return;
         }
