@@ -5,8 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     digest::{Digests, Field},
-    layout::{Fields, Hash, MAX_TREE_SIZE, VERSION},
-    tree::leaf_hash,
+    layout::{Fields, MAX_TREE_SIZE, VERSION},
 };
 
 const MAGIC: &[u8; 8] = b"OPAMENT\0";
@@ -19,12 +18,8 @@ pub const MAX_OBJECT_ID_BYTES: usize = 1024;
 /// Most bytes of a request's identifier.
 pub const MAX_REQUEST_ID_BYTES: usize = 256;
 /// Most bytes of an entry.
-pub const MAX_ENTRY_BYTES: usize = FIXED_BYTES
-    + 4 * 2
-    + 2 * MAX_NAME_BYTES
-    + MAX_OBJECT_ID_BYTES
-    + MAX_REQUEST_ID_BYTES
-    + Field::ALL.len() * (1 + 32);
+pub const MAX_ENTRY_BYTES: usize =
+    FIXED_BYTES + 4 * 2 + 2 * MAX_NAME_BYTES + MAX_OBJECT_ID_BYTES + MAX_REQUEST_ID_BYTES + Field::ALL.len() * (1 + 32);
 
 /// An enum whose numbers are in the format and whose names are in the database.
 macro_rules! closed {
@@ -261,11 +256,6 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The hash of an entry in the tree.
-pub fn entry_hash(canonical: &[u8]) -> Hash {
-    leaf_hash(canonical)
-}
-
 /// Letters, digits and `_`, beginning with a letter or `_`.
 fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME_BYTES
@@ -301,7 +291,7 @@ fn digests(fields: &mut Fields<'_>, count: u8) -> Result<Digests, EntryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Salt;
+    use crate::{digest::Salt, tree::leaf_hash};
 
     fn entry() -> Entry<'static> {
         Entry {

@@ -307,10 +307,7 @@ impl Note {
     ///
     /// # Errors
     /// Where one by a known key does not fit.
-    pub fn verify<'k>(
-        &self,
-        keys: impl IntoIterator<Item = &'k VerifierKey>,
-    ) -> Result<Vec<Signed<'k>>, NoteError> {
+    pub fn verify<'k>(&self, keys: impl IntoIterator<Item = &'k VerifierKey>) -> Result<Vec<Signed<'k>>, NoteError> {
         let mut found: Vec<Signed<'k>> = Vec::new();
         for key in keys {
             let id = key.id();
