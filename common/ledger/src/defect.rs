@@ -179,12 +179,13 @@ impl Defect {
             Self::Content { .. } => (6, "content_tampered"),
             Self::Shrunk { .. } => (6, "shrunk"),
             Self::NotATenantCheckpoint { .. } => (6, "not_a_tenant_checkpoint"),
-            Self::Section { .. } => (6, "section"),
             Self::Altered { .. } => (7, "altered"),
             Self::Inconsistent { .. } => (7, "inconsistent"),
             Self::NotInSystem { .. } => (7, "not_in_system"),
             Self::StoredHash { .. } => (8, "stored_hash"),
             Self::Checkpoint { error, .. } | Self::SystemCheckpoint { error } => (9, error.code()),
+            // What cannot be read may be so only because something above is wrong.
+            Self::Section { .. } => (10, "section"),
         }
     }
 }
