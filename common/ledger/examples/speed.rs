@@ -84,7 +84,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     })?;
     let signers = Signers::Trusted { log_keys: vec![public], witnesses: Vec::new(), needed: 0 };
-    let mut verify = |name: &str, with_kept: bool| {
+    let verify = |name: &str, with_kept: bool| {
         measure(name, || {
             let anchors = Anchors::read(&signers, &ledger, Log::Tenant(TENANT), notes.iter().map(String::as_bytes));
             let mut verifier = Verifier::new(TENANT, anchors);

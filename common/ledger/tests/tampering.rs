@@ -8,6 +8,9 @@ use openpam_ledger::*;
 use support::*;
 use uuid::Uuid;
 
+/// Places, and what stands in them.
+type Places = Vec<(u64, Vec<u8>)>;
+
 const COUNT: usize = 40;
 const SIZES: &[usize] = &[0, 8, 16, 30, 40];
 
@@ -253,7 +256,7 @@ fn a_flood_of_defects_is_counted_and_not_kept() {
 fn a_range_is_proven_without_the_rest() {
     let stored = Stored::new(TENANT, 40);
     let rows = Rows::of(&stored, &[8, 20, 40], false);
-    let verify = |first: u64, end: u64, change: &dyn Fn(&mut Vec<(u64, Vec<u8>)>)| {
+    let verify = |first: u64, end: u64, change: &dyn Fn(&mut Places)| {
         let proof = stored.range(first, end, 40);
         let mut verifier = Verifier::range(TENANT, rows.anchors(TENANT), proof).unwrap();
         let mut own = rows.rows[first as usize..end as usize].to_vec();
