@@ -10,9 +10,6 @@ use crate::{
     report::Findings,
 };
 
-/// Most checkpoints that a log is held against at once.
-pub const MAX_ANCHORS: usize = 1 << 20;
-
 /// The checkpoints that a log is held against.
 #[derive(Debug, Clone, Default)]
 pub struct Anchors {
@@ -25,7 +22,8 @@ pub struct Anchors {
 
 impl Anchors {
     /// Reads the signed checkpoints of a log. Those that do not count are defects of the log: whoever keeps
-    /// them got them as its checkpoints. No more than [`MAX_ANCHORS`] are read.
+    /// them got them as its checkpoints. Each takes some memory: where there are very many, give them to the
+    /// verifier in portions ([`Verifier::anchors`](crate::Verifier::anchors)).
     pub fn read<'n>(
         signers: &Signers,
         ledger: &LedgerName,
@@ -33,7 +31,7 @@ impl Anchors {
         notes: impl IntoIterator<Item = &'n [u8]>,
     ) -> Self {
         let mut anchors = Self { signed: *signers != Signers::Any, ..Self::default() };
-        for (number, note) in notes.into_iter().take(MAX_ANCHORS).enumerate() {
+        for (number, note) in notes.into_iter().enumerate() {
             match signers.verify(ledger, log, note) {
                 Ok(verified) => anchors.add(verified.checkpoint.head()),
                 Err(error) => anchors.defects.add(Defect::Checkpoint { number, error }),

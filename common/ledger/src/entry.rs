@@ -339,7 +339,8 @@ mod tests {
             digests: Digests::default(),
             ..entry()
         };
-        assert_eq!(Entry::parse(&smallest.encode().unwrap()), Ok(smallest));
+        let bytes = smallest.encode().unwrap();
+        assert_eq!((Entry::parse(&bytes), bytes.len()), (Ok(smallest), 89));
         let name = format!("a.{}", "b".repeat(MAX_NAME_BYTES - 2));
         let kind = "k".repeat(MAX_NAME_BYTES);
         let id = "ü".repeat(MAX_OBJECT_ID_BYTES / 2);
@@ -354,7 +355,7 @@ mod tests {
             ..entry()
         };
         let bytes = largest.encode().unwrap();
-        assert_eq!(bytes.len(), MAX_ENTRY_BYTES);
+        assert_eq!((bytes.len(), MAX_ENTRY_BYTES), (1_853, 1_853), "FORMAT.md has this number");
         assert_eq!(Entry::parse(&bytes), Ok(largest));
     }
 

@@ -69,7 +69,7 @@ mod tree;
 mod verify;
 mod walk;
 
-pub use anchors::{Anchors, MAX_ANCHORS};
+pub use anchors::Anchors;
 pub use bundle::{
     BundleError, BundleReader, BundleWriter, MAX_BUNDLE_BYTES, MAX_SECTION_BYTES, MAX_SECTION_NAME_BYTES, MAX_SECTIONS,
     Section,

@@ -22,6 +22,11 @@ impl<T> Default for Findings<T> {
 }
 
 impl<T> Findings<T> {
+    pub fn append(&mut self, others: Self) {
+        others.listed.into_iter().for_each(|finding| self.add(finding));
+        self.more += others.more;
+    }
+
     pub fn add(&mut self, finding: T) {
         if self.listed.len() < MAX_FINDINGS {
             self.listed.push(finding);

@@ -49,6 +49,13 @@ impl Verifier {
         Ok(Self { tenant_id, walk: Walk::range(anchors, proof)?, tolerance: CLOCK_TOLERANCE, latest: 0 })
     }
 
+    /// Takes more checkpoints to hold the entries against, of trees that are not smaller than what was
+    /// verified so far. Says how many were smaller, and came too late.
+    #[must_use]
+    pub fn anchors(&mut self, more: Anchors) -> usize {
+        self.walk.add_anchors(more)
+    }
+
     /// Warns of entries that are dated back by more than so many microseconds, instead of
     /// [`CLOCK_TOLERANCE`].
     #[must_use]

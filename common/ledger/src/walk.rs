@@ -1,7 +1,7 @@
 //! The way along a log: places, gaps, the tree of what is there and that of the hashes that are kept of it,
 //! and the checkpoints that they are held against.
 
-use std::collections::{BTreeMap, btree_set};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     anchors::Anchors,
@@ -32,7 +32,8 @@ struct Range {
 
 #[derive(Debug)]
 pub(crate) struct Walk {
-    anchors: std::iter::Peekable<btree_set::IntoIter<(u64, Hash)>>,
+    /// Those that are still to come.
+    anchors: BTreeSet<(u64, Hash)>,
     signed: bool,
     range: Option<Range>,
     leaves: u64,
@@ -74,7 +75,7 @@ impl Walk {
     fn starting(anchors: Anchors, tree: Frontier, range: Option<Range>) -> Self {
         let first = tree.size();
         let mut walk = Self {
-            anchors: anchors.heads.into_iter().peekable(),
+            anchors: anchors.heads,
             signed: anchors.signed,
             range,
             leaves: 0,
@@ -199,18 +200,40 @@ impl Walk {
         self.hold_against_anchors();
     }
 
+    /// Takes more anchors, and says how many of them came too late to be held against anything.
+    pub fn add_anchors(&mut self, anchors: Anchors) -> usize {
+        self.signed &= anchors.signed;
+        self.defects.append(anchors.defects);
+        let (late, more): (Vec<_>, Vec<_>) = anchors.heads.into_iter().partition(|(size, _)| *size < self.next);
+        let sizes = self.anchors.iter().map(|(size, _)| *size).collect::<BTreeSet<_>>();
+        for anchor in more {
+            if self.anchors.insert(anchor) && sizes.contains(&anchor.0) {
+                self.defects.add(Defect::Forked { size: anchor.0 });
+            }
+        }
+        self.hold_against_anchors();
+        late.len()
+    }
+
+    /// The root of the next anchor, if its size is one of these.
+    fn next_anchor(&mut self, is: impl Fn(u64) -> bool) -> Option<Hash> {
+        self.anchors.first().filter(|(size, _)| is(*size))?;
+        self.anchors.pop_first().map(|(_, root)| root)
+    }
+
     /// Leaves out the anchors of smaller trees than that.
     fn skip_anchors(&mut self, size: u64) {
-        while self.anchors.next_if(|(anchored, _)| *anchored < size).is_some() {}
+        while self.next_anchor(|anchored| anchored < size).is_some() {}
     }
 
     fn hold_against_anchors(&mut self) {
-        if self.anchors.peek().is_none_or(|(size, _)| *size != self.next) {
-            return;
-        }
         let mut roots = Vec::new();
-        while let Some((_, root)) = self.anchors.next_if(|(size, _)| *size == self.next) {
+        let next = self.next;
+        while let Some(root) = self.next_anchor(|size| size == next) {
             roots.push(root);
+        }
+        if roots.is_empty() {
+            return;
         }
         self.hold_against(&roots, |tree| Some(tree.root()));
     }
@@ -240,7 +263,7 @@ impl Walk {
     }
 
     pub fn finish(mut self) -> Report {
-        let mut signed_until = self.anchors.by_ref().last().map(|(size, _)| size);
+        let mut signed_until = self.anchors.last().map(|(size, _)| *size);
         if let Some(Range { proof, roots }) = self.range.take() {
             let whole = self.next == proof.end();
             if whole {

@@ -54,6 +54,33 @@ fn what_is_not_yet_signed_is_told_apart() {
 }
 
 #[test]
+fn checkpoints_may_come_in_portions() {
+    let stored = Stored::new(TENANT, 40);
+    let other = sign(stored.log(), TreeHead { size: 30, root: leaf_hash(b"forged") }, &hub()).to_text();
+    let verify = |portions: &[(u64, &[String])], first: usize| {
+        let read =
+            |notes: &[String]| Anchors::read(&signers(), &ledger(), stored.log(), notes.iter().map(String::as_bytes));
+        let mut verifier = Verifier::new(TENANT, read(&[stored.note(first)]));
+        let mut late = 0;
+        for (seq, entry) in (0..).zip(&stored.entries) {
+            for (_, notes) in portions.iter().filter(|(at, _)| *at == seq) {
+                late += verifier.anchors(read(notes));
+            }
+            verifier.entry(seq, entry, None);
+        }
+        (verifier.finish(), late)
+    };
+    let (report, late) = verify(&[(10, &[stored.note(10), stored.note(20)]), (25, &[stored.note(40)])], 5);
+    assert_eq!((report.verdict, report.anchored, late), (Verdict::Intact, Some(40), 0));
+    let (report, late) = verify(&[(10, &[stored.note(9), stored.note(20)])], 5);
+    assert_eq!((report.verdict, report.anchored, late), (Verdict::Intact, Some(20), 1));
+    let (report, _) = verify(&[(10, &[other])], 30);
+    assert_eq!(report.verdict, Verdict::Defective(Defect::Forked { size: 30 }));
+    let (report, _) = verify(&[(10, &[stored.note(41 - 1).replacen("\n40\n", "\n41\n", 1)])], 5);
+    assert_eq!(report.verdict.code(), "signature_invalid");
+}
+
+#[test]
 fn a_changed_entry_is_named() {
     let change = |rows: &mut Rows| rows.rows[9].1 = entry(TENANT, 9, 1);
     assert_eq!(after(true, change), [Defect::Tampered { seq: 9 }]);
