@@ -68,6 +68,7 @@ mod tiles;
 mod tree;
 mod verify;
 mod walk;
+mod witness;
 
 pub use anchors::Anchors;
 pub use bundle::{
@@ -91,3 +92,4 @@ pub use report::{MAX_FINDINGS, Report, Verdict};
 pub use tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, TileId, TileRange, Tiler};
 pub use tree::{Frontier, NodeId, leaf_hash, node_hash};
 pub use verify::{CLOCK_TOLERANCE, SystemVerifier, Verifier};
+pub use witness::{add_cosignatures, witness_request, witness_size};

@@ -303,6 +303,20 @@ impl Note {
         Ok(())
     }
 
+    /// Takes over another note's signature by this key, which was checked. `false` where it is here already.
+    pub(crate) fn copy(&mut self, from: &Self, key: &VerifierKey) -> Result<bool, NoteError> {
+        let id = key.id();
+        if self.has(&key.name, id) {
+            return Ok(false);
+        }
+        if self.signatures.len() == MAX_SIGNATURES {
+            return Err(NoteError::TooLarge);
+        }
+        let own = from.signatures.iter().find(|signature| signature.name == key.name && signature.key_id == id);
+        self.signatures.extend(own.cloned());
+        Ok(own.is_some())
+    }
+
     /// Checks the signatures by these keys and says which there are; those by others are ignored.
     ///
     /// # Errors

@@ -195,3 +195,46 @@ fn enough_witnesses_must_have_cosigned() {
     let error = signers.verify(&ledger(), stored.log(), forged.as_bytes()).unwrap_err();
     assert_eq!(error, NoteError::SignatureInvalid { name: one_key.name().to_owned() });
 }
+
+#[test]
+fn a_witness_is_asked_and_its_answer_is_taken_only_when_it_fits() {
+    let stored = Stored::new(TENANT, 5);
+    let mut note = sign(stored.log(), stored.head(5), &hub());
+    let proof = stored.proof(&Plan::consistency(3, 5).unwrap());
+    let body = witness_request(3, &proof, &note);
+    let lines = body.split_once("\n\n").unwrap();
+    assert_eq!(lines.1, note.to_text());
+    assert_eq!(lines.0.lines().next(), Some("old 3"));
+    let sent = lines.0.lines().skip(1).map(|line| Hash::from_base64(line).unwrap()).collect::<Vec<_>>();
+    assert_eq!(sent, proof);
+    assert_eq!(verify_consistency(&stored.head(3), &stored.head(5), &sent), Ok(()));
+
+    let (one, one_key) = witness(11);
+    let (two, two_key) = witness(12);
+    let mut cosigned = Note::new(note.text().to_owned()).unwrap();
+    one.sign(&mut cosigned, &one_key, 1_764_000_123);
+    two.sign(&mut cosigned, &two_key, 1_764_000_124);
+    let answer = cosigned.to_text()[note.text().len() + 1..].to_owned();
+    // Of the other witness nothing is known here.
+    let known = [one_key.clone()];
+    assert_eq!(add_cosignatures(&mut note, answer.as_bytes(), &known), Ok(1));
+    assert_eq!(note.signatures().len(), 2);
+    assert_eq!(add_cosignatures(&mut note, answer.as_bytes(), &known), Ok(0), "it is there already");
+    let before = note.clone();
+    let both = [one_key, two_key];
+    let other = sign(stored.log(), stored.head(4), &hub());
+    let mut about_other = Note::new(other.text().to_owned()).unwrap();
+    two.sign(&mut about_other, &both[1], 1_764_000_124);
+    let about_other = about_other.to_text()[other.text().len() + 1..].to_owned();
+    let smuggled = format!("x\n\n{answer}");
+    for wrong in ["", "\n", "sorry\n", answer.trim_end(), &about_other, &smuggled] {
+        assert!(add_cosignatures(&mut note, wrong.as_bytes(), &both).is_err(), "{wrong:?}");
+        assert_eq!(note, before);
+    }
+    assert_eq!(add_cosignatures(&mut note, answer.as_bytes(), &both), Ok(1));
+
+    assert_eq!(witness_size(b"20852014\n"), Some(20_852_014));
+    for wrong in [&b""[..], b"\n", b"1", b"01\n", b"-1\n", b"9223372036854775808\n", b"1\n\n", b"\xff\n"] {
+        assert_eq!(witness_size(wrong), None, "{wrong:?}");
+    }
+}
