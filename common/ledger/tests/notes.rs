@@ -186,6 +186,14 @@ fn enough_witnesses_must_have_cosigned() {
     let log_key = Checkpoint::parse(note.text()).unwrap().log_key(hub().public()).unwrap();
     let listed = vec![one_key.clone(), one_key.clone(), log_key];
     assert_eq!(verify(listed, 2), Err(NoteError::TooFewWitnesses { found: 1, needed: 2 }));
+    // One key under two names is one witness: the message that it signs does not have its name.
+    let alias = VerifierKey::new("witness.example.com/alias", KeyType::CosignatureV1, one.public()).unwrap();
+    let mut twice = note.clone();
+    one.sign(&mut twice, &alias, 1_764_000_123);
+    let witnesses = vec![one_key.clone(), alias];
+    let signers = Signers::Trusted { log_keys: vec![hub().public()], witnesses, needed: 2 };
+    let refused = signers.verify(&ledger(), stored.log(), twice.to_text().as_bytes());
+    assert_eq!(refused, Err(NoteError::TooFewWitnesses { found: 1, needed: 2 }));
     // The time is part of what a witness signs.
     let at = text.rfind(' ').unwrap() + 1;
     let mut bytes = STANDARD.decode(text[at..].trim_end()).unwrap();
