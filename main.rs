@@ -138,6 +138,20 @@ struct Doctor {
 enum AdminCommand {
     /// Create a local administrator, and the tenant when it is missing
     Create(CreateAdmin),
+    /// Unlock a local account that failed sign-ins locked out
+    Unlock(UnlockAccount),
+}
+
+#[derive(clap::Args)]
+struct UnlockAccount {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Short name (slug) of the tenant
+    #[arg(long)]
+    tenant: String,
+    /// Sign-in name of the account
+    #[arg(long)]
+    username: String,
 }
 
 #[derive(clap::Args)]
@@ -200,6 +214,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                     if_missing: create.if_missing,
                 };
                 openpam_hub::commands::create_admin(&create.file.config, admin).await?;
+            }
+            Command::Admin(AdminCommand::Unlock(unlock)) => {
+                openpam_hub::commands::unlock_account(&unlock.file.config, &unlock.tenant, &unlock.username).await?;
             }
             Command::Recording(command) => return look_at_recording(command).await,
             Command::Openapi => openpam_hub::commands::openapi()?,

@@ -211,7 +211,7 @@ const userCollection = resource<User, Body<'CreateUser'>, Body<'UpdateUser'>>('u
 export const users = {
   ...userCollection,
   setPassword: (id: string, password: string) => post(apiPath('/admin/users/{id}/password', { id }), { password }),
-  unlock: (id: string) => post(apiPath('/admin/users/{id}/unlock', { id })),
+  unlock: (id: string) => post(apiPath('/admin/users/{id}/unlock', { id })).then(userCollection.renew),
   signIns: (id: string) =>
     queryOptions({
       queryKey: ['users', 'sign-ins', id],
