@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use ipnetwork::IpNetwork;
 use openpam_ids::{HostKeyId, SiteId, TargetId, UserId, ZoneId};
 use russh::keys::{HashAlg, PublicKey};
 use sqlx::PgConnection;
@@ -146,8 +147,13 @@ async fn existing(connection: &mut PgConnection, id: TargetId) -> Result<Target>
     find(connection, id).await?.ok_or(TargetsError::NotFound("target"))
 }
 
-async fn check_target(connection: &mut PgConnection, fields: &mut TargetFields) -> Result<()> {
-    validation::target(fields)?;
+async fn check_target(
+    connection: &mut PgConnection,
+    fields: &mut TargetFields,
+    known_host: Option<&str>,
+    address_exceptions: &[IpNetwork],
+) -> Result<()> {
+    validation::target(fields, known_host, address_exceptions)?;
     match zone(connection, fields.zone_id).await {
         Err(TargetsError::NotFound(_)) => {
             Err(TargetsError::field("zone_id", "not_found", "names a zone that does not exist"))
@@ -156,12 +162,17 @@ async fn check_target(connection: &mut PgConnection, fields: &mut TargetFields) 
     }
 }
 
-/// Makes a target.
+/// Makes a target. `address_exceptions` are of the configuration.
 ///
 /// # Errors
 /// Fields that are not valid, a name that is taken.
-pub async fn create(connection: &mut PgConnection, context: &Context, mut fields: TargetFields) -> Result<TargetId> {
-    check_target(connection, &mut fields).await?;
+pub async fn create(
+    connection: &mut PgConnection,
+    context: &Context,
+    address_exceptions: &[IpNetwork],
+    mut fields: TargetFields,
+) -> Result<TargetId> {
+    check_target(connection, &mut fields, None, address_exceptions).await?;
     let id: TargetId = Ids.fresh();
     store::insert_target(connection, context.tenant_id, id, &fields).await?;
     let nothing = TargetFields { access_groups: Vec::new(), ..fields.clone() };
@@ -180,6 +191,7 @@ pub async fn create(connection: &mut PgConnection, context: &Context, mut fields
 pub async fn update(
     connection: &mut PgConnection,
     context: &Context,
+    address_exceptions: &[IpNetwork],
     id: TargetId,
     change: impl FnOnce(&mut TargetFields) + Send,
 ) -> Result<()> {
@@ -187,7 +199,8 @@ pub async fn update(
     let before = existing(connection, id).await?.fields();
     let mut fields = before.clone();
     change(&mut fields);
-    check_target(connection, &mut fields).await?;
+    // One that has a refused address since before can still be renamed, disabled, moved.
+    check_target(connection, &mut fields, Some(&before.host), address_exceptions).await?;
     // A different machine behind the same name must prove itself again.
     let moved = (&before.host, before.port) != (&fields.host, fields.port);
     store::update_target(connection, context.tenant_id, id, &fields).await?;
