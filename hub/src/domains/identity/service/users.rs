@@ -145,12 +145,19 @@ pub(in super::super) async fn update(
     };
     let after = get_in(&mut tx, hub, id).await?;
     within_scope(context, before.effective_roles.union(&after.effective_roles))?;
-    let mut event = Event::success("user.update").on("user", id, &after.username);
+    let mut event = Event::success("user.update")
+        .on("user", id, &after.username)
+        .with_change("username", before.username.as_str(), after.username.as_str())
+        .with_change("display_name", before.display_name.as_str(), after.display_name.as_str())
+        .with_change("email", before.email.as_deref(), after.email.as_deref())
+        .with_change("enabled", before.enabled, after.enabled)
+        .with_change("roles", names(&before.effective_roles), names(&after.effective_roles));
     if before.enabled != after.enabled {
-        event = event.with("enabled", after.enabled).with("sign_ins_ended", ended.len());
+        event = event.with("sign_ins_ended", ended.len());
     }
-    if before.effective_roles != after.effective_roles {
-        event = event.with("roles", names(&after.effective_roles));
+    if before.groups != after.groups {
+        let (had, has) = (groups::names(&mut tx, &before.groups).await?, groups::names(&mut tx, &after.groups).await?);
+        event = event.with_change("groups", had, has);
     }
     audit::record(&mut tx, context, event).await?;
     guard.end(hub, &mut tx, context).await?;
