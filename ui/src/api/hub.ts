@@ -253,6 +253,13 @@ export const serviceAccounts = {
     remove(apiPath('/admin/service-accounts/{id}/tokens/{token_id}', { id, token_id })).then(accountCollection.renew),
 }
 
+/** What the hub offers to programs; it changes with the hub's version only. */
+export const openApiQuery = queryOptions({
+  queryKey: ['openapi'],
+  queryFn: ({ signal }) => get<Record<string, unknown>>('/api/openapi.json', { signal }),
+  staleTime: Infinity,
+})
+
 // --- the system -----------------------------------------------------------
 
 export const settingsQuery = queryOptions({
