@@ -17,7 +17,7 @@ enum Command {
     Hub(ConfigFile),
     /// Bring the database schema up to date
     Migrate(ConfigFile),
-    /// Manage administrators from the command line
+    /// Make the first administrator, and let in one who is locked out, with the database at hand
     #[command(subcommand)]
     Admin(AdminCommand),
     /// Look after the configuration
@@ -34,7 +34,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum RecordingCommand {
-    /// Say whether it is whole and unchanged; exit 1 when it is not
+    /// Say whether a recording is whole and unchanged; exit 1 when it is not
     Verify {
         #[command(flatten)]
         source: RecordingSource,
@@ -45,7 +45,7 @@ enum RecordingCommand {
         #[arg(long, conflicts_with = "session")]
         signer: Vec<String>,
         /// File with a recipient's X25519 private key, base64: decrypts as well
-        #[arg(long, conflicts_with = "session")]
+        #[arg(long, value_name = "FILE", conflicts_with = "session")]
         key_file: Option<PathBuf>,
     },
     /// List the recordings of a hub, or those below a folder; exit 1 when one that was verified is not whole
@@ -64,9 +64,9 @@ enum RecordingCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Write what the target said to standard output
+    /// Write what the target of a recording said to standard output
     Cat(RecordingInput),
-    /// Write it to standard output in another format
+    /// Write a recording to standard output in another format
     Export {
         #[command(flatten)]
         input: RecordingInput,
@@ -81,7 +81,7 @@ struct RecordingInput {
     #[command(flatten)]
     source: RecordingSource,
     /// File with a recipient's X25519 private key, base64; the hub has its own
-    #[arg(long, conflicts_with = "session", required_unless_present = "session")]
+    #[arg(long, value_name = "FILE", conflicts_with = "session", required_unless_present = "session")]
     key_file: Option<PathBuf>,
 }
 
@@ -105,10 +105,10 @@ struct RecordingHub {
     #[arg(long, env = "OPENPAM_HUB")]
     hub: Option<String>,
     /// File with an API token, instead of OPENPAM_TOKEN
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// PEM file with the CA of the hub's certificate
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
 
@@ -138,6 +138,20 @@ struct Doctor {
 enum AdminCommand {
     /// Create a local administrator, and the tenant when it is missing
     Create(CreateAdmin),
+    /// Unlock a local account that failed sign-ins locked out
+    Unlock(UnlockAccount),
+}
+
+#[derive(clap::Args)]
+struct UnlockAccount {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Short name (slug) of the tenant
+    #[arg(long, value_name = "SLUG")]
+    tenant: String,
+    /// Sign-in name of the account
+    #[arg(long)]
+    username: String,
 }
 
 #[derive(clap::Args)]
@@ -145,7 +159,7 @@ struct CreateAdmin {
     #[command(flatten)]
     file: ConfigFile,
     /// Short name (slug) of the tenant
-    #[arg(long)]
+    #[arg(long, value_name = "SLUG")]
     tenant: String,
     /// Name of the tenant, if it is created
     #[arg(long)]
@@ -157,7 +171,7 @@ struct CreateAdmin {
     #[arg(long)]
     display_name: Option<String>,
     /// File with the password, `-` for standard input
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     password_file: PathBuf,
     /// Leave an account of that name as it is instead of failing
     #[arg(long)]
@@ -167,7 +181,7 @@ struct CreateAdmin {
 #[derive(clap::Args)]
 struct ConfigFile {
     /// The configuration file (TOML)
-    #[arg(long, env = "OPENPAM_CONFIG", default_value = "/etc/openpam/openpam.toml")]
+    #[arg(long, value_name = "FILE", env = "OPENPAM_CONFIG", default_value = "/etc/openpam/openpam.toml")]
     config: PathBuf,
 }
 
@@ -200,6 +214,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                     if_missing: create.if_missing,
                 };
                 openpam_hub::commands::create_admin(&create.file.config, admin).await?;
+            }
+            Command::Admin(AdminCommand::Unlock(unlock)) => {
+                openpam_hub::commands::unlock_account(&unlock.file.config, &unlock.tenant, &unlock.username).await?;
             }
             Command::Recording(command) => return look_at_recording(command).await,
             Command::Openapi => openpam_hub::commands::openapi()?,

@@ -40,7 +40,7 @@ export default defineConfig({
     target: 'es2023',
     // A data: URL for a font or an image would need a wider content policy.
     assetsInlineLimit: 0,
-    // The API reference is one large package, loaded on its own page only.
+    // The largest is the router with its words, which the first load needs; loading.spec.ts holds the whole of it.
     chunkSizeWarningLimit: 900,
     modulePreload: { polyfill: false },
     rolldownOptions: {

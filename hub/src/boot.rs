@@ -11,6 +11,7 @@ use crate::{
     config::{Config, LogFormat},
     context::Ids,
     db::{Changes, Db},
+    dial,
     domains::{
         identity::{self, Identity},
         recordings::{self, Indexer, Storage},
@@ -45,6 +46,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     {
         return Err(error.into());
     }
+    dial::set_address_exceptions(config.targets.address_exceptions.clone());
     let hub = Hub::new(Inner {
         hub_id: Ids.fresh(),
         origin,

@@ -101,6 +101,30 @@ pub async fn create_admin(config_path: &Path, create: CreateAdmin) -> anyhow::Re
     Ok(())
 }
 
+/// `openpam admin unlock`: lets a local account that failed sign-ins locked out be tried again at once.
+///
+/// # Errors
+/// When the configuration is wrong, there is no such account, or the database refuses.
+pub async fn unlock_account(config_path: &Path, tenant: &str, username: &str) -> anyhow::Result<()> {
+    let config = Config::load(config_path)?;
+    let mut connection = db::connect_as_owner(&config.database).await?;
+    let account = format!("the local account {username} of tenant {tenant}");
+    let locked_until =
+        identity::unlock_account(&mut connection, tenant, username).await.map_err(|error| match error {
+            IdentityError::NotFound("tenant") => anyhow::anyhow!("there is no tenant {tenant}"),
+            IdentityError::NotFound(_) => anyhow::anyhow!("tenant {tenant} has no local account {username}"),
+            error => error.into(),
+        })?;
+    match locked_until {
+        Some(until) => {
+            let until = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+            writeln!(std::io::stdout(), "{account} is unlocked; it was locked until {until}")?;
+        }
+        None => writeln!(std::io::stdout(), "{account} was not locked; its failed sign-ins count no more")?,
+    }
+    Ok(())
+}
+
 fn read_password(path: &Path) -> anyhow::Result<SecretString> {
     if path != Path::new("-") {
         let path = path.to_str().context("the password file's path is not UTF-8")?;

@@ -1,5 +1,6 @@
 //! The HTTP API: who may call what, what it makes of bad input, how sign-in behaves.
 
+mod addresses;
 mod attacks;
 mod bad_input;
 mod coverage;

@@ -52,6 +52,107 @@ async fn too_many_failures_lock_the_name_whether_it_exists_or_not() -> anyhow::R
     Ok(())
 }
 
+/// Fails three times with the password of `username`, which locks it.
+async fn lock(world: &World, username: &str) -> anyhow::Result<()> {
+    let client = world.admin.stranger();
+    for _ in 0..3 {
+        let answer = client.try_sign_in(&world.options.tenant, username, "wrong").await?;
+        answer.problem(StatusCode::UNAUTHORIZED, "invalid_credentials")?;
+    }
+    client
+        .try_sign_in(&world.options.tenant, username, "wrong")
+        .await?
+        .problem(StatusCode::TOO_MANY_REQUESTS, "locked_out")?;
+    Ok(())
+}
+
+async fn lockable_world() -> anyhow::Result<World> {
+    let mut options = HubOptions::default();
+    options.identity.insert("login_attempts_per_account", 3);
+    World::start(options).await
+}
+
+#[tokio::test]
+async fn who_may_see_people_sees_who_is_locked_and_nobody_else_does() -> anyhow::Result<()> {
+    let world = lockable_world().await?;
+    let (person, other) = (world.person(&[], &[]).await?, world.person(&[], &[]).await?);
+    let path = format!("/admin/users/{}", person.id);
+    assert_eq!(world.admin.get(&path).await?["locked_until"], json!(null));
+    let before = chrono::Utc::now();
+    lock(&world, &person.username.to_uppercase()).await?;
+
+    let shown = world.admin.get(&path).await?["locked_until"].clone();
+    let until = chrono::DateTime::parse_from_rfc3339(shown.as_str().context("the lock is not shown")?)?;
+    ensure!(until > before + chrono::TimeDelta::seconds(290), "locked until {until}, which is too soon");
+    let listed = world.admin.list("/admin/users").await?;
+    let of = |id: &str| listed.iter().find(|user| user["id"] == id).map(|user| user["locked_until"].clone());
+    assert_eq!(of(&person.id), Some(shown), "the list says something else than the user's page");
+    assert_eq!(of(&other.id), Some(json!(null)), "somebody else is shown as locked");
+
+    let stranger = world.admin.stranger();
+    for (client, status, code) in
+        [(&stranger, StatusCode::UNAUTHORIZED, "unauthenticated"), (&other.client, StatusCode::FORBIDDEN, "forbidden")]
+    {
+        let answer = client.call(Method::GET, &path, None).await?;
+        ensure!(!answer.text.contains("locked"), "{}", answer.text);
+        answer.problem(status, code)?;
+        client.call(Method::POST, &format!("{path}/unlock"), Some(&json!({}))).await?.problem(status, code)?;
+    }
+
+    world.admin.post(&format!("{path}/unlock"), &json!({})).await?;
+    assert_eq!(world.admin.get(&path).await?["locked_until"], json!(null), "unlocked, and still shown as locked");
+    world.admin.stranger().sign_in(&world.options.tenant, &person.username, &person.password).await?;
+    let entries = world.admin.list(&format!("/audit/entries?action=user.unlock&object_id={}", person.id)).await?;
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert_eq!(entries[0]["detail"]["had_failures"], json!(true));
+    ensure!(entries[0]["detail"]["locked_until"].is_string(), "{entries:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_limited_token_unlocks_nobody_who_is_more_than_it() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let account =
+        world.admin.post("/admin/service-accounts", &json!({ "name": unique("sa"), "roles": ["admin"] })).await?;
+    let body = json!({ "name": "t", "scopes": ["identity.manage"], "expires_at": (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339() });
+    let made = world.admin.post(&format!("/admin/service-accounts/{}/tokens", id(&account)?), &body).await?;
+    let program = world.admin.with_token(made["token"].as_str().context("no token")?);
+    let (plain, auditor) = (world.person(&[], &[]).await?, world.person(&["auditor"], &[]).await?);
+    program.post(&format!("/admin/users/{}/unlock", plain.id), &json!({})).await?;
+    let refused = program.call(Method::POST, &format!("/admin/users/{}/unlock", auditor.id), Some(&json!({}))).await?;
+    refused.problem(StatusCode::FORBIDDEN, "beyond_scope")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_only_administrator_is_unlocked_from_the_command_line() -> anyhow::Result<()> {
+    let world = lockable_world().await?;
+    lock(&world, "admin").await?;
+    let tenant = world.options.tenant.as_str();
+    let unlock = async |tenant: &str, username: &str| {
+        world.hub.command(&["admin", "unlock", "--tenant", tenant, "--username", username], None).await
+    };
+    let said = unlock(tenant, "Admin").await?;
+    ensure!(said.contains("is unlocked; it was locked until 2"), "{said}");
+    let client = world.admin.stranger();
+    client.sign_in(tenant, "admin", &world.admin_password).await?;
+    let entries = world.admin.list("/audit/entries?action=user.unlock").await?;
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert_eq!(
+        (&entries[0]["actor"]["type"], &entries[0]["actor"]["name"], &entries[0]["object"]["name"]),
+        (&json!("system"), &json!("openpam admin unlock"), &json!("admin"))
+    );
+    let said = unlock(tenant, "admin").await?;
+    ensure!(said.contains("was not locked"), "{said}");
+    for (tenant, username, expected) in
+        [("no-such", "admin", "there is no tenant no-such"), (tenant, "nobody", "has no local account nobody")]
+    {
+        let refused = unlock(tenant, username).await.err().context("it should fail")?.to_string();
+        ensure!(refused.contains(expected), "{refused}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn one_address_may_not_try_for_ever() -> anyhow::Result<()> {
     let mut options = HubOptions::default();

@@ -21,7 +21,7 @@ test('the first load is under 300 KB and leaves the terminal out', async ({ brow
   const table = [...sizes].toSorted((a, b) => b[1] - a[1]).map(([path, size]) => `${size}\t${path}`).join('\n')
   expect(total, table).toBeGreaterThan(50 * 1024)
   expect(total, table).toBeLessThan(LIMIT)
-  expect([...sizes.keys()].filter((path) => /xterm|terminal|rapidoc|api-docs/i.test(path))).toEqual([])
+  expect([...sizes.keys()].filter((path) => /xterm|terminal|api-docs/i.test(path))).toEqual([])
   test.info().annotations.push({ type: 'first load', description: `${Math.round(total / 1024)} KB\n${table}` })
 })
 

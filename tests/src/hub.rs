@@ -44,6 +44,8 @@ pub struct HubOptions {
     pub identity: BTreeMap<&'static str, u64>,
     /// `[terminal]` keys.
     pub terminal: BTreeMap<&'static str, u64>,
+    /// Networks at which targets may be although they are refused by default.
+    pub address_exceptions: Vec<&'static str>,
     /// The scheme browsers use, when something in front of the hub speaks https.
     pub public_scheme: &'static str,
     /// Networks whose `X-Forwarded-For` is believed.
@@ -79,6 +81,7 @@ impl Default for HubOptions {
             // The suite signs in often, and from one address.
             identity: BTreeMap::from([("login_attempts_per_ip_per_minute", 10_000)]),
             terminal: BTreeMap::new(),
+            address_exceptions: Vec::new(),
             public_scheme: "http",
             trusted_proxies: Vec::new(),
             log_format: "json",
@@ -486,6 +489,7 @@ namespace = "{}"
             writeln!(text, "{key} = {value}")?;
         }
     }
+    writeln!(text, "\n[targets]\naddress_exceptions = {:?}", options.address_exceptions)?;
     writeln!(text, "\n[recording]")?;
     match &options.recordings {
         Some(folder) => writeln!(text, "directory = \"{}\"", folder.0.display())?,

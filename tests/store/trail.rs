@@ -157,6 +157,39 @@ async fn newest(world: &World, action: &str) -> anyhow::Result<serde_json::Value
 }
 
 #[tokio::test]
+async fn a_change_is_told_from_what_to_what_by_name() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let changes = async |action: &str| anyhow::Ok(newest(&world, action).await?["detail"]["changes"].clone());
+    let person = world.person(&["auditor"], &[]).await?;
+    let name = unique("group");
+    let group = id(&world.admin.post("/admin/groups", &json!({ "name": name, "roles": [] })).await?)?;
+    let change = json!({ "display_name": "Other", "email": "o@example.com", "roles": [], "group_ids": [group], "enabled": false });
+    world.admin.patch(&format!("/admin/users/{}", person.id), &change).await?;
+    let told = changes("user.update").await?;
+    assert_eq!(told["roles"], json!([["auditor"], []]), "{told}");
+    assert_eq!(told["enabled"], json!([true, false]), "{told}");
+    assert_eq!(told["groups"], json!([[], [name]]), "{told}");
+    assert_eq!((&told["display_name"][1], &told["email"][1]), (&json!("Other"), &json!("o@example.com")), "{told}");
+    ensure!(told.get("username").is_none(), "what stayed is told as changed: {told}");
+
+    world.admin.patch(&format!("/admin/groups/{group}"), &json!({ "roles": ["operator"] })).await?;
+    assert_eq!(changes("group.update").await?, json!({ "roles": [[], ["operator"]] }));
+    let site = unique("site");
+    let site_id = id(&world.admin.post("/admin/sites", &json!({ "name": site, "code": unique("S") })).await?)?;
+    world.admin.patch(&format!("/admin/sites/{site_id}"), &json!({ "description": "new" })).await?;
+    assert_eq!(changes("site.update").await?, json!({ "description": ["", "new"] }));
+    let zone = world.zone().await?;
+    world.admin.patch(&format!("/admin/zones/{zone}"), &json!({ "type": "satellite", "site_id": site_id })).await?;
+    assert_eq!(changes("zone.update").await?, json!({ "type": ["hub", "satellite"], "site": [null, site] }));
+    world.admin.patch("/admin/settings", &json!({ "motd": "hello" })).await?;
+    assert_eq!(changes("settings.update").await?, json!({ "motd": [null, "hello"] }));
+    let credential = world.credential("password", "root", &json!({ "password": unique("planted") })).await?;
+    world.admin.patch(&format!("/admin/credentials/{credential}"), &json!({ "username": "admin" })).await?;
+    assert_eq!(changes("credential.update").await?, json!({ "username": ["root", "admin"] }));
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_trail_says_who_could_reach_a_machine_and_what_a_test_came_to() -> anyhow::Result<()> {
     let world = World::default().await?;
     let group = |name: &str| json!({ "name": name, "roles": [] });
@@ -171,11 +204,12 @@ async fn the_trail_says_who_could_reach_a_machine_and_what_a_test_came_to() -> a
     let path = format!("/admin/targets/{target}");
     world.admin.patch(&path, &json!({ "group_ids": [ids[1]], "reason_required": true, "port": 2 })).await?;
     let entry = newest(&world, "target.update").await?;
-    let expected = json!({ "address_changed": true, "address": ["127.0.0.1:1", "127.0.0.1:2"], "reason_required": [false, true],
-                           "groups_added": [two], "groups_removed": [one] });
+    let expected = json!({ "address_changed": true, "groups_added": [two], "groups_removed": [one],
+                           "changes": { "address": ["127.0.0.1:1", "127.0.0.1:2"], "reason_required": [false, true] } });
     assert_eq!(entry["detail"], expected, "{entry}");
     world.admin.patch(&path, &json!({ "description": "only this" })).await?;
-    assert_eq!(newest(&world, "target.update").await?["detail"], json!({ "address_changed": false }));
+    let expected = json!({ "address_changed": false, "changes": { "description": ["", "only this"] } });
+    assert_eq!(newest(&world, "target.update").await?["detail"], expected);
     let person = world.person(&[], &[]).await?;
     world.admin.put(&format!("/admin/groups/{}/members/{}", ids[1], person.id), None).await?;
     assert_eq!(newest(&world, "group.member_add").await?["detail"]["user"], person.username.as_str());

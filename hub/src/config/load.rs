@@ -7,6 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Config, ConfigError, Mistake, ObjectLock, Recording, RecordingStore, read_secret_file, tls};
+use crate::addresses;
 
 /// Keys that hold a secret: allowed in the environment, refused in the file.
 const SECRET_KEYS: [&str; 5] = [
@@ -17,7 +18,8 @@ const SECRET_KEYS: [&str; 5] = [
     "recording.s3_secret_access_key",
 ];
 /// Lists, so that the environment can give them as comma-separated text.
-const LIST_KEYS: [&str; 3] = ["server.trusted_proxies", "oidc.allowed_tids", "oidc.scopes"];
+const LIST_KEYS: [&str; 4] =
+    ["server.trusted_proxies", "oidc.allowed_tids", "oidc.scopes", "targets.address_exceptions"];
 const ROLES: [&str; 3] = ["admin", "operator", "auditor"];
 
 /// Who asks for the configuration.
@@ -230,6 +232,12 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
         1,
         100_000,
     );
+    for network in config.targets.address_exceptions.iter().filter(|network| !addresses::is_exception(**network)) {
+        mistakes.add(
+            "targets.address_exceptions",
+            format!("{network} is not within a network that is refused without it: see the operator's guide"),
+        );
+    }
     let terminal = &config.terminal;
     mistakes.range("terminal.resume_grace_seconds", terminal.resume_grace_seconds, 0, 3_600);
     mistakes.range("terminal.idle_timeout_seconds", terminal.idle_timeout_seconds, 1, 604_800);
@@ -426,6 +434,16 @@ mod tests {
         assert_eq!(config.server.listen.port(), 9000);
         assert_eq!(config.database.password.unwrap().expose_secret(), "12345");
         assert_eq!(config.server.trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn an_exception_for_addresses_lies_within_what_is_refused() {
+        let with = |networks: &str| load_text(VALID, &[("OPENPAM_TARGETS__ADDRESS_EXCEPTIONS", networks)]);
+        assert_eq!(with("169.254.10.0/24,fe80::/64").unwrap().targets.address_exceptions.len(), 2);
+        for networks in ["0.0.0.0/0", "169.254.10.0/24,10.0.0.0/8"] {
+            assert_eq!(keys(&with(networks).unwrap_err()), ["targets.address_exceptions"], "{networks}");
+        }
+        assert_eq!(keys(&with("everything").unwrap_err()), ["targets.address_exceptions[0]"], "no network at all");
     }
 
     #[test]

@@ -10,7 +10,8 @@ pub mod tls;
 use openpam_secret::SecretString;
 
 pub use sections::{
-    Config, Database, Identity, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server, Terminal, Vault,
+    Config, Database, Identity, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server, Targets, Terminal,
+    Vault,
 };
 
 /// One mistake in the configuration.

@@ -25,6 +25,8 @@ pub struct Config {
     pub oidc: Option<Oidc>,
     /// Sign-in lifetimes and limits.
     pub identity: Identity,
+    /// Where targets may be.
+    pub targets: Targets,
     /// Terminal sessions.
     pub terminal: Terminal,
     /// Recordings of sessions.
@@ -255,6 +257,22 @@ impl Default for Identity {
             login_lockout_seconds: 300,
             login_attempts_per_ip_per_minute: 60,
         }
+    }
+}
+
+/// Where targets may be.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Targets {
+    /// Networks (CIDR) within those that are refused by default, at which targets may be nevertheless:
+    /// unspecified, link-local, multicast, broadcast, and the metadata services of clouds.
+    pub address_exceptions: Vec<IpNetwork>,
+}
+
+#[expect(clippy::derivable_impls, reason = "the operator's guide is written from it")]
+impl Default for Targets {
+    fn default() -> Self {
+        Self { address_exceptions: Vec::new() }
     }
 }
 

@@ -1,10 +1,28 @@
 //! From an [`Authorization`] to a byte stream.
 
-use std::{io, time::Duration};
+use std::{io, net::IpAddr, sync::OnceLock, time::Duration};
 
+use ipnetwork::IpNetwork;
 use tokio::net::TcpStream;
 
-use crate::domains::access::Authorization;
+use crate::{addresses, domains::access::Authorization};
+
+/// The configuration's exceptions, set once before anything is dialled. Until then there are none, which
+/// refuses the most.
+static ADDRESS_EXCEPTIONS: OnceLock<Vec<IpNetwork>> = OnceLock::new();
+
+/// Sets the networks that are dialled although they are refused by default; only the first call counts.
+pub fn set_address_exceptions(exceptions: Vec<IpNetwork>) {
+    let _ = ADDRESS_EXCEPTIONS.set(exceptions);
+}
+
+/// An address at which no target may be. Travels as the source of [`DialError::Unreachable`].
+#[derive(Debug, thiserror::Error)]
+#[error("its address {address} is refused: it is {what}, and targets.address_exceptions does not name it")]
+struct AddressRefused {
+    address: IpAddr,
+    what: &'static str,
+}
 
 /// Why a target could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +41,7 @@ pub enum DialError {
         /// TCP port.
         port: u16,
     },
-    /// There is no route.
+    /// There is no route, or its address is one at which no target may be.
     #[error("{host} is unreachable: {source}")]
     Unreachable {
         /// Name or address.
@@ -48,8 +66,11 @@ pub enum DialError {
 
 impl DialError {
     /// Stable code.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
+            Self::Unreachable { source, .. } if source.get_ref().is_some_and(|cause| cause.is::<AddressRefused>()) => {
+                "target_address_refused"
+            }
             Self::NameNotFound { .. } => "target_name_not_found",
             Self::Refused { .. } => "target_refused",
             Self::Unreachable { .. } => "target_unreachable",
@@ -59,7 +80,8 @@ impl DialError {
     }
 }
 
-/// Connects to the endpoint the authorization names, trying every address of its name.
+/// Connects to the endpoint the authorization names, trying every address of its name but those at which
+/// no target may be.
 ///
 /// # Errors
 /// With the reason of the last address tried.
@@ -78,9 +100,16 @@ pub async fn connect(authorization: &Authorization, timeout: Duration) -> Result
 
 async fn connect_any(host: &str, port: u16) -> Result<TcpStream, DialError> {
     let name_not_found = || DialError::NameNotFound { host: host.to_owned() };
-    let addresses = tokio::net::lookup_host((host, port)).await.map_err(|_| name_not_found())?;
+    let found = tokio::net::lookup_host((host, port)).await.map_err(|_| name_not_found())?;
+    let exceptions = ADDRESS_EXCEPTIONS.get().map(Vec::as_slice).unwrap_or_default();
     let mut last = None;
-    for address in addresses {
+    for address in found {
+        // Asked of the very address that is connected to: what the name says next time does not matter.
+        if let Some(what) = addresses::refused(address.ip(), exceptions) {
+            let refused = AddressRefused { address: address.ip(), what };
+            last = last.or_else(|| Some(io::Error::new(io::ErrorKind::PermissionDenied, refused)));
+            continue;
+        }
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 // Keystrokes must not wait for Nagle's algorithm.

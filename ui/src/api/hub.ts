@@ -211,7 +211,7 @@ const userCollection = resource<User, Body<'CreateUser'>, Body<'UpdateUser'>>('u
 export const users = {
   ...userCollection,
   setPassword: (id: string, password: string) => post(apiPath('/admin/users/{id}/password', { id }), { password }),
-  unlock: (id: string) => post(apiPath('/admin/users/{id}/unlock', { id })),
+  unlock: (id: string) => post(apiPath('/admin/users/{id}/unlock', { id })).then(userCollection.renew),
   signIns: (id: string) =>
     queryOptions({
       queryKey: ['users', 'sign-ins', id],
@@ -252,6 +252,13 @@ export const serviceAccounts = {
   revokeToken: (id: string, token_id: string) =>
     remove(apiPath('/admin/service-accounts/{id}/tokens/{token_id}', { id, token_id })).then(accountCollection.renew),
 }
+
+/** What the hub offers to programs; it changes with the hub's version only. */
+export const openApiQuery = queryOptions({
+  queryKey: ['openapi'],
+  queryFn: ({ signal }) => get<Record<string, unknown>>('/api/openapi.json', { signal }),
+  staleTime: Infinity,
+})
 
 // --- the system -----------------------------------------------------------
 

@@ -498,7 +498,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Forgets the failed sign-ins of an account. */
+        /** Forgets the failed sign-ins of a local account: it may be tried again at once. */
         post: operations["unlock_user"];
         delete?: never;
         options?: never;
@@ -1959,6 +1959,11 @@ export interface components {
                 id: components["schemas"]["UserId"];
                 /** Format: date-time */
                 last_login_at?: string | null;
+                /**
+                 * Format: date-time
+                 * @description Until when too many failed sign-ins lock this local account; `null` when it is not locked.
+                 */
+                locked_until?: string | null;
                 /** @description Roles given directly. */
                 roles: components["schemas"]["Role"][];
                 source: components["schemas"]["Source"];
@@ -2714,6 +2719,11 @@ export interface components {
             id: components["schemas"]["UserId"];
             /** Format: date-time */
             last_login_at?: string | null;
+            /**
+             * Format: date-time
+             * @description Until when too many failed sign-ins lock this local account; `null` when it is not locked.
+             */
+            locked_until?: string | null;
             /** @description Roles given directly. */
             roles: components["schemas"]["Role"][];
             source: components["schemas"]["Source"];
@@ -4531,6 +4541,14 @@ export interface operations {
                 content?: never;
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

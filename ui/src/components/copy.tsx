@@ -2,16 +2,27 @@ import { Check, Copy } from 'lucide-react'
 import { useEffect, useState } from 'react'
 import { toast } from 'sonner'
 import { cn } from '@/lib/cn'
-import { IconButton } from './button'
+import { Button, IconButton } from './button'
 
-/** Copies a text; says so for a moment. */
-export function CopyButton({ text, label = 'Copy', className }: { text: string; label?: string; className?: string }) {
+/** Copies a text, and whether that was just done. */
+function useCopy(text: string) {
   const [copied, setCopied] = useState(false)
   useEffect(() => {
     if (!copied) return
     const timer = setTimeout(() => setCopied(false), 1500)
     return () => clearTimeout(timer)
   }, [copied])
+  const copy = () =>
+    void navigator.clipboard.writeText(text).then(
+      () => setCopied(true),
+      () => toast.error('The browser did not allow copying. Select the text and copy it by hand.'),
+    )
+  return { copied, copy }
+}
+
+/** Copies a text; says so for a moment. */
+export function CopyButton({ text, label = 'Copy', className }: { text: string; label?: string; className?: string }) {
+  const { copied, copy } = useCopy(text)
   return (
     <IconButton
       icon={copied ? Check : Copy}
@@ -20,12 +31,19 @@ export function CopyButton({ text, label = 'Copy', className }: { text: string; 
       className={cn('relative z-10 -my-1', copied && 'text-success-text', className)}
       onClick={(event) => {
         event.stopPropagation()
-        navigator.clipboard.writeText(text).then(
-          () => setCopied(true),
-          () => toast.error('The browser did not allow copying. Select the text and copy it by hand.'),
-        )
+        copy()
       }}
     />
+  )
+}
+
+/** The same with words, for what is not beside it. */
+export function CopyText({ text, label }: { text: string; label: string }) {
+  const { copied, copy } = useCopy(text)
+  return (
+    <Button variant="ghost" size="sm" icon={copied ? Check : Copy} onClick={copy}>
+      {copied ? 'Copied' : label}
+    </Button>
   )
 }
 

@@ -12,6 +12,7 @@ const exact = new Intl.DateTimeFormat('en-GB', {
   timeZoneName: 'short',
 })
 const dayTime = new Intl.DateTimeFormat('en-GB', { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit' })
+const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' })
 
 const STEPS: [limit: number, divisor: number, unit: Intl.RelativeTimeFormatUnit][] = [
   [60, 1, 'second'],
@@ -45,6 +46,10 @@ export const formatDayTime = (time: string): string => {
   const date = new Date(time)
   return Number.isNaN(date.getTime()) ? '–' : dayTime.format(date)
 }
+
+/** The time of day; with its day, where that is not today. */
+export const formatClock = (time: string, now: number): string =>
+  new Date(time).toDateString() === new Date(now).toDateString() ? clock.format(new Date(time)) : formatDayTime(time)
 
 /** "45 s", "12 min", "2 h 5 min", "3 d 4 h". */
 export function formatDuration(seconds: number): string {

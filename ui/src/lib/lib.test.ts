@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { count, formatAddress, formatBytes, formatDuration, formatRelative, initials } from './format'
+import { count, formatAddress, formatBytes, formatClock, formatDuration, formatRelative, initials } from './format'
 import { choiceParam, flagParam, returnPath, textParam } from './search'
 import { sentence, signInProblem } from './words'
 
@@ -34,6 +34,11 @@ describe('formats', () => {
     expect(formatRelative('2026-01-01T11:57:00Z', now)).toMatch(/^3 min\.? ago$/)
     expect(formatRelative('2026-01-01T14:00:00Z', now)).toMatch(/^in 2 hr\.?$/)
     expect(formatRelative('nonsense', now)).toBe('–')
+  })
+  it('write the time of day, and the day where it is another one', () => {
+    const now = new Date(2026, 0, 2, 12).getTime()
+    expect(formatClock(new Date(2026, 0, 2, 12, 45).toISOString(), now)).toBe('12:45')
+    expect(formatClock(new Date(2026, 0, 3, 0, 5).toISOString(), now)).toMatch(/03 Jan,? 00:05/)
   })
   it('write IPv6 addresses with brackets', () => {
     expect(formatAddress('2001:db8::1', 22)).toBe('[2001:db8::1]:22')

@@ -1,52 +1,25 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
-import { getRouteApi, Link, type LinkProps } from '@tanstack/react-router'
+import { getRouteApi } from '@tanstack/react-router'
 import type { ColumnDef } from '@tanstack/react-table'
 import { ScrollText } from 'lucide-react'
 import { useCallback, useMemo, useState } from 'react'
 import { useMe } from '@/api/hooks'
 import { ledger, targets, users } from '@/api/hub'
-import type { LedgerEntry, Outcome } from '@/api/types'
-import { Badge, type Tone } from '@/components/badge'
-import { CopyValue } from '@/components/copy'
+import type { LedgerEntry } from '@/api/types'
 import { DataTable, ROW_LINK } from '@/components/data-table'
-import { Dialog, DialogBody } from '@/components/dialog'
 import { FilterChip, SearchInput } from '@/components/filters'
 import { NamedCell } from '@/components/named-cell'
-import { Fact, Facts, LINK, Page } from '@/components/page'
+import { Page } from '@/components/page'
 import { EmptyState } from '@/components/states'
 import { RelativeTime } from '@/components/time'
 import { may } from '@/lib/access'
-import { formatExact, personName } from '@/lib/format'
+import { personName } from '@/lib/format'
 import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
 import { actionName, sentence } from '@/lib/words'
 import type { LedgerSearch } from '@/router'
+import { EntryPanel, OutcomeBadge, OUTCOMES } from './ledger-entry'
 
 const route = getRouteApi('/signed-in/frame/ledger')
-
-const OUTCOMES: { value: Outcome; label: string; tone: Tone }[] = [
-  { value: 'success', label: 'Success', tone: 'success' },
-  { value: 'denied', label: 'Denied', tone: 'warning' },
-  { value: 'failure', label: 'Failure', tone: 'danger' },
-]
-
-function OutcomeBadge({ outcome }: { outcome: Outcome }) {
-  const known = OUTCOMES.find(({ value }) => value === outcome)
-  return (
-    <Badge tone={known?.tone ?? 'neutral'} dot>
-      {known?.label ?? outcome}
-    </Badge>
-  )
-}
-
-/** Where the thing an entry is about can be looked at. */
-const PAGES: Record<string, LinkProps['to']> = {
-  target: '/targets/$id',
-  credential: '/credentials/$id',
-  user: '/users/$id',
-  group: '/groups/$id',
-  session: '/sessions/$id',
-  service_account: '/service-accounts/$id',
-}
 
 /** What was done, by whom, with what outcome; nothing here can be changed. */
 export function LedgerPage() {
@@ -169,61 +142,3 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     cell: ({ row }) => <RelativeTime time={row.original.occurred_at} />,
   },
 ]
-
-function EntryPanel({ entry, onClose, onFilter }: { entry: LedgerEntry; onClose: () => void; onFilter: (filter: Partial<LedgerSearch>) => void }) {
-  const { actor, object } = entry
-  const page = object?.id ? PAGES[object.type] : undefined
-  return (
-    <Dialog open as="panel" onClose={onClose} title={actionName(entry.action, entry.outcome)} description={formatExact(entry.occurred_at)}>
-      <DialogBody>
-        <Facts>
-          <Fact label="Outcome">
-            <OutcomeBadge outcome={entry.outcome} />
-          </Fact>
-          <Fact label="By">
-            <span>{actor.name ?? sentence(actor.type)}</span>
-            {actor.id && <FilterLink label="All by them" onClick={() => onFilter({ actor_id: actor.id ?? undefined })} />}
-          </Fact>
-          <Fact label="About">
-            {object && (
-              <>
-                {page && object.id ? (
-                  <Link to={page} params={{ id: object.id } as never} className={LINK}>
-                    {object.name ?? sentence(object.type)}
-                  </Link>
-                ) : (
-                  <span>{object.name ?? object.id}</span>
-                )}
-                <span className="text-faint">{sentence(object.type)}</span>
-                {object.id && <FilterLink label="All about it" onClick={() => onFilter({ object_id: object.id ?? undefined })} />}
-              </>
-            )}
-          </Fact>
-          <Fact label="Action">
-            <code className="font-mono text-xs">{entry.action}</code>
-            <FilterLink label="All of this kind" onClick={() => onFilter({ action: entry.action })} />
-          </Fact>
-          <Fact label="From">{entry.client_ip && <code className="font-mono text-xs">{entry.client_ip}</code>}</Fact>
-          <Fact label="Request">{entry.request_id && <CopyValue value={entry.request_id} />}</Fact>
-          <Fact label="Entry">
-            <CopyValue value={entry.id} />
-          </Fact>
-        </Facts>
-        {entry.detail && Object.keys(entry.detail).length > 0 && (
-          <>
-            <h3 className="mt-5 mb-2 text-sm font-medium">Details</h3>
-            <pre data-scrollable className="overflow-x-auto rounded-lg border bg-sunken p-3 font-mono text-xs leading-relaxed">
-              {JSON.stringify(entry.detail, null, 2)}
-            </pre>
-          </>
-        )}
-      </DialogBody>
-    </Dialog>
-  )
-}
-
-const FilterLink = ({ label, onClick }: { label: string; onClick: () => void }) => (
-  <button type="button" onClick={onClick} className="rounded text-xs text-faint hover:text-fg hover:underline">
-    {label}
-  </button>
-)

@@ -84,6 +84,20 @@ impl Event {
         }
         self
     }
+
+    /// Says that a field was changed, and from what to what: `changes.field` becomes `[before, after]`.
+    /// Nothing where both are the same. Never a secret.
+    #[must_use]
+    pub fn with_change(mut self, field: &str, before: impl Into<Value>, after: impl Into<Value>) -> Self {
+        let (before, after) = (before.into(), after.into());
+        if before != after
+            && let Value::Object(fields) = &mut self.detail
+            && let Value::Object(changes) = fields.entry("changes").or_insert_with(|| serde_json::json!({}))
+        {
+            changes.insert(field.to_owned(), Value::Array(vec![before, after]));
+        }
+        self
+    }
 }
 
 /// One event as it stands in the trail.
@@ -134,4 +148,21 @@ pub struct EntryFilter {
     pub to: Option<DateTime<Utc>>,
     /// Part of the actor's or the object's name.
     pub text: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_before_and_after_and_only_when_it_is_one() {
+        let event = Event::success("user.update")
+            .with_change("enabled", true, false)
+            .with_change("name", "same", "same")
+            .with_change("email", Value::Null, "a@example.com");
+        assert_eq!(event.detail, json!({ "changes": { "enabled": [true, false], "email": [null, "a@example.com"] } }));
+        assert_eq!(Event::success("x").with_change("a", 1, 1).detail, json!({}), "nothing changed");
+    }
 }

@@ -25,7 +25,7 @@ pub use provider::inspect::{ProviderFault, ProviderInspection, inspect_provider}
 pub use runtime::Identity;
 pub use service::{
     authenticate::{note_activity, principals_of},
-    provision::{NewAdmin, create_admin},
+    provision::{NewAdmin, create_admin, unlock_account},
 };
 pub use tasks::start_tasks;
 

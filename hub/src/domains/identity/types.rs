@@ -56,6 +56,8 @@ pub struct User {
     pub email: Option<String>,
     /// Whether it may sign in.
     pub enabled: bool,
+    /// Until when failed sign-ins keep a local account from being tried again; `None` when they do not.
+    pub locked_until: Option<DateTime<Utc>>,
     /// Roles given directly.
     pub roles: BTreeSet<Role>,
     /// Direct roles and those of groups.

@@ -62,20 +62,21 @@ pub(super) async fn update(
     config: &Config,
     change: Change,
 ) -> Result<Effective, SettingsError> {
-    let mut chosen = store::read(connection).await.map_err(DbError::from)?;
+    let before = store::read(connection).await.map_err(DbError::from)?;
+    let mut chosen = before.clone();
     change.apply(&mut chosen);
     validate(&chosen)?;
     store::write(connection, context.tenant_id, &chosen).await.map_err(DbError::from)?;
     let event = Event::success("settings.update")
-        .with("idle_timeout_seconds", chosen.idle_timeout_seconds)
-        .with("max_duration_seconds", chosen.max_duration_seconds)
-        .with("resume_grace_seconds", chosen.resume_grace_seconds)
-        .with("clipboard_write", chosen.clipboard_write)
-        .with("require_reason", chosen.require_reason)
-        .with("watch_visible", chosen.watch_visible)
-        .with("recording_required", chosen.recording_required)
-        .with("recording_retention_days", chosen.recording_retention_days)
-        .with("motd", chosen.motd.as_deref());
+        .with_change("idle_timeout_seconds", before.idle_timeout_seconds, chosen.idle_timeout_seconds)
+        .with_change("max_duration_seconds", before.max_duration_seconds, chosen.max_duration_seconds)
+        .with_change("resume_grace_seconds", before.resume_grace_seconds, chosen.resume_grace_seconds)
+        .with_change("clipboard_write", before.clipboard_write, chosen.clipboard_write)
+        .with_change("require_reason", before.require_reason, chosen.require_reason)
+        .with_change("watch_visible", before.watch_visible, chosen.watch_visible)
+        .with_change("recording_required", before.recording_required, chosen.recording_required)
+        .with_change("recording_retention_days", before.recording_retention_days, chosen.recording_retention_days)
+        .with_change("motd", before.motd.as_deref(), chosen.motd.as_deref());
     audit::record(connection, context, event).await.map_err(DbError::from)?;
     Ok(chosen.over(config))
 }

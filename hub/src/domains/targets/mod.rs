@@ -1,6 +1,7 @@
 //! Sites, zones, targets and the host keys that are trusted.
 //!
 //! Owns `sites`, `zones`, `targets`, `target_access_groups`, `target_host_keys`, `favorite_targets`.
+//! INVARIANT: a target is stored, and dialled, at no address of [`crate::addresses`].
 //! INVARIANT: a host key is trusted by an admin's explicit act only.
 
 mod error;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use ipnetwork::IpNetwork;
 use openpam_ids::{HostKeyId, SiteId, TargetId, UserId, ZoneId};
 use russh::keys::{HashAlg, PublicKey};
 use sqlx::PgConnection;
@@ -55,8 +56,14 @@ pub(super) async fn update_site(
     mut fields: SiteFields,
 ) -> Result<Site> {
     validation::site(&mut fields)?;
+    let before = site(connection, id).await?.fields;
     store::update_site(connection, id, &fields).await?;
-    audit::record(connection, context, Event::success("site.update").on("site", id, &fields.name)).await?;
+    let event = Event::success("site.update")
+        .on("site", id, &fields.name)
+        .with_change("name", before.name, fields.name.as_str())
+        .with_change("code", before.code, fields.code)
+        .with_change("description", before.description, fields.description);
+    audit::record(connection, context, event).await?;
     site(connection, id).await
 }
 
@@ -69,6 +76,11 @@ pub(super) async fn delete_site(connection: &mut PgConnection, context: &Context
 
 pub(super) async fn zone(connection: &mut PgConnection, id: ZoneId) -> Result<Zone> {
     store::zones(connection, Some(id), None, None, 1).await?.pop().ok_or(TargetsError::NotFound("zone"))
+}
+
+async fn site_name(connection: &mut PgConnection, id: Option<SiteId>) -> Result<Option<String>> {
+    let Some(id) = id else { return Ok(None) };
+    Ok(Some(site(connection, id).await?.fields.name))
 }
 
 async fn check_zone(connection: &mut PgConnection, fields: &mut ZoneFields) -> Result<()> {
@@ -100,8 +112,18 @@ pub(super) async fn update_zone(
     mut fields: ZoneFields,
 ) -> Result<Zone> {
     check_zone(connection, &mut fields).await?;
+    let before = zone(connection, id).await?.fields;
     store::update_zone(connection, id, &fields).await?;
-    audit::record(connection, context, Event::success("zone.update").on("zone", id, &fields.name)).await?;
+    let mut event = Event::success("zone.update")
+        .on("zone", id, &fields.name)
+        .with_change("name", before.name, fields.name.as_str())
+        .with_change("description", before.description, fields.description)
+        .with_change("type", before.kind.name(), fields.kind.name());
+    if before.site_id != fields.site_id {
+        let (was, is) = (site_name(connection, before.site_id).await?, site_name(connection, fields.site_id).await?);
+        event = event.with_change("site", was, is);
+    }
+    audit::record(connection, context, event).await?;
     zone(connection, id).await
 }
 
@@ -146,8 +168,13 @@ async fn existing(connection: &mut PgConnection, id: TargetId) -> Result<Target>
     find(connection, id).await?.ok_or(TargetsError::NotFound("target"))
 }
 
-async fn check_target(connection: &mut PgConnection, fields: &mut TargetFields) -> Result<()> {
-    validation::target(fields)?;
+async fn check_target(
+    connection: &mut PgConnection,
+    fields: &mut TargetFields,
+    known_host: Option<&str>,
+    address_exceptions: &[IpNetwork],
+) -> Result<()> {
+    validation::target(fields, known_host, address_exceptions)?;
     match zone(connection, fields.zone_id).await {
         Err(TargetsError::NotFound(_)) => {
             Err(TargetsError::field("zone_id", "not_found", "names a zone that does not exist"))
@@ -156,12 +183,17 @@ async fn check_target(connection: &mut PgConnection, fields: &mut TargetFields) 
     }
 }
 
-/// Makes a target.
+/// Makes a target. `address_exceptions` are of the configuration.
 ///
 /// # Errors
 /// Fields that are not valid, a name that is taken.
-pub async fn create(connection: &mut PgConnection, context: &Context, mut fields: TargetFields) -> Result<TargetId> {
-    check_target(connection, &mut fields).await?;
+pub async fn create(
+    connection: &mut PgConnection,
+    context: &Context,
+    address_exceptions: &[IpNetwork],
+    mut fields: TargetFields,
+) -> Result<TargetId> {
+    check_target(connection, &mut fields, None, address_exceptions).await?;
     let id: TargetId = Ids.fresh();
     store::insert_target(connection, context.tenant_id, id, &fields).await?;
     let nothing = TargetFields { access_groups: Vec::new(), ..fields.clone() };
@@ -180,6 +212,7 @@ pub async fn create(connection: &mut PgConnection, context: &Context, mut fields
 pub async fn update(
     connection: &mut PgConnection,
     context: &Context,
+    address_exceptions: &[IpNetwork],
     id: TargetId,
     change: impl FnOnce(&mut TargetFields) + Send,
 ) -> Result<()> {
@@ -187,33 +220,43 @@ pub async fn update(
     let before = existing(connection, id).await?.fields();
     let mut fields = before.clone();
     change(&mut fields);
-    check_target(connection, &mut fields).await?;
+    // One that has a refused address since before can still be renamed, disabled, moved.
+    check_target(connection, &mut fields, Some(&before.host), address_exceptions).await?;
     // A different machine behind the same name must prove itself again.
     let moved = (&before.host, before.port) != (&fields.host, fields.port);
     store::update_target(connection, context.tenant_id, id, &fields).await?;
     let event = Event::success("target.update").on("target", id, &fields.name).with("address_changed", moved);
-    let event = with_groups(connection, with_changes(event, &before, &fields), &before, &fields).await?;
+    let event = with_changes(connection, event, &before, &fields).await?;
+    let event = with_groups(connection, event, &before, &fields).await?;
     audit::record(connection, context, event).await?;
     Ok(())
 }
 
 /// Says what of a target was changed, before and after.
-fn with_changes(event: Event, before: &TargetFields, after: &TargetFields) -> Event {
-    let text = |text: &str| serde_json::Value::from(text);
-    let address = |fields: &TargetFields| text(&format!("{}:{}", fields.host, fields.port));
-    let changes = [
-        ("name", text(&before.name), text(&after.name)),
-        ("address", address(before), address(after)),
-        ("zone_id", text(&before.zone_id.to_string()), text(&after.zone_id.to_string())),
-        ("enabled", before.enabled.into(), after.enabled.into()),
-        ("reason_required", before.reason_required.into(), after.reason_required.into()),
-        ("host_key_policy", text(before.host_key_policy.name()), text(after.host_key_policy.name())),
-        ("legacy_algorithms", before.legacy_algorithms.into(), after.legacy_algorithms.into()),
-    ];
-    changes
-        .into_iter()
-        .filter(|(_, before, after)| before != after)
-        .fold(event, |event, (field, before, after)| event.with(field, serde_json::json!([before, after])))
+async fn with_changes(
+    connection: &mut PgConnection,
+    event: Event,
+    before: &TargetFields,
+    after: &TargetFields,
+) -> Result<Event> {
+    let address = |fields: &TargetFields| format!("{}:{}", fields.host, fields.port);
+    let environment = |fields: &TargetFields| fields.environment.map(|environment| environment.name());
+    let mut event = event
+        .with_change("name", before.name.as_str(), after.name.as_str())
+        .with_change("description", before.description.as_str(), after.description.as_str())
+        .with_change("protocol", before.protocol.name(), after.protocol.name())
+        .with_change("address", address(before), address(after))
+        .with_change("environment", environment(before), environment(after))
+        .with_change("tags", before.tags.clone(), after.tags.clone())
+        .with_change("enabled", before.enabled, after.enabled)
+        .with_change("reason_required", before.reason_required, after.reason_required)
+        .with_change("host_key_policy", before.host_key_policy.name(), after.host_key_policy.name())
+        .with_change("legacy_algorithms", before.legacy_algorithms, after.legacy_algorithms);
+    if before.zone_id != after.zone_id {
+        let was = zone(connection, before.zone_id).await?.fields.name;
+        event = event.with_change("zone", was, zone(connection, after.zone_id).await?.fields.name);
+    }
+    Ok(event)
 }
 
 /// Says which groups got access and which lost it, by name.

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
+use ipnetwork::IpNetwork;
+
 use super::{
     error::TargetsError,
     types::{SiteFields, TargetFields, ZoneFields, ZoneType},
 };
-use crate::http::FieldError;
+use crate::{addresses, http::FieldError};
 
 const MAX_NAME: usize = 200;
 const MAX_DESCRIPTION: usize = 2_000;
@@ -75,8 +77,12 @@ pub(super) fn zone(fields: &mut ZoneFields) -> Result<(), TargetsError> {
     mistakes.finish()
 }
 
-/// Trims and checks a target.
-pub(super) fn target(fields: &mut TargetFields) -> Result<(), TargetsError> {
+/// Trims and checks a target. Its host is left as it was where `known_host` says the same.
+pub(super) fn target(
+    fields: &mut TargetFields,
+    known_host: Option<&str>,
+    exceptions: &[IpNetwork],
+) -> Result<(), TargetsError> {
     let mut mistakes = Mistakes::default();
     mistakes.name(&mut fields.name);
     mistakes.description(&fields.description);
@@ -85,6 +91,13 @@ pub(super) fn target(fields: &mut TargetFields) -> Result<(), TargetsError> {
         mistakes.add("host", "required", "is required");
     } else if !is_host(&fields.host) {
         mistakes.add("host", "malformed", "must be a host name or an IP address, without scheme, user or port");
+    } else if known_host != Some(fields.host.as_str())
+        && let Ok(address) = fields.host.parse()
+        && let Some(what) = addresses::refused(address, exceptions)
+    {
+        let message =
+            format!("must not be this address: it is {what}, and targets.address_exceptions does not name it");
+        mistakes.add("host", "target_address_refused", message);
     }
     if fields.port == 0 {
         mistakes.add("port", "out_of_range", "must be between 1 and 65535");

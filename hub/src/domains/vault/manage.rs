@@ -311,7 +311,15 @@ async fn update_now(hub: &Hub, context: &Context, id: CredentialId, change: Cred
     };
     validate(&mut credential, config, &slug)?;
     store::update(&mut tx, &credential).await?;
-    audit::record(&mut tx, context, event("credential.update", &credential)).await?;
+    let changed = event("credential.update", &credential)
+        .with_change("name", before.name, credential.name.as_str())
+        .with_change("description", before.description, credential.description.as_str())
+        .with_change("username", before.username, credential.username.as_str())
+        .with_change("managed", before.managed, credential.managed)
+        .with_change("vault_path", before.vault_path, credential.vault_path.as_deref())
+        .with_change("vault_version", before.vault_version, credential.vault_version)
+        .with_change("ssh_role", before.ssh_role, credential.ssh_role.as_deref());
+    audit::record(&mut tx, context, changed).await?;
     if let Some(secret) = &secret {
         audit::record(&mut tx, context, event("credential.secret.set", &credential)).await?;
         hub.vault().write(&own_path, secret, false).await?;

@@ -3,13 +3,14 @@ import { Link } from '@tanstack/react-router'
 import { Users } from 'lucide-react'
 import { users } from '@/api/hub'
 import type { User } from '@/api/types'
-import { EnabledBadge, RoleBadges } from '@/components/badge'
+import { RoleBadges } from '@/components/badge'
 import { ROW_LINK } from '@/components/data-table'
 import { ListPage } from '@/components/list-page'
 import { NamedCell } from '@/components/named-cell'
 import { RelativeTime } from '@/components/time'
 import { initials, personName } from '@/lib/format'
 import { UserForm } from './form'
+import { UserState } from './state'
 
 const columns: ColumnDef<User>[] = [
   {
@@ -33,7 +34,7 @@ const columns: ColumnDef<User>[] = [
   { id: 'username', header: 'User name', accessorFn: (user) => user.username, meta: { from: 'sm' }, cell: ({ row }) => <code className="truncate font-mono text-xs text-muted">{row.original.username}</code> },
   { id: 'roles', header: 'Roles', enableSorting: false, meta: { from: 'sm' }, cell: ({ row }) => <RoleBadges roles={row.original.effective_roles} /> },
   { id: 'source', header: 'From', accessorFn: (user) => user.source, meta: { className: 'w-28', from: 'md' }, cell: ({ row }) => (row.original.source === 'local' ? 'Local' : 'Directory') },
-  { id: 'state', header: 'State', accessorFn: (user) => user.enabled, meta: { className: 'w-28 sm:w-32' }, cell: ({ row }) => <EnabledBadge enabled={row.original.enabled} /> },
+  { id: 'state', header: 'State', accessorFn: (user) => user.enabled, meta: { className: 'w-28 sm:w-36' }, cell: ({ row }) => <UserState user={row.original} /> },
   { id: 'login', header: 'Last sign-in', accessorFn: (user) => user.last_login_at ?? undefined, sortUndefined: 'last', meta: { className: 'w-32', from: 'md' }, cell: ({ row }) => <RelativeTime time={row.original.last_login_at} none="Never" /> },
 ]
 

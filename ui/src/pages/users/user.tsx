@@ -7,7 +7,7 @@ import { useMe } from '@/api/hooks'
 import { groups, users } from '@/api/hub'
 import type { User } from '@/api/types'
 import { EntityActivity } from '@/components/activity'
-import { EnabledBadge, RoleBadges } from '@/components/badge'
+import { RoleBadges } from '@/components/badge'
 import { Button } from '@/components/button'
 import { ConfirmDialog } from '@/components/confirm'
 import { ShortId } from '@/components/copy'
@@ -20,7 +20,9 @@ import { asProblem, InlineProblem, Skeleton } from '@/components/states'
 import { RelativeTime } from '@/components/time'
 import { may } from '@/lib/access'
 import { personName } from '@/lib/format'
+import { useNow } from '@/lib/use-now'
 import { PasswordForm, UserForm } from './form'
+import { isLocked, UserState } from './state'
 
 const route = getRouteApi('/signed-in/frame/users/$id')
 const LIST = { label: 'Users', to: '/users' } as const
@@ -48,7 +50,7 @@ function UserDetail({ user }: { user: User }) {
       title={personName(user)}
       crumbs={[LIST]}
       description={user.email ?? user.username}
-      badge={<EnabledBadge enabled={user.enabled} />}
+      badge={<UserState user={user} />}
       actions={admin && <Acts user={user} ask={setQuestion} act={(task) => act.mutate(task)} />}
     >
       <Columns
@@ -120,8 +122,15 @@ function Acts({ user, ask, act }: ActsProps) {
   const navigate = useNavigate()
   const self = user.id === me.user.id
   const name = personName(user)
+  const now = useNow()
+  const unlock = () => act(() => users.unlock(user.id).then(() => toast.success(`${name} may try to sign in again`)))
   return (
     <>
+      {isLocked(user, now) && (
+        <Button variant="primary" icon={LockOpen} onClick={unlock}>
+          Unlock
+        </Button>
+      )}
       <Button icon={Pencil} onClick={() => ask('edit')}>
         Edit
       </Button>
@@ -135,7 +144,7 @@ function Acts({ user, ask, act }: ActsProps) {
           </MenuItem>
         )}
         {user.source === 'local' && (
-          <MenuItem icon={LockOpen} onSelect={() => act(() => users.unlock(user.id).then(() => toast.success(`${name} may try to sign in again`)))}>
+          <MenuItem icon={LockOpen} onSelect={unlock}>
             Unlock after failed sign-ins
           </MenuItem>
         )}

@@ -233,7 +233,7 @@ async fn create_target(
     };
     let name = fields.name.trim().to_owned();
     let mut tx = hub.db().begin(&context).await?;
-    let id = targets::create(&mut tx, &context, fields).await?;
+    let id = targets::create(&mut tx, &context, &hub.config().targets.address_exceptions, fields).await?;
     if !new.credential_ids.is_empty() {
         vault::set_credentials_of(&mut tx, &context, id, &name, &new.credential_ids).await?;
     }
@@ -253,8 +253,9 @@ async fn update_target(
     Json(mut change): Json<TargetChange>,
 ) -> Result<Json<TargetBody>, Problem> {
     let credentials = change.credential_ids.take();
+    let exceptions = &hub.config().targets.address_exceptions;
     let mut tx = hub.db().begin(&context).await?;
-    targets::update(&mut tx, &context, id, |fields| change.apply(fields)).await?;
+    targets::update(&mut tx, &context, exceptions, id, |fields| change.apply(fields)).await?;
     if let Some(credentials) = credentials {
         let target = targets::find(&mut tx, id).await?.ok_or(TargetsError::NotFound("target"))?;
         vault::set_credentials_of(&mut tx, &context, id, &target.name, &credentials).await?;

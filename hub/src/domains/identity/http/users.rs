@@ -50,6 +50,8 @@ pub(super) struct UserBody {
     email: Option<String>,
     source: Source,
     enabled: bool,
+    /// Until when too many failed sign-ins lock this local account; `null` when it is not locked.
+    locked_until: Option<DateTime<Utc>>,
     /// Roles given directly.
     roles: Vec<Role>,
     /// Direct roles and those of groups.
@@ -68,6 +70,7 @@ impl From<types::User> for UserBody {
             email: user.email,
             source: user.source,
             enabled: user.enabled,
+            locked_until: user.locked_until,
             roles: user.roles.into_iter().collect(),
             effective_roles: user.effective_roles.into_iter().collect(),
             group_ids: user.groups,
@@ -202,9 +205,9 @@ async fn set_user_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Forgets the failed sign-ins of an account.
+/// Forgets the failed sign-ins of a local account: it may be tried again at once.
 #[utoipa::path(post, path = "/api/v1/admin/users/{id}/unlock", tag = "identity", params(("id" = Uuid, Path)),
-    responses((status = 204), (status = 404, body = ProblemBody)))]
+    responses((status = 204), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
 async fn unlock_user(State(hub): State<Hub>, context: Context, Path(id): Path<UserId>) -> Result<StatusCode, Problem> {
     service::unlock(&hub, &context, id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -79,13 +79,12 @@ pub(in super::super) async fn update(
     store::update(&mut tx, id, &change).await?;
     let after = get_in(&mut tx, id).await?;
     within_scope(context, before.roles.union(&after.roles))?;
-    let mut event = Event::success("service_account.update").on("service_account", id, &after.name);
-    if before.enabled != after.enabled {
-        event = event.with("enabled", after.enabled);
-    }
-    if before.roles != after.roles {
-        event = event.with("roles", names(&after.roles));
-    }
+    let event = Event::success("service_account.update")
+        .on("service_account", id, &after.name)
+        .with_change("name", before.name.as_str(), after.name.as_str())
+        .with_change("description", before.description.as_str(), after.description.as_str())
+        .with_change("enabled", before.enabled, after.enabled)
+        .with_change("roles", names(&before.roles), names(&after.roles));
     audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(after)

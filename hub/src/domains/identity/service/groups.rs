@@ -81,10 +81,11 @@ pub(in super::super) async fn update(
     store::update(&mut tx, id, &change).await?;
     let after = get_in(&mut tx, hub.identity(), id).await?;
     within_scope(context, before.roles.union(&after.roles))?;
-    let mut event = Event::success("group.update").on("group", id, &after.name);
-    if before.roles != after.roles {
-        event = event.with("roles", names(&after.roles));
-    }
+    let event = Event::success("group.update")
+        .on("group", id, &after.name)
+        .with_change("name", before.name.as_str(), after.name.as_str())
+        .with_change("description", before.description.as_str(), after.description.as_str())
+        .with_change("roles", names(&before.roles), names(&after.roles));
     audit::record(&mut tx, context, event).await?;
     guard.end(hub, &mut tx, context).await?;
     tx.commit().await.map_err(DbError::from)?;

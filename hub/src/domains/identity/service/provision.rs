@@ -1,5 +1,7 @@
-//! The first administrator, made from the command line with the database's owner role.
+//! Accounts from the command line, with the database's owner role: the first administrator, and one that
+//! failed sign-ins locked out.
 
+use chrono::{DateTime, Utc};
 use openpam_ids::{TenantId, UserId};
 use openpam_secret::{ExposeSecret as _, SecretString};
 use sqlx::{Connection as _, PgConnection};
@@ -9,8 +11,9 @@ use super::super::{
     store::{sign_in, users},
     types::{NewUser, acceptable_password},
 };
+use super::{local, users as people};
 use crate::{
-    context::{Actor, Context, Ids, Role},
+    context::{Actor, Clock, Context, Ids, Role},
     db::{DbError, set_scope},
     domains::audit::{self, Event},
 };
@@ -71,4 +74,26 @@ pub async fn create_admin(connection: &mut PgConnection, admin: NewAdmin) -> Res
     };
     tx.commit().await.map_err(DbError::from)?;
     Ok(made)
+}
+
+/// Forgets the failed sign-ins of a local account, for when nobody is left who could do it in the console.
+/// Answers until when it was locked; `None` when it was not.
+///
+/// # Errors
+/// When there is no such tenant or no such local account, or the database refuses.
+pub async fn unlock_account(
+    connection: &mut PgConnection,
+    tenant: &str,
+    username: &str,
+) -> Result<Option<DateTime<Utc>>, IdentityError> {
+    let tenant_id = users::tenant_by_slug(connection, tenant).await?.ok_or(IdentityError::NotFound("tenant"))?;
+    let context = Context::system(tenant_id, "openpam admin unlock");
+    let mut tx = connection.begin().await?;
+    set_scope(&mut tx, &tenant_id.to_string(), &Actor::System.to_string(), &context.request_id).await?;
+    let account = sign_in::local_account(&mut tx, username).await?.ok_or(IdentityError::NotFound("local account"))?;
+    let key = local::account_key(&account.username);
+    let locked_until = sign_in::locks(&mut tx, std::slice::from_ref(&key), Clock.now()).await?.remove(&key);
+    people::forget_failures(&mut tx, &context, account.user_id, &account.username, locked_until).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    Ok(locked_until)
 }

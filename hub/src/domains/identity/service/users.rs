@@ -1,5 +1,6 @@
 //! People, by administrators; and what people choose for themselves.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use openpam_ids::{GroupId, TenantId, UserId};
 use openpam_secret::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -42,18 +43,38 @@ pub(in super::super) async fn list(
         super::groups::get_in(&mut tx, hub.identity(), group).await?;
     }
     let rows = store::list(&mut tx, None, member_of, text, after, limit).await?;
-    Ok(rows.into_iter().map(|row| user(hub.identity(), row)).collect())
+    let mut users = rows.into_iter().map(|row| user(hub.identity(), row)).collect::<Vec<_>>();
+    add_locks(&mut tx, hub.clock().now(), &mut users).await?;
+    Ok(users)
 }
 
 /// One person.
 pub(in super::super) async fn get(hub: &Hub, context: &Context, id: UserId) -> Result<User, IdentityError> {
     let mut tx = hub.db().begin(context).await?;
-    get_in(&mut tx, hub.identity(), id).await
+    get_in(&mut tx, hub, id).await
 }
 
-async fn get_in(connection: &mut PgConnection, identity: &Identity, id: UserId) -> Result<User, IdentityError> {
+async fn get_in(connection: &mut PgConnection, hub: &Hub, id: UserId) -> Result<User, IdentityError> {
     let rows = store::list(connection, Some(id), None, None, None, 1).await?;
-    rows.into_iter().next().map(|row| user(identity, row)).ok_or(IdentityError::NotFound("user"))
+    let mut user =
+        rows.into_iter().next().map(|row| user(hub.identity(), row)).ok_or(IdentityError::NotFound("user"))?;
+    add_locks(connection, hub.clock().now(), std::slice::from_mut(&mut user)).await?;
+    Ok(user)
+}
+
+/// Adds until when local accounts are locked. Failures are counted under a hash of the name, so that the
+/// database cannot join them.
+async fn add_locks(connection: &mut PgConnection, now: DateTime<Utc>, users: &mut [User]) -> Result<(), IdentityError> {
+    let keys = users.iter().filter(|user| user.source == Source::Local).map(|user| local::account_key(&user.username));
+    let keys = keys.collect::<Vec<_>>();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let locks = sign_in_store::locks(connection, &keys, now).await?;
+    for user in users.iter_mut().filter(|user| user.source == Source::Local) {
+        user.locked_until = locks.get(&local::account_key(&user.username)).copied();
+    }
+    Ok(())
 }
 
 /// A person's user name, if there is such a person.
@@ -86,7 +107,7 @@ pub(in super::super) async fn create(
     set_local_groups(&mut tx, context.tenant_id, id, &[], &new.groups).await?;
     let event = Event::success("user.create").on("user", id, &new.username).with("roles", names(&new.roles));
     audit::record(&mut tx, context, event).await?;
-    let user = get_in(&mut tx, hub.identity(), id).await?;
+    let user = get_in(&mut tx, hub, id).await?;
     within_scope(context, &user.effective_roles)?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(user)
@@ -101,7 +122,7 @@ pub(in super::super) async fn update(
 ) -> Result<User, IdentityError> {
     let mut tx = hub.db().begin(context).await?;
     let guard = AdminGuard::begin(&mut tx, context).await?;
-    let before = get_in(&mut tx, hub.identity(), id).await?;
+    let before = get_in(&mut tx, hub, id).await?;
     let of_directory = change.username.is_some()
         || change.display_name.is_some()
         || change.email.is_some()
@@ -122,14 +143,21 @@ pub(in super::super) async fn update(
     } else {
         Vec::new()
     };
-    let after = get_in(&mut tx, hub.identity(), id).await?;
+    let after = get_in(&mut tx, hub, id).await?;
     within_scope(context, before.effective_roles.union(&after.effective_roles))?;
-    let mut event = Event::success("user.update").on("user", id, &after.username);
+    let mut event = Event::success("user.update")
+        .on("user", id, &after.username)
+        .with_change("username", before.username.as_str(), after.username.as_str())
+        .with_change("display_name", before.display_name.as_str(), after.display_name.as_str())
+        .with_change("email", before.email.as_deref(), after.email.as_deref())
+        .with_change("enabled", before.enabled, after.enabled)
+        .with_change("roles", names(&before.effective_roles), names(&after.effective_roles));
     if before.enabled != after.enabled {
-        event = event.with("enabled", after.enabled).with("sign_ins_ended", ended.len());
+        event = event.with("sign_ins_ended", ended.len());
     }
-    if before.effective_roles != after.effective_roles {
-        event = event.with("roles", names(&after.effective_roles));
+    if before.groups != after.groups {
+        let (had, has) = (groups::names(&mut tx, &before.groups).await?, groups::names(&mut tx, &after.groups).await?);
+        event = event.with_change("groups", had, has);
     }
     audit::record(&mut tx, context, event).await?;
     guard.end(hub, &mut tx, context).await?;
@@ -143,7 +171,7 @@ pub(in super::super) async fn update(
 pub(in super::super) async fn delete(hub: &Hub, context: &Context, id: UserId) -> Result<(), IdentityError> {
     let mut tx = hub.db().begin(context).await?;
     let guard = AdminGuard::begin(&mut tx, context).await?;
-    let user = get_in(&mut tx, hub.identity(), id).await?;
+    let user = get_in(&mut tx, hub, id).await?;
     within_scope(context, &user.effective_roles)?;
     if user.source != Source::Local {
         return Err(IdentityError::NotLocal);
@@ -193,11 +221,30 @@ pub(in super::super) async fn set_password(
 /// Forgets the failed sign-ins of a local account.
 pub(in super::super) async fn unlock(hub: &Hub, context: &Context, id: UserId) -> Result<(), IdentityError> {
     let mut tx = hub.db().begin(context).await?;
-    let user = get_in(&mut tx, hub.identity(), id).await?;
-    let was_counted = sign_in_store::forget_failures(&mut tx, &local::account_key(&user.username)).await?;
-    let event = Event::success("user.unlock").on("user", id, &user.username).with("had_failures", was_counted);
-    audit::record(&mut tx, context, event).await?;
+    let user = get_in(&mut tx, hub, id).await?;
+    within_scope(context, &user.effective_roles)?;
+    if user.source != Source::Local {
+        return Err(IdentityError::NotLocal);
+    }
+    forget_failures(&mut tx, context, id, &user.username, user.locked_until).await?;
     tx.commit().await.map_err(DbError::from)?;
+    Ok(())
+}
+
+/// Forgets the failed sign-ins of the local account `id`, and says so in the trail.
+pub(super) async fn forget_failures(
+    connection: &mut PgConnection,
+    context: &Context,
+    id: UserId,
+    username: &str,
+    locked_until: Option<DateTime<Utc>>,
+) -> Result<(), IdentityError> {
+    let had_failures = sign_in_store::forget_failures(connection, &local::account_key(username)).await?;
+    let mut event = Event::success("user.unlock").on("user", id, username).with("had_failures", had_failures);
+    if let Some(until) = locked_until {
+        event = event.with("locked_until", until.to_rfc3339_opts(SecondsFormat::Secs, true));
+    }
+    audit::record(connection, context, event).await?;
     Ok(())
 }
 
@@ -302,6 +349,7 @@ fn user(identity: &Identity, row: UserRow) -> User {
         display_name: row.display_name,
         email: row.email,
         enabled: row.enabled,
+        locked_until: None,
         groups: row.groups,
         last_login_at: row.last_login_at,
         created_at: row.created_at,

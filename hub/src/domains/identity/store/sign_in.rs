@@ -1,5 +1,7 @@
 //! SQL of signing in: what a password, a cookie or a token is checked against.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use openpam_ids::{ApiTokenId, AuthSessionId, GroupId, ServiceAccountId, TenantId, UserId};
 use sqlx::PgConnection;
@@ -165,6 +167,23 @@ pub(in super::super) async fn count_attempt(
     .fetch_one(connection)
     .await?;
     Ok(row.locked_until)
+}
+
+/// Of these account names those that are locked at `now`, and until when.
+pub(in super::super) async fn locks(
+    connection: &mut PgConnection,
+    account_keys: &[String],
+    now: DateTime<Utc>,
+) -> Result<HashMap<String, DateTime<Utc>>> {
+    let rows = sqlx::query!(
+        r#"select account_key, locked_until as "locked_until!" from login_failures
+           where account_key = any ($1) and locked_until > $2"#,
+        account_keys,
+        now
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.account_key, row.locked_until)).collect())
 }
 
 /// Forgets the failures of an account name; whether there were any.
