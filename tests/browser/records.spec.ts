@@ -24,14 +24,14 @@ test('a locked account says until when, and is unlocked', async ({ browserFor, w
   await page.goto(`/users/${person.id}`)
   await expect(page.getByText(/^Locked until \d\d:\d\d$/)).toBeVisible()
   await picture(page, 'user-locked')
+  const small = await browserFor(administrator.api, { ...NARROW, colorScheme: 'light' })
+  await small.goto(`/users?q=${person.username}`)
+  await expect(small.getByText(/^Locked until/)).toBeVisible()
+  expect(await overflows(small)).toBe(false)
+  await picture(small, 'users-narrow')
   await page.getByRole('button', { name: 'Unlock', exact: true }).click()
   await expect(page.getByText(/^Locked until/)).toHaveCount(0)
   await expect(page.getByRole('button', { name: 'Unlock', exact: true })).toHaveCount(0)
-  await world.person([])
-  const small = await browserFor(administrator.api, { ...NARROW, colorScheme: 'light' })
-  await small.goto('/users')
-  expect(await overflows(small)).toBe(false)
-  await picture(small, 'users-narrow')
 })
 
 test('an entry of the ledger shows what changed as a table, and gives its JSON', async ({ browserFor, world, picture }) => {
@@ -40,7 +40,8 @@ test('an entry of the ledger shows what changed as a table, and gives its JSON',
   await world.admin.patch(`/admin/users/${person.id}`, { display_name: name, email: 'somebody.with.a.long.address@example.com', roles: ['operator'], enabled: false })
   const open = async (page: Page) => {
     await page.goto(`/ledger?object_id=${person.id}&action=user.update`)
-    await page.getByRole('button', { name: 'User changed' }).click()
+    await page.getByRole('cell').getByRole('button', { name: 'User changed' }).click()
+    await expect(page.getByRole('dialog').getByRole('table')).toBeVisible()
     return page.getByRole('dialog')
   }
   const page = await browserFor(administrator.api)

@@ -65,7 +65,7 @@ export function OperationSection({ operation }: { operation: Operation }) {
         <ul className="flex flex-wrap gap-x-5 gap-y-1.5 text-sm">
           {responses.map(({ status, type, media }) => (
             <li key={status} className="flex min-w-0 items-baseline gap-2">
-              <span className={cn('font-mono text-xs font-semibold', status.startsWith('2') ? 'text-success-text' : 'text-danger-text')}>{status}</span>
+              <span className={cn('font-mono text-xs font-semibold', status.startsWith('2') ? 'text-success-text' : /^[45]/.test(status) ? 'text-danger-text' : 'text-muted')}>{status}</span>
               <span className="min-w-0 break-words">
                 {type.length > 0 ? <TypeText type={type} /> : <span className="text-faint">no content</span>}
                 {media && !media.includes('json') && <span className="text-faint"> {media}</span>}

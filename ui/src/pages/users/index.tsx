@@ -34,7 +34,7 @@ const columns: ColumnDef<User>[] = [
   { id: 'username', header: 'User name', accessorFn: (user) => user.username, meta: { from: 'sm' }, cell: ({ row }) => <code className="truncate font-mono text-xs text-muted">{row.original.username}</code> },
   { id: 'roles', header: 'Roles', enableSorting: false, meta: { from: 'sm' }, cell: ({ row }) => <RoleBadges roles={row.original.effective_roles} /> },
   { id: 'source', header: 'From', accessorFn: (user) => user.source, meta: { className: 'w-28', from: 'md' }, cell: ({ row }) => (row.original.source === 'local' ? 'Local' : 'Directory') },
-  { id: 'state', header: 'State', accessorFn: (user) => user.enabled, meta: { className: 'w-28 sm:w-36' }, cell: ({ row }) => <UserState user={row.original} /> },
+  { id: 'state', header: 'State', accessorFn: (user) => user.enabled, meta: { className: 'w-40 sm:w-44' }, cell: ({ row }) => <UserState user={row.original} /> },
   { id: 'login', header: 'Last sign-in', accessorFn: (user) => user.last_login_at ?? undefined, sortUndefined: 'last', meta: { className: 'w-32', from: 'md' }, cell: ({ row }) => <RelativeTime time={row.original.last_login_at} none="Never" /> },
 ]
 
