@@ -11,7 +11,6 @@ use crate::{
     config::{Config, LogFormat},
     context::Ids,
     db::{Changes, Db},
-    dial,
     domains::{
         identity::{self, Identity},
         recordings::{self, Indexer, Storage},
@@ -46,7 +45,6 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     {
         return Err(error.into());
     }
-    dial::set_address_exceptions(config.targets.address_exceptions.clone());
     let hub = Hub::new(Inner {
         hub_id: Ids.fresh(),
         origin,

@@ -1,28 +1,11 @@
 //! From an [`Authorization`] to a byte stream.
 
-use std::{io, net::IpAddr, sync::OnceLock, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
 
 use ipnetwork::IpNetwork;
 use tokio::net::TcpStream;
 
 use crate::{addresses, domains::access::Authorization};
-
-/// The configuration's exceptions, set once before anything is dialled. Until then there are none, which
-/// refuses the most.
-static ADDRESS_EXCEPTIONS: OnceLock<Vec<IpNetwork>> = OnceLock::new();
-
-/// Sets the networks that are dialled although they are refused by default; only the first call counts.
-pub fn set_address_exceptions(exceptions: Vec<IpNetwork>) {
-    let _ = ADDRESS_EXCEPTIONS.set(exceptions);
-}
-
-/// An address at which no target may be. Travels as the source of [`DialError::Unreachable`].
-#[derive(Debug, thiserror::Error)]
-#[error("its address {address} is refused: it is {what}, and targets.address_exceptions does not name it")]
-struct AddressRefused {
-    address: IpAddr,
-    what: &'static str,
-}
 
 /// Why a target could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +24,19 @@ pub enum DialError {
         /// TCP port.
         port: u16,
     },
-    /// There is no route, or its address is one at which no target may be.
+    /// Its address is one at which no target may be.
+    #[error(
+        "the address {address} of {host} is refused: it is {what}, and targets.address_exceptions does not name it"
+    )]
+    AddressRefused {
+        /// Name or address.
+        host: String,
+        /// What the name leads to.
+        address: IpAddr,
+        /// What kind of address that is.
+        what: &'static str,
+    },
+    /// There is no route.
     #[error("{host} is unreachable: {source}")]
     Unreachable {
         /// Name or address.
@@ -68,11 +63,9 @@ impl DialError {
     /// Stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unreachable { source, .. } if source.get_ref().is_some_and(|cause| cause.is::<AddressRefused>()) => {
-                "target_address_refused"
-            }
             Self::NameNotFound { .. } => "target_name_not_found",
             Self::Refused { .. } => "target_refused",
+            Self::AddressRefused { .. } => "target_address_refused",
             Self::Unreachable { .. } => "target_unreachable",
             Self::TimedOut { .. } => "target_timed_out",
             Self::NoSatellite => "no_satellite",
@@ -81,33 +74,35 @@ impl DialError {
 }
 
 /// Connects to the endpoint the authorization names, trying every address of its name but those at which
-/// no target may be.
+/// no target may be, unless `exceptions` names them.
 ///
 /// # Errors
 /// With the reason of the last address tried.
-pub async fn connect(authorization: &Authorization, timeout: Duration) -> Result<TcpStream, DialError> {
+pub async fn connect(
+    authorization: &Authorization,
+    exceptions: &[IpNetwork],
+    timeout: Duration,
+) -> Result<TcpStream, DialError> {
     let endpoint = authorization.endpoint();
     if endpoint.satellite_zone.is_some() {
         return Err(DialError::NoSatellite);
     }
     let (host, port) = (endpoint.host.clone(), endpoint.port);
     let seconds = timeout.as_secs();
-    match tokio::time::timeout(timeout, connect_any(&host, port)).await {
+    match tokio::time::timeout(timeout, connect_any(&host, port, exceptions)).await {
         Ok(result) => result,
         Err(_) => Err(DialError::TimedOut { host, port, seconds }),
     }
 }
 
-async fn connect_any(host: &str, port: u16) -> Result<TcpStream, DialError> {
+async fn connect_any(host: &str, port: u16, exceptions: &[IpNetwork]) -> Result<TcpStream, DialError> {
     let name_not_found = || DialError::NameNotFound { host: host.to_owned() };
     let found = tokio::net::lookup_host((host, port)).await.map_err(|_| name_not_found())?;
-    let exceptions = ADDRESS_EXCEPTIONS.get().map(Vec::as_slice).unwrap_or_default();
-    let mut last = None;
+    let (mut last, mut refused) = (None, None);
     for address in found {
         // Asked of the very address that is connected to: what the name says next time does not matter.
         if let Some(what) = addresses::refused(address.ip(), exceptions) {
-            let refused = AddressRefused { address: address.ip(), what };
-            last = last.or_else(|| Some(io::Error::new(io::ErrorKind::PermissionDenied, refused)));
+            refused = Some(DialError::AddressRefused { host: host.to_owned(), address: address.ip(), what });
             continue;
         }
         match TcpStream::connect(address).await {
@@ -122,7 +117,7 @@ async fn connect_any(host: &str, port: u16) -> Result<TcpStream, DialError> {
         }
     }
     Err(match last {
-        None => name_not_found(),
+        None => refused.unwrap_or_else(name_not_found),
         Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             DialError::Refused { host: host.to_owned(), port }
         }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use openpam_ids::{CredentialId, TargetId};
 use russh::keys::HashAlg;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt as _;
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use utoipa_axum::routes;
 
 use super::{
@@ -100,11 +100,12 @@ struct Stage {
 async fn scan(State(hub): State<Hub>, context: Context, Path(id): Path<TargetId>) -> Result<Json<Scan>, Problem> {
     let begun = Instant::now();
     let (target, authorization) = allow(&hub, &context, id, "target.scan").await?;
-    let server_version = identification(&authorization).await.map_err(|error| Problem::from(&SshError::Dial(error)))?;
+    let server_version =
+        identification(&hub, &authorization).await.map_err(|error| Problem::from(&SshError::Dial(error)))?;
     let looks = ssh::scanned_algorithms().iter().map(|algorithm| {
-        let authorization = &authorization;
+        let (hub, authorization) = (&hub, &authorization);
         async move {
-            let stream = dial::connect(authorization, TIMEOUT).await?;
+            let stream = connect(hub, authorization).await?;
             ssh::scan(stream, algorithm.clone(), TIMEOUT).await
         }
     });
@@ -174,9 +175,13 @@ async fn allow(
     Ok((target, decided.map_err(denied)?))
 }
 
+async fn connect(hub: &Hub, authorization: &Authorization) -> Result<TcpStream, DialError> {
+    dial::connect(authorization, &hub.config().targets.address_exceptions, TIMEOUT).await
+}
+
 /// The server's identification line; `None` when it says nothing in time.
-async fn identification(authorization: &Authorization) -> Result<Option<String>, DialError> {
-    let stream = dial::connect(authorization, TIMEOUT).await?;
+async fn identification(hub: &Hub, authorization: &Authorization) -> Result<Option<String>, DialError> {
+    let stream = connect(hub, authorization).await?;
     let mut line = Vec::new();
     let mut limited = stream.take(MAX_IDENTIFICATION);
     let reading = async {
@@ -235,7 +240,7 @@ async fn test(
         return Ok(stages.finish());
     }
     stages.passed("decide", "Allowed.");
-    let stream = match dial::connect(authorization, TIMEOUT).await {
+    let stream = match connect(hub, authorization).await {
         Ok(stream) => stream,
         Err(error) => {
             let error = SshError::Dial(error);

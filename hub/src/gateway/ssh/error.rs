@@ -96,6 +96,12 @@ impl SshError {
                 DialError::Refused { host, port } => {
                     format!("{host} refused the connection on port {port}. Is its SSH server running?")
                 }
+                DialError::AddressRefused { host, address, .. } if *host == address.to_string() => {
+                    format!("No target may be at {address}. Ask an administrator to check the target.")
+                }
+                DialError::AddressRefused { host, address, .. } => {
+                    format!("{host} leads to {address}, where no target may be. Ask an administrator to check it.")
+                }
                 DialError::Unreachable { host, .. } => format!("{host} cannot be reached from this hub."),
                 DialError::TimedOut { host, port, .. } => {
                     format!("{host} did not answer on port {port} in time. It may be down or behind a firewall.")

@@ -234,7 +234,8 @@ async fn connect(hub: &Hub, allowed: &Allowed, holder: &Holder, size: (u16, u16)
     };
     let connection = async {
         let timeout = Duration::from_secs(hub.config().terminal.connect_timeout_seconds);
-        let stream = dial::connect(&allowed.authorization, timeout).await.map_err(SshError::Dial)?;
+        let exceptions = &hub.config().targets.address_exceptions;
+        let stream = dial::connect(&allowed.authorization, exceptions, timeout).await.map_err(SshError::Dial)?;
         let now = u64::try_from(hub.clock().now().timestamp()).unwrap_or_default();
         let trust = Trust::of(&allowed.target, now);
         Ok(ssh::handshake(stream, trust, allowed.target.legacy_algorithms, timeout).await?)
