@@ -19,7 +19,7 @@ use super::{
     Error, keys,
     lines::{Indexed, Lines},
     opened::{genuine, off_thread, tenant_key},
-    store, store_of,
+    service, store, store_of,
     terminal::Terminal,
     types::{IndexState, Line, Screen, SegmentEntry, Unindexed},
     typing::Typing,
@@ -431,7 +431,8 @@ async fn index_closed(hub: &Hub, context: &Context, recording: &Unindexed) -> Re
         let seq = u32::try_from(state.segments).unwrap_or_default();
         let bytes = stored(hub, context, id, seq).await?;
         let mut tx = hub.db().begin(context).await?;
-        let event = Event::success("recording.index").on("session", id, "").with("from_segment", state.segments);
+        let event = service::about(&mut tx, id, Event::success("recording.index")).await?;
+        let event = event.with("from_segment", state.segments);
         audit::record(&mut tx, context, event).await?;
         tx.commit().await.map_err(DbError::from)?;
         let segment = Segment::parse(&bytes)?;

@@ -109,7 +109,7 @@ pub(super) async fn release(hub: &Hub, context: &Context, id: SessionId) -> Resu
 pub(super) async fn purge(hub: &Hub, context: &Context, id: SessionId, reason: &str) -> Result<Retention, Error> {
     let reason = checked(reason)?;
     let mut tx = hub.db().begin(context).await?;
-    let (session, _) = service::visible(&mut tx, context, id).await?;
+    service::visible(&mut tx, context, id).await?;
     let kept = store::retention::kept(&mut tx, id, false).await?.ok_or(Error::NotFound)?;
     drop(tx);
     check_not_kept(&kept)?;
@@ -117,7 +117,7 @@ pub(super) async fn purge(hub: &Hub, context: &Context, id: SessionId, reason: &
     if let Some(until) = locked_until(hub, context, id).await? {
         return Err(Error::Locked { until });
     }
-    begin(hub, context, id, &session.target_name, &reason).await?;
+    begin(hub, context, id, &reason).await?;
     if let Err(error) = go_on(hub, context, id).await {
         tracing::warn!(session_id = %id, %error, "a recording is not deleted yet");
     }
@@ -142,7 +142,7 @@ fn check_not_kept(kept: &Kept) -> Result<(), Error> {
 }
 
 /// Marks a recording, with the event of the trail: from here on it is not played any more.
-async fn begin(hub: &Hub, context: &Context, id: SessionId, target: &str, reason: &str) -> Result<(), Error> {
+async fn begin(hub: &Hub, context: &Context, id: SessionId, reason: &str) -> Result<(), Error> {
     let mut tx = hub.db().begin(context).await?;
     let kept = store::retention::kept(&mut tx, id, true).await?.ok_or(Error::NotFound)?;
     check_not_kept(&kept)?;
@@ -150,8 +150,8 @@ async fn begin(hub: &Hub, context: &Context, id: SessionId, target: &str, reason
     if !store::retention::begin_purge(&mut tx, id, hub.clock().now(), name, reason).await? {
         return Err(Error::Held);
     }
-    let event = Event::success("recording.purge")
-        .on("session", id, target)
+    let event = service::about(&mut tx, id, Event::success("recording.purge"))
+        .await?
         .with("reason", reason)
         .with("root", root(&kept))
         .with("segments", kept.segments)
@@ -173,8 +173,8 @@ async fn go_on(hub: &Hub, context: &Context, id: SessionId) -> Result<(), Error>
     }
     let kept = store::retention::kept(&mut tx, id, true).await?.ok_or(Error::NotFound)?;
     if store::retention::purged(&mut tx, id, now).await? {
-        let event = Event::success("recording.purged")
-            .on("session", id, "")
+        let event = service::about(&mut tx, id, Event::success("recording.purged"))
+            .await?
             .with("root", root(&kept))
             .with("segments", kept.segments)
             .with("stored_bytes", kept.stored_bytes);
@@ -228,7 +228,7 @@ async fn mark_due(hub: &Hub, context: &Context, id: SessionId, days: u32) -> Res
         tx.commit().await.map_err(DbError::from)?;
         return Ok(false);
     }
-    match begin(hub, context, id, "", &format!("kept for {days} days, as the settings say")).await {
+    match begin(hub, context, id, &format!("kept for {days} days, as the settings say")).await {
         Ok(()) => Ok(true),
         Err(Error::Held | Error::Purged | Error::Running | Error::Waiting { .. }) => Ok(false),
         Err(error) => Err(error),

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    Error, store,
+    Error, service, store,
     store::search::ByIndex,
     types::{FoundLine, FoundSession, Search},
 };
@@ -95,8 +95,9 @@ pub(super) async fn search(
 /// Writes the search into the trail, before anything is found: one that takes too long is there too.
 async fn note(hub: &Hub, context: &Context, search: &Search) -> Result<(), Error> {
     let mut event = Event::success("recording.search").with("query", search.text.as_str());
+    let mut tx = hub.db().begin(context).await?;
     if let Some(id) = search.session_id {
-        event = event.on("session", id, "");
+        event = service::about(&mut tx, id, event).await?;
     }
     let id = |id: Option<Uuid>| id.map(|id| id.to_string());
     for (key, value) in [
@@ -113,7 +114,6 @@ async fn note(hub: &Hub, context: &Context, search: &Search) -> Result<(), Error
             event = event.with(key, value);
         }
     }
-    let mut tx = hub.db().begin(context).await?;
     audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(())

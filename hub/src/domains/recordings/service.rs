@@ -143,8 +143,8 @@ pub(super) async fn note_closed(
     let mut tx = hub.db().begin(context).await?;
     store::spool::manifest_stored(&mut tx, id).await?;
     if store::close(&mut tx, id, state, manifest, hub.clock().now()).await? {
-        let event = Event::success("recording.close")
-            .on("session", id, "")
+        let event = about(&mut tx, id, Event::success("recording.close"))
+            .await?
             .with("state", state)
             .with("segments", manifest.segments)
             .with("root", manifest.root.to_string())
@@ -157,6 +157,12 @@ pub(super) async fn note_closed(
     }
     tx.commit().await.map_err(DbError::from)?;
     Ok(())
+}
+
+/// The event as one about a session, by its target's name.
+pub(super) async fn about(connection: &mut PgConnection, id: SessionId, event: Event) -> Result<Event, Error> {
+    let session = sessions::find(connection, id).await.map_err(DbError::from)?;
+    Ok(event.on("session", id, session.map(|session| session.target_name).unwrap_or_default()))
 }
 
 /// Closes recordings of sessions that ended at least `grace` ago without their recorder's manifest.

@@ -257,8 +257,8 @@ pub(super) async fn note_lost(
 ) -> Result<(), Error> {
     tracing::error!(session_id = %id, place = %lost.place, segments = lost.segments.len(),
         "a recording is closed without what waits in the spool of a hub that did not come back");
-    let event = Event::failure("recording.spool_lost")
-        .on("session", id, "")
+    let event = service::about(connection, id, Event::failure("recording.spool_lost"))
+        .await?
         .with("place", lost.place.as_str())
         .with("segments", lost.segments.clone());
     audit::record(connection, context, event).await?;
