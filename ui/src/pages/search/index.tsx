@@ -176,7 +176,7 @@ function Results({ search, q }: { search: RecordingsSearch; q: string }) {
   }
   const behind = unindexed > 0 && (
     <p role="note" className="text-xs text-muted">
-      {count(unindexed, 'recording')} {unindexed === 1 ? 'is' : 'are'} not searchable to the end yet, running sessions among them.
+      {count(unindexed, 'recording')} cannot be searched to {unindexed === 1 ? 'its' : 'their'} end yet; running sessions count too.
     </p>
   )
   if (items.length === 0) {
