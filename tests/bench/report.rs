@@ -11,11 +11,11 @@ use crate::statistics::Spread;
 struct Row {
     name: String,
     unit: &'static str,
-    /// OpenSSH's client, where it was measured beside.
-    ssh: Option<Spread>,
+    /// What was measured beside: OpenSSH's client, or a hub that does not record.
+    beside: Option<Spread>,
     /// The hub, or what stands alone.
     value: Spread,
-    /// Hub divided by OpenSSH's client, of each repetition.
+    /// Hub divided by what was beside, of each repetition.
     ratio: Option<Spread>,
     goal: Option<Goal>,
 }
@@ -41,7 +41,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// `(ssh, hub)` of each repetition; the median ratio should be at most `limit`.
+    /// `(beside, hub)` of each repetition; the median ratio should be at most `limit`.
     pub fn compare(&mut self, name: &str, unit: &'static str, pairs: &[(f64, f64)], limit: f64) {
         self.pairs(name, unit, pairs, Bound::AtMost, limit);
     }
@@ -49,6 +49,18 @@ impl Report {
     /// `(ssh, hub)` of each repetition; the median ratio should be at least `limit`.
     pub fn at_least(&mut self, name: &str, unit: &'static str, pairs: &[(f64, f64)], limit: f64) {
         self.pairs(name, unit, pairs, Bound::AtLeast, limit);
+    }
+
+    /// `(without, with)` of each repetition, without a goal of its own.
+    pub fn contrast(&mut self, name: &str, unit: &'static str, pairs: &[(f64, f64)]) {
+        self.push(Row {
+            name: name.to_owned(),
+            unit,
+            beside: Some(Spread::of(pairs.iter().map(|(without, _)| *without))),
+            value: Spread::of(pairs.iter().map(|(_, with)| *with)),
+            ratio: Some(Spread::of(pairs.iter().map(|(without, with)| with / without))),
+            goal: None,
+        });
     }
 
     fn pairs(&mut self, name: &str, unit: &'static str, pairs: &[(f64, f64)], bound: Bound, limit: f64) {
@@ -60,7 +72,7 @@ impl Report {
         self.push(Row {
             name: name.to_owned(),
             unit,
-            ssh: Some(Spread::of(pairs.iter().map(|(ssh, _)| *ssh))),
+            beside: Some(Spread::of(pairs.iter().map(|(ssh, _)| *ssh))),
             value: Spread::of(pairs.iter().map(|(_, hub)| *hub)),
             ratio: Some(ratio),
             goal: Some(Goal { bound, limit, met }),
@@ -70,12 +82,12 @@ impl Report {
     /// A value whose median should be at most `limit`.
     pub fn limit(&mut self, name: &str, unit: &'static str, value: Spread, limit: f64) {
         let goal = Goal { bound: Bound::AtMost, limit, met: value.median <= limit };
-        self.push(Row { name: name.to_owned(), unit, ssh: None, value, ratio: None, goal: Some(goal) });
+        self.push(Row { name: name.to_owned(), unit, beside: None, value, ratio: None, goal: Some(goal) });
     }
 
     /// A value without a goal.
     pub fn note(&mut self, name: &str, unit: &'static str, value: Spread) {
-        self.push(Row { name: name.to_owned(), unit, ssh: None, value, ratio: None, goal: None });
+        self.push(Row { name: name.to_owned(), unit, beside: None, value, ratio: None, goal: None });
     }
 
     fn push(&mut self, row: Row) {
@@ -85,8 +97,9 @@ impl Report {
 
     /// A table in Markdown: medians, and least to greatest of the ratio.
     pub fn table(&self) -> String {
-        let mut table =
-            String::from("| | ssh | OpenPAM | ratio (least to greatest) | goal | met |\n|---|---|---|---|---|---|\n");
+        let mut table = String::from(
+            "| | ssh, or not recorded | OpenPAM | ratio (least to greatest) | goal | met |\n|---|---|---|---|---|---|\n",
+        );
         for row in &self.rows {
             let _ = writeln!(table, "{}", row.line());
         }
@@ -96,7 +109,7 @@ impl Report {
 
 impl Row {
     fn line(&self) -> String {
-        let ssh = self.ssh.map_or(String::new(), |ssh| format!("{} {}", number(ssh.median), self.unit));
+        let beside = self.beside.map_or(String::new(), |beside| format!("{} {}", number(beside.median), self.unit));
         let ratio = self.ratio.map_or(String::new(), |ratio| {
             format!("**{:.2}** ({:.2} to {:.2})", ratio.median, ratio.least, ratio.greatest)
         });
@@ -108,7 +121,7 @@ impl Row {
             let what = if self.ratio.is_some() { " ×".to_owned() } else { format!(" {}", self.unit) };
             (format!("{sign} {}{what}", goal.limit), if goal.met { "yes" } else { "no" })
         });
-        format!("| {} | {ssh} | {} {} | {ratio} | {goal} | {met} |", self.name, number(self.value.median), self.unit)
+        format!("| {} | {beside} | {} {} | {ratio} | {goal} | {met} |", self.name, number(self.value.median), self.unit)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Terminals on real SSH servers, through the real hub.
 
 mod access;
+mod asciinema;
 mod crashes;
 mod endings;
 mod flow;

@@ -22,8 +22,8 @@ pub async fn bulk(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     hub.settle().await?;
     let (mut speed, mut cost) = (Vec::new(), Vec::new());
     for _ in 0..plan.repetitions {
-        let by_ssh = flood(&mut direct, client).await?;
-        let by_hub = flood(&mut hub, plan.hub).await?;
+        let by_ssh = measured_flood(&mut direct, client).await?;
+        let by_hub = measured_flood(&mut hub, plan.hub).await?;
         speed.push((by_ssh.0, by_hub.0));
         cost.push((by_ssh.1, by_hub.1));
     }
@@ -35,13 +35,30 @@ pub async fn bulk(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// Megabytes a second and CPU seconds of `pid` for 100 MB.
-async fn flood(line: &mut Line, pid: u32) -> anyhow::Result<(f64, f64)> {
+async fn measured_flood(line: &mut Line, pid: u32) -> anyhow::Result<(f64, f64)> {
     let cpu = cpu_seconds(pid)?;
     let begun = std::time::Instant::now();
-    let text = "the quick brown fox jumps over the lazy dog and then does it once again 0123456";
-    line.send(format!("yes '{text}' | head -c {BYTES}; printf 'EN%s\\n' D\n")).await?;
-    let bytes = line.until(b"END\r\n").await?;
+    let bytes = flood(line, Said::OneLine).await?;
     let seconds = begun.elapsed().as_secs_f64();
     let per_100_megabytes = 100.0 * MEGABYTE / bytes as f64;
     Ok((bytes as f64 / MEGABYTE / seconds, (cpu_seconds(pid)? - cpu) * per_100_megabytes))
+}
+
+/// What a flood consists of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Said {
+    /// The same line again and again.
+    OneLine,
+    /// Numbers, one a line.
+    Numbers,
+}
+
+/// 100 MB of output; bytes that came.
+pub(super) async fn flood(line: &mut Line, said: Said) -> anyhow::Result<u64> {
+    let program = match said {
+        Said::OneLine => "yes 'the quick brown fox jumps over the lazy dog and then does it once again 0123456'",
+        Said::Numbers => "seq 10000000 99999999",
+    };
+    line.send(format!("{program} | head -c {BYTES}; printf 'EN%s\\n' D\n")).await?;
+    line.until(b"END\r\n").await
 }

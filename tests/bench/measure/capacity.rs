@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use openpam_tests::hub::resident_kib;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Plan,
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Sessions opened at the same time.
-const AT_A_TIME: usize = 8;
+pub(super) const AT_A_TIME: usize = 8;
 /// Sessions at which the slope begins.
 const FEW: usize = 100;
 /// People who type while the others are idle.
@@ -35,23 +36,36 @@ const CALM_KIB: u64 = 64;
 /// When a session is refused.
 pub async fn idle_memory(plan: &Plan, report: &mut Report) -> anyhow::Result<JoinSet<()>> {
     let route = Route::Hub(plan.through.clone());
-    let mut idle = JoinSet::new();
+    let (mut idle, end) = (JoinSet::new(), CancellationToken::new());
     let mut resident = Vec::new();
     let empty = calm_kib(plan.hub).await?;
     report.note("hub's memory, no session", "MiB", Spread::of([empty as f64 / 1024.0]));
     for count in [1, FEW, plan.sessions] {
-        let mut opened = stream::iter(idle.len()..count).map(|_| Line::open(&route)).buffer_unordered(AT_A_TIME);
-        while let Some(line) = opened.try_next().await? {
-            idle.spawn(line.idle());
-        }
-        let kib = calm_kib(plan.hub).await?;
-        report.note(&format!("hub's memory, {count} idle"), "MiB", Spread::of([kib as f64 / 1024.0]));
-        resident.push(kib as f64);
+        let kib = open_idle(plan.hub, &route, count, &mut idle, &end, Duration::ZERO).await?;
+        report.note(&format!("hub's memory, {count} idle"), "MiB", Spread::of([kib / 1024.0]));
+        resident.push(kib);
     }
     let slope = (resident[2] - resident[1]) / (plan.sessions - FEW) as f64;
     report.limit(&format!("memory per idle session, {FEW} to {}", plan.sessions), "KiB", Spread::of([slope]), 100.0);
     anyhow::ensure!(idle.try_join_next().is_none(), "an idle session ended");
     Ok(idle)
+}
+
+/// Opens sessions until there are `count`, which stay until `end`, lets some time pass, and reads the hub's memory in KiB.
+pub(super) async fn open_idle(
+    pid: u32,
+    route: &Route,
+    count: usize,
+    idle: &mut JoinSet<()>,
+    end: &CancellationToken,
+    pause: Duration,
+) -> anyhow::Result<f64> {
+    let mut opened = stream::iter(idle.len()..count).map(|_| Line::open(route)).buffer_unordered(AT_A_TIME);
+    while let Some(line) = opened.try_next().await? {
+        idle.spawn(line.idle(end.clone()));
+    }
+    tokio::time::sleep(pause).await;
+    Ok(calm_kib(pid).await? as f64)
 }
 
 /// With the idle sessions of [`idle_memory`] still there: fifty people type.

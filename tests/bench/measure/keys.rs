@@ -50,7 +50,7 @@ pub(super) async fn typing_line(route: &Route) -> anyhow::Result<Line> {
 }
 
 /// Types keys one at a time; microseconds of each round trip.
-async fn type_keys(line: &mut Line, keys: usize) -> anyhow::Result<Vec<f64>> {
+pub(super) async fn type_keys(line: &mut Line, keys: usize) -> anyhow::Result<Vec<f64>> {
     let mut round_trips = Vec::with_capacity(keys);
     for _ in 0..keys {
         round_trips.push(type_key(line).await?);

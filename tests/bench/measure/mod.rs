@@ -3,19 +3,26 @@
 
 mod bulk;
 mod capacity;
+mod closing;
+mod flood;
+mod hour;
 mod interrupt;
 mod keys;
 mod opening;
+mod recorder;
 mod search;
 mod seek;
 
 pub use bulk::bulk;
 pub use capacity::{capacity, idle_memory};
+pub use closing::closing;
+pub use flood::{BYTES, FEW_BYTES, flooded};
 pub use interrupt::interrupt;
 pub use keys::keys;
 pub use opening::opening;
+pub use recorder::{Both, Side, recorder};
 pub use search::search;
-pub use seek::{BYTES, FEW_BYTES, seek};
+pub use seek::{FEW_SEEKS, SEEKS, seek};
 
 use crate::line::{Direct, Route, Through};
 

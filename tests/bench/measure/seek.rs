@@ -1,71 +1,96 @@
-//! Opening a long recording at its end.
+//! Seeking in an hour-long recording, in the console in a real browser.
 
-use std::time::{Duration, Instant};
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio};
 
-use anyhow::Context as _;
-use openpam_tests::{World, eventually};
+use anyhow::{Context as _, ensure};
+use openpam_tests::{World, unique};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::process::Command;
 
+use super::hour::{FLOOD_EVERY, SECONDS, SEGMENT_SECONDS, hour};
 use crate::{
     report::Report,
     statistics::{Spread, percentile},
 };
 
-/// What the recording shows, and what it shows for `--quick`.
-pub const BYTES: u64 = 264 << 20;
-pub const FEW_BYTES: u64 = 32 << 20;
-/// How long the hub may take for the list of segments and for the last one.
+/// Seeks of each kind, and for `--quick`.
+pub const SEEKS: usize = 24;
+pub const FEW_SEEKS: usize = 20;
+/// How long a seek may take, from the click until the moment's screen is painted.
 const LIMIT_MILLIS: f64 = 300.0;
+/// Environment variable with the file that tells the browser's part what to do.
+const JOB_VARIABLE: &str = "OPENPAM_BENCH_SEEK";
 
-/// Records a flood, waits until it is indexed, and opens it at its end.
+/// What the browser measured, in milliseconds.
+#[derive(Debug, Deserialize)]
+struct Measured {
+    /// Seeks by kind: from the click until the right screen is painted.
+    seeks: BTreeMap<String, Vec<f64>>,
+    /// Of the seeks that had to load: what a segment took to come.
+    loads: BTreeMap<String, Vec<f64>>,
+    /// From the page's address until the moment's screen is painted.
+    opens: Vec<f64>,
+}
+
+/// Kinds of seeks in their order in the report, with what is said of them.
+const KINDS: [(&str, &str); 5] = [
+    ("forward", "forward, not loaded yet"),
+    ("backward", "backward, not loaded yet"),
+    ("within", "within the segment"),
+    ("warm", "to and fro, loaded before"),
+    ("flood", "to the end of 4 MiB of flood, not loaded yet"),
+];
+
+/// Makes the recording and lets the browser seek in it.
 ///
 /// # Errors
-/// When it is not recorded, indexed or opened.
-pub async fn seek(world: &World, bytes: u64, repetitions: usize, report: &mut Report) -> anyhow::Result<()> {
-    let reachable = world.password_target().await?;
-    let mut terminal = reachable.open(&world.admin).await?;
-    let session = terminal.session_id();
-    terminal.keep_output = false;
-    terminal.type_line(&format!("seq 10000000 99999999 | head -c {bytes}")).await?;
-    let begun = Instant::now();
-    while terminal.received < bytes {
-        terminal.until_received(bytes.min(terminal.received + (4 << 20))).await?;
-    }
-    report.note("a flood is recorded", "MB/s", Spread::of([bytes as f64 / 1e6 / begun.elapsed().as_secs_f64()]));
-    terminal.drain(Duration::from_secs(1)).await?;
-    terminal.type_line("exit").await?;
-    terminal.end(Duration::from_secs(30)).await?;
-    let ended = Instant::now();
-    eventually("it is indexed", Duration::from_secs(900), || async {
-        let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
-        Ok((recording["index"]["done"] == true).then_some(()))
-    })
-    .await?;
-    report.note("from its end until it is indexed", "s", Spread::of([ended.elapsed().as_secs_f64()]));
-    let (mut lists, mut segments) = (Vec::new(), Vec::new());
-    for _ in 0..repetitions {
-        let begun = Instant::now();
-        let index = world.admin.get(&format!("/sessions/{session}/recording/player")).await?;
-        lists.push(begun.elapsed().as_secs_f64() * 1_000.0);
-        let list = index["segments"].as_array().context("no segments")?;
-        for number in [list.len() - 1, list.len() / 2] {
-            let url = list[number]["url"].as_str().context("no url")?.trim_start_matches("/api/v1").to_owned();
-            let begun = Instant::now();
-            world.admin.text(&url).await?;
-            segments.push(begun.elapsed().as_secs_f64() * 1_000.0);
+/// When a seek does not show the right screen.
+pub async fn seek(world: &World, seeks: usize, report: &mut Report) -> anyhow::Result<()> {
+    let session = hour(world).await?;
+    let (cookie_name, cookie_value) = world
+        .admin
+        .cookie_header()
+        .split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .context("not signed in")?;
+    let folder = std::env::temp_dir().join(unique("openpam-bench-seek"));
+    std::fs::create_dir(&folder)?;
+    let (job, result) = (folder.join("job.json"), folder.join("result.json"));
+    let what = json!({
+        "url": world.hub.url(), "cookie": { "name": cookie_name, "value": cookie_value }, "session": session,
+        "seconds": SECONDS, "segment_seconds": SEGMENT_SECONDS, "flood_every": FLOOD_EVERY, "seeks": seeks, "result": result,
+    });
+    std::fs::write(&job, what.to_string())?;
+    let browser = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("browser");
+    let status = Command::new(browser.join("node_modules/.bin/playwright"))
+        .args(["test", "--config", "bench/playwright.config.ts"])
+        .current_dir(&browser)
+        .env(JOB_VARIABLE, &job)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .status()
+        .await
+        .context("Playwright cannot be run: `deploy/dev bench seek` installs it")?;
+    ensure!(status.success(), "the browser's part ended with {status}");
+    let measured: Measured = serde_json::from_slice(&std::fs::read(&result)?)?;
+    std::fs::remove_dir_all(&folder)?;
+    for (kind, said) in KINDS {
+        let mut times = measured.seeks.get(kind).cloned().unwrap_or_default();
+        ensure!(times.len() >= 12, "{} seeks {said}", times.len());
+        let name = format!("seek in an hour, {said}");
+        report.note(&format!("{name}: p50"), "ms", Spread::of([percentile(&mut times, 0.5)]));
+        report.limit(&format!("{name}: p95"), "ms", Spread::of([percentile(&mut times, 0.95)]), LIMIT_MILLIS);
+        report.limit(
+            &format!("{name}: slowest of {}", times.len()),
+            "ms",
+            Spread::of([percentile(&mut times, 1.0)]),
+            LIMIT_MILLIS,
+        );
+        if let Some(loads) = measured.loads.get(kind).filter(|loads| !loads.is_empty()) {
+            report.note(&format!("{name}: of it until the segment is there"), "ms", Spread::of(loads.iter().copied()));
         }
     }
-    let what = format!("a recording of {} MiB", bytes >> 20);
-    report.limit(
-        &format!("{what}: list of segments, p95"),
-        "ms",
-        Spread::of([percentile(&mut lists, 0.95)]),
-        LIMIT_MILLIS,
-    );
-    report.limit(
-        &format!("{what}: a segment at its end or middle, p95"),
-        "ms",
-        Spread::of([percentile(&mut segments, 0.95)]),
-        LIMIT_MILLIS,
-    );
+    report.note("a page that opens at a moment of an hour", "ms", Spread::of(measured.opens));
     Ok(())
 }

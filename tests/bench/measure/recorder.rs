@@ -1,0 +1,216 @@
+//! What recording costs: two hubs in one run, one that records and one that does not, in turn.
+
+use std::time::{Duration, Instant};
+
+use openpam_tests::World;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Plan,
+    bulk::{Said, flood},
+    capacity::{AT_A_TIME, open_idle},
+    keys::{type_keys, typing_line},
+};
+use crate::{
+    line::{Line, Route, Through},
+    process::cpu_seconds,
+    report::Report,
+    statistics::{Spread, percentile},
+};
+
+/// What of the terminal path's CPU recording may add, the indexer included.
+const CPU_LIMIT: f64 = 1.1;
+/// KiB that recording may add to a session.
+const MEMORY_LIMIT_KIB: f64 = 64.0;
+/// Keys of one repetition: many, since the kernel counts CPU in hundredths of a second.
+const KEYS: usize = 20_000;
+/// Sessions at which the slope of the memory begins.
+const FEW: usize = 20;
+/// How long everything said may take to be stored and indexed.
+const INDEXED: Duration = Duration::from_secs(120);
+/// A segment that is not full is stored after 15 s.
+const SEGMENT: Duration = Duration::from_secs(16);
+
+/// A hub with and one without recordings.
+pub struct Both<'w> {
+    /// The one that records.
+    pub recorded: Side<'w>,
+    /// The one that does not.
+    pub plain: Side<'w>,
+}
+
+/// One of them.
+pub struct Side<'w> {
+    /// Its world.
+    pub world: &'w World,
+    /// How to reach its target.
+    pub through: Through,
+}
+
+impl Side<'_> {
+    pub(super) fn pid(&self) -> u32 {
+        self.world.hub.pid()
+    }
+
+    pub(super) fn route(&self) -> Route {
+        Route::Hub(self.through.clone())
+    }
+
+    /// Waits until what its sessions said is stored and indexed. The database is asked by hand: the hub has no
+    /// work with it.
+    pub(super) async fn indexed(&self) -> anyhow::Result<()> {
+        // A segment that is not full is stored when it is so old.
+        tokio::time::sleep(SEGMENT).await;
+        let ask = "select sum(recordings.segments), bool_and(recording_index.segments >= recordings.segments)
+                   from recordings join recording_index using (session_id)";
+        let begun = Instant::now();
+        let mut before = String::new();
+        loop {
+            let now = self.world.database.by_hand(ask).await?;
+            if now.ends_with("|t") && now == before {
+                return Ok(());
+            }
+            anyhow::ensure!(begun.elapsed() < INDEXED, "not indexed after {} s: {now}", INDEXED.as_secs());
+            before = now;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// CPU for output and keys, and memory of sessions.
+///
+/// # Errors
+/// When a line ends.
+pub async fn recorder(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    for (name, said) in [("one line again and again", Said::OneLine), ("numbers", Said::Numbers)] {
+        output(both, plan, name, said, report).await?;
+    }
+    keys(both, plan, report).await?;
+    memory(both, plan, report).await
+}
+
+/// What something cost a hub.
+struct Cost {
+    /// CPU seconds while it was done.
+    during: f64,
+    /// And until it was stored and indexed.
+    all: f64,
+    /// How long all that took.
+    took: Duration,
+}
+
+/// What `act` costs a hub. One that does not record (`idle`) idles as long as the other one stored and indexed.
+async fn cost(
+    side: &Side<'_>,
+    line: &mut Line,
+    act: impl AsyncFnOnce(&mut Line) -> anyhow::Result<()>,
+    idle: Option<Duration>,
+) -> anyhow::Result<Cost> {
+    let (begun, before) = (Instant::now(), cpu_seconds(side.pid())?);
+    act(line).await?;
+    let during = cpu_seconds(side.pid())? - before;
+    match idle {
+        None => side.indexed().await?,
+        Some(long) => tokio::time::sleep(long.saturating_sub(begun.elapsed())).await,
+    }
+    Ok(Cost { during, all: cpu_seconds(side.pid())? - before, took: begun.elapsed() })
+}
+
+async fn output(both: &Both<'_>, plan: &Plan, name: &str, said: Said, report: &mut Report) -> anyhow::Result<()> {
+    let (mut recorded, mut plain) = (Line::open(&both.recorded.route()).await?, Line::open(&both.plain.route()).await?);
+    recorded.settle().await?;
+    plain.settle().await?;
+    let (mut all, mut during) = (Vec::new(), Vec::new());
+    for _ in 0..plan.repetitions {
+        let mut bytes = (0, 0);
+        let with = cost(
+            &both.recorded,
+            &mut recorded,
+            async |line| {
+                bytes.0 = flood(line, said).await?;
+                Ok(())
+            },
+            None,
+        )
+        .await?;
+        let without = cost(
+            &both.plain,
+            &mut plain,
+            async |line| {
+                bytes.1 = flood(line, said).await?;
+                Ok(())
+            },
+            Some(with.took),
+        )
+        .await?;
+        let per_100_megabytes = |seconds: f64, bytes: u64| seconds * 1e8 / bytes as f64;
+        during.push((per_100_megabytes(without.during, bytes.1), per_100_megabytes(with.during, bytes.0)));
+        all.push((per_100_megabytes(without.all, bytes.1), per_100_megabytes(with.all, bytes.0)));
+    }
+    report.compare(&format!("recorder, {name}: hub's CPU per 100 MB"), "s", &all, CPU_LIMIT);
+    report.compare(&format!("recorder, {name}: of it while it is said"), "s", &during, CPU_LIMIT);
+    recorded.close().await;
+    plain.close().await;
+    Ok(())
+}
+
+async fn keys(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    let (mut recorded, mut plain) =
+        (typing_line(&both.recorded.route()).await?, typing_line(&both.plain.route()).await?);
+    let (mut all, mut during, mut echo) = (Vec::new(), Vec::new(), Vec::new());
+    let per_key = |seconds: f64| seconds / KEYS as f64 * 1e6;
+    for _ in 0..plan.repetitions {
+        let (mut with_echo, mut without_echo) = (Vec::new(), Vec::new());
+        let with = cost(
+            &both.recorded,
+            &mut recorded,
+            async |line| {
+                with_echo = type_keys(line, KEYS).await?;
+                Ok(())
+            },
+            None,
+        )
+        .await?;
+        let without = cost(
+            &both.plain,
+            &mut plain,
+            async |line| {
+                without_echo = type_keys(line, KEYS).await?;
+                Ok(())
+            },
+            Some(with.took),
+        )
+        .await?;
+        during.push((per_key(without.during), per_key(with.during)));
+        all.push((per_key(without.all), per_key(with.all)));
+        echo.push((percentile(&mut without_echo, 0.5), percentile(&mut with_echo, 0.5)));
+    }
+    report.compare("recorder: hub's CPU per key", "µs", &all, CPU_LIMIT);
+    report.compare("recorder: of it while keys are typed", "µs", &during, CPU_LIMIT);
+    report.compare("recorder: key to echo, p50", "µs", &echo, CPU_LIMIT);
+    recorded.close().await;
+    plain.close().await;
+    Ok(())
+}
+
+/// Memory that sessions add: at their prompt, with their first segment stored.
+async fn memory(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    let mut slopes = Vec::new();
+    for side in [&both.plain, &both.recorded] {
+        let (mut idle, mut resident, end) = (JoinSet::new(), Vec::new(), CancellationToken::new());
+        for count in [FEW, plan.sessions] {
+            resident.push(open_idle(side.pid(), &side.route(), count, &mut idle, &end, SEGMENT).await?);
+        }
+        anyhow::ensure!(idle.try_join_next().is_none(), "an idle session ended");
+        slopes.push((resident[1] - resident[0]) / (plan.sessions - FEW) as f64);
+        end.cancel();
+        while idle.join_next().await.is_some() {}
+    }
+    let what = format!("{FEW} to {} idle sessions, {AT_A_TIME} opened at a time", plan.sessions);
+    report.note(&format!("recorder: memory per session unrecorded, {what}"), "KiB", Spread::of([slopes[0]]));
+    report.note(&format!("recorder: memory per session recorded, {what}"), "KiB", Spread::of([slopes[1]]));
+    let added = Spread::of([slopes[1] - slopes[0]]);
+    report.limit("recorder: memory it adds to a session", "KiB", added, MEMORY_LIMIT_KIB);
+    Ok(())
+}
