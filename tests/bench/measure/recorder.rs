@@ -90,31 +90,26 @@ pub async fn recorder(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyh
     memory(both, plan, report).await
 }
 
-/// What something cost a hub.
-struct Cost {
-    /// CPU seconds while it was done.
-    during: f64,
-    /// And until it was stored and indexed.
-    all: f64,
-    /// How long all that took.
-    took: Duration,
-}
+/// CPU seconds of the hub that does not record, and of the one that does.
+type Pair = (f64, f64);
 
-/// What `act` costs a hub. One that does not record (`idle`) idles as long as the other one stored and indexed.
+/// What the same costs both: while it is done, and until it is stored and indexed. Meanwhile the one that does
+/// not record idles, which counts for it as for the other.
 async fn cost(
-    side: &Side<'_>,
-    line: &mut Line,
-    act: impl AsyncFnOnce(&mut Line) -> anyhow::Result<()>,
-    idle: Option<Duration>,
-) -> anyhow::Result<Cost> {
-    let (begun, before) = (Instant::now(), cpu_seconds(side.pid())?);
-    act(line).await?;
-    let during = cpu_seconds(side.pid())? - before;
-    match idle {
-        None => side.indexed().await?,
-        Some(long) => tokio::time::sleep(long.saturating_sub(begun.elapsed())).await,
-    }
-    Ok(Cost { during, all: cpu_seconds(side.pid())? - before, took: begun.elapsed() })
+    both: &Both<'_>,
+    plain: impl AsyncFnOnce() -> anyhow::Result<()>,
+    recorded: impl AsyncFnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<(Pair, Pair)> {
+    let of = |side: &Side<'_>| cpu_seconds(side.pid());
+    let plain_begun = of(&both.plain)?;
+    plain().await?;
+    let plain_done = of(&both.plain)?;
+    let recorded_begun = of(&both.recorded)?;
+    recorded().await?;
+    let recorded_done = of(&both.recorded)?;
+    both.recorded.indexed().await?;
+    let during = (plain_done - plain_begun, recorded_done - recorded_begun);
+    Ok((during, (of(&both.plain)? - plain_begun, of(&both.recorded)? - recorded_begun)))
 }
 
 async fn output(both: &Both<'_>, plan: &Plan, name: &str, said: Said, report: &mut Report) -> anyhow::Result<()> {
@@ -123,33 +118,26 @@ async fn output(both: &Both<'_>, plan: &Plan, name: &str, said: Said, report: &m
     plain.settle().await?;
     let (mut all, mut during) = (Vec::new(), Vec::new());
     for _ in 0..plan.repetitions {
-        let mut bytes = (0, 0);
-        let with = cost(
-            &both.recorded,
-            &mut recorded,
-            async |line| {
-                bytes.0 = flood(line, said).await?;
+        let (mut unrecorded_bytes, mut recorded_bytes) = (0, 0);
+        let (meanwhile, until_indexed) = cost(
+            both,
+            async || {
+                unrecorded_bytes = flood(&mut plain, said).await?;
                 Ok(())
             },
-            None,
-        )
-        .await?;
-        let without = cost(
-            &both.plain,
-            &mut plain,
-            async |line| {
-                bytes.1 = flood(line, said).await?;
+            async || {
+                recorded_bytes = flood(&mut recorded, said).await?;
                 Ok(())
             },
-            Some(with.took),
         )
         .await?;
-        let per_100_megabytes = |seconds: f64, bytes: u64| seconds * 1e8 / bytes as f64;
-        during.push((per_100_megabytes(without.during, bytes.1), per_100_megabytes(with.during, bytes.0)));
-        all.push((per_100_megabytes(without.all, bytes.1), per_100_megabytes(with.all, bytes.0)));
+        let per_100_megabytes =
+            |(plain, recorded): Pair| (plain * 1e8 / unrecorded_bytes as f64, recorded * 1e8 / recorded_bytes as f64);
+        during.push(per_100_megabytes(meanwhile));
+        all.push(per_100_megabytes(until_indexed));
     }
     report.compare(&format!("recorder, {name}: hub's CPU per 100 MB"), "s", &all, CPU_LIMIT);
-    report.compare(&format!("recorder, {name}: of it while it is said"), "s", &during, CPU_LIMIT);
+    report.contrast(&format!("recorder, {name}: of it while it is said"), "s", &during);
     recorded.close().await;
     plain.close().await;
     Ok(())
@@ -159,36 +147,28 @@ async fn keys(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyhow::Resu
     let (mut recorded, mut plain) =
         (typing_line(&both.recorded.route()).await?, typing_line(&both.plain.route()).await?);
     let (mut all, mut during, mut echo) = (Vec::new(), Vec::new(), Vec::new());
-    let per_key = |seconds: f64| seconds / KEYS as f64 * 1e6;
+    let per_key = |(plain, recorded): Pair| (plain / KEYS as f64 * 1e6, recorded / KEYS as f64 * 1e6);
     for _ in 0..plan.repetitions {
-        let (mut with_echo, mut without_echo) = (Vec::new(), Vec::new());
-        let with = cost(
-            &both.recorded,
-            &mut recorded,
-            async |line| {
-                with_echo = type_keys(line, KEYS).await?;
+        let (mut plain_echo, mut recorded_echo) = (Vec::new(), Vec::new());
+        let (meanwhile, until_indexed) = cost(
+            both,
+            async || {
+                plain_echo = type_keys(&mut plain, KEYS).await?;
                 Ok(())
             },
-            None,
-        )
-        .await?;
-        let without = cost(
-            &both.plain,
-            &mut plain,
-            async |line| {
-                without_echo = type_keys(line, KEYS).await?;
+            async || {
+                recorded_echo = type_keys(&mut recorded, KEYS).await?;
                 Ok(())
             },
-            Some(with.took),
         )
         .await?;
-        during.push((per_key(without.during), per_key(with.during)));
-        all.push((per_key(without.all), per_key(with.all)));
-        echo.push((percentile(&mut without_echo, 0.5), percentile(&mut with_echo, 0.5)));
+        during.push(per_key(meanwhile));
+        all.push(per_key(until_indexed));
+        echo.push((percentile(&mut plain_echo, 0.5), percentile(&mut recorded_echo, 0.5)));
     }
     report.compare("recorder: hub's CPU per key", "µs", &all, CPU_LIMIT);
-    report.compare("recorder: of it while keys are typed", "µs", &during, CPU_LIMIT);
-    report.compare("recorder: key to echo, p50", "µs", &echo, CPU_LIMIT);
+    report.contrast("recorder: of it while keys are typed", "µs", &during);
+    report.contrast("recorder: key to echo, p50", "µs", &echo);
     recorded.close().await;
     plain.close().await;
     Ok(())

@@ -1,6 +1,6 @@
 /**
- * Seeks in an hour-long recording as a person does, with clicks on the timeline, and measures each one from
- * the click until the screen of that very second is painted. The recording's first row says which second it
+ * Seeks in an hour-long recording as a person does, with clicks on the timeline and keys, and measures each
+ * one from the click or key until the screen of that very second is painted. The recording's first row says which second it
  * is. `tests/bench/measure/seek.rs` makes the recording, starts this and judges the times.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -35,23 +35,23 @@ const job = JSON.parse(readFileSync(process.env.OPENPAM_BENCH_SEEK ?? '', 'utf8'
 const player = (page: Page) => page.getByRole('region', { name: 'Recording player' })
 
 /**
- * Gets ready to measure the next click: the time of the event itself, then a look at each frame. A frame in
+ * Gets ready to measure the next click or key: the time of the event itself, then a look at each frame. A frame in
  * which the right second stands counts once it is painted: the message comes after that.
  */
-const arm = (page: Page) =>
-  page.evaluate(() => {
+const arm = (page: Page, kind: 'pointerdown' | 'keydown') =>
+  page.evaluate((kind) => {
     window.measured = new Promise((resolve, reject) => {
       const frame = document.querySelector('[aria-label="Recording player"]')
       const thumb = frame?.querySelector('[role=slider]')
       const before = thumb?.getAttribute('aria-valuenow')
       performance.clearResourceTimings()
-      const onClick = (event: PointerEvent) => {
+      const onAct = (event: Event) => {
         const look = () => {
           const at = thumb?.getAttribute('aria-valuenow')
           const shown = / second (\d+) /.exec(document.querySelector('.ap-term-text')?.textContent ?? '')?.[1]
           const waiting = frame?.getAttribute('data-waiting')
           if (performance.now() - event.timeStamp > 20_000) {
-            reject(new Error(`20 s after a click, at ${at}, second ${shown} is shown, waiting: ${waiting}`))
+            reject(new Error(`20 s after a ${kind}, at ${at}, second ${shown} is shown, waiting: ${waiting}`))
           } else if (at && at !== before && waiting === 'false' && shown === String(Math.floor(Number(at)))) {
             const painted = new MessageChannel()
             painted.port1.onmessage = () => {
@@ -64,9 +64,9 @@ const arm = (page: Page) =>
         }
         requestAnimationFrame(look)
       }
-      document.addEventListener('pointerdown', onClick, { capture: true, once: true })
+      document.addEventListener(kind, onAct, { capture: true, once: true })
     })
-  })
+  }, kind)
 
 /** Where the timeline is. */
 async function timeline(page: Page) {
@@ -79,8 +79,12 @@ async function timeline(page: Page) {
 
 async function seek(page: Page, second: number): Promise<Seek> {
   const { at, y } = await timeline(page)
-  await arm(page)
-  await page.mouse.click(at(second), y)
+  return measure(page, 'pointerdown', () => page.mouse.click(at(second), y))
+}
+
+async function measure(page: Page, kind: 'pointerdown' | 'keydown', act: () => Promise<void>): Promise<Seek> {
+  await arm(page, kind)
+  await act()
   const seek = await page.evaluate(() => window.measured)
   if (!seek) throw new Error('nothing was measured')
   // What is loaded ahead is no part of the next one.
@@ -136,9 +140,12 @@ test('seeks', async ({ browser }) => {
   for (const second of spread) seeks.forward?.push(await seek(page, quiet(second)))
   await page.screenshot({ path: join(environment().artifacts, 'bench-seek-forward.png') })
   for (const second of spread.toReversed()) seeks.backward?.push(await seek(page, quiet(second - 3 * job.segment_seconds)))
-  // A pixel of the timeline is some seconds: two moments of a kind are further apart, and within their segment.
-  await seek(page, 1_803)
-  for (const index of range(job.seeks)) seeks.within?.push(await seek(page, index % 2 === 0 ? 1_811 : 1_803))
+  // So near, a click would be on the thumb: with the keys, five seconds forward and back.
+  await seek(page, 1_805)
+  await player(page).focus()
+  for (const index of range(job.seeks)) {
+    seeks.within?.push(await measure(page, 'keydown', () => page.keyboard.press(index % 2 === 0 ? 'ArrowRight' : 'ArrowLeft')))
+  }
   // Three segments that stay loaded, forward and back.
   const kept = [603, 2_403, 1_503]
   for (const second of kept) await seek(page, second)
