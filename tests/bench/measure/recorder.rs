@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+<<<<<<< HEAD
+=======
+use futures::future::select_all;
+>>>>>>> proofs
 use openpam_tests::World;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +32,11 @@ const KEYS: usize = 20_000;
 /// Sessions at which the slope of the memory begins.
 const FEW: usize = 20;
 /// How long everything said may take to be stored and indexed.
+<<<<<<< HEAD
 const INDEXED: Duration = Duration::from_secs(120);
+=======
+const INDEXED: Duration = Duration::from_secs(300);
+>>>>>>> proofs
 /// A segment that is not full is stored after 15 s.
 const SEGMENT: Duration = Duration::from_secs(16);
 
@@ -57,9 +65,22 @@ impl Side<'_> {
         Route::Hub(self.through.clone())
     }
 
+<<<<<<< HEAD
     /// Waits until what its sessions said is stored and indexed. The database is asked by hand: the hub has no
     /// work with it.
     pub(super) async fn indexed(&self) -> anyhow::Result<()> {
+=======
+    /// Waits until what its sessions said is stored and indexed; meanwhile the lines answer signs of life. The
+    /// database is asked by hand: the hub has no work with it.
+    pub(super) async fn indexed(&self, lines: impl Iterator<Item = &mut Line>) -> anyhow::Result<()> {
+        tokio::select! {
+            indexed = self.wait_for_index() => indexed,
+            _ = select_all(lines.map(|line| Box::pin(line.listen()))) => anyhow::bail!("a line ended meanwhile"),
+        }
+    }
+
+    async fn wait_for_index(&self) -> anyhow::Result<()> {
+>>>>>>> proofs
         // A segment that is not full is stored when it is so old.
         tokio::time::sleep(SEGMENT).await;
         let ask = "select sum(recordings.segments), bool_and(recording_index.segments >= recordings.segments)
@@ -97,6 +118,7 @@ type Pair = (f64, f64);
 /// not record idles, which counts for it as for the other.
 async fn cost(
     both: &Both<'_>,
+<<<<<<< HEAD
     plain: impl AsyncFnOnce() -> anyhow::Result<()>,
     recorded: impl AsyncFnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<(Pair, Pair)> {
@@ -108,6 +130,19 @@ async fn cost(
     recorded().await?;
     let recorded_done = of(&both.recorded)?;
     both.recorded.indexed().await?;
+=======
+    (plain_line, plain): (&mut Line, impl AsyncFnOnce(&mut Line) -> anyhow::Result<()>),
+    (recorded_line, recorded): (&mut Line, impl AsyncFnOnce(&mut Line) -> anyhow::Result<()>),
+) -> anyhow::Result<(Pair, Pair)> {
+    let of = |side: &Side<'_>| cpu_seconds(side.pid());
+    let plain_begun = of(&both.plain)?;
+    plain(plain_line).await?;
+    let plain_done = of(&both.plain)?;
+    let recorded_begun = of(&both.recorded)?;
+    recorded(recorded_line).await?;
+    let recorded_done = of(&both.recorded)?;
+    both.recorded.indexed([plain_line, recorded_line].into_iter()).await?;
+>>>>>>> proofs
     let during = (plain_done - plain_begun, recorded_done - recorded_begun);
     Ok((during, (of(&both.plain)? - plain_begun, of(&both.recorded)? - recorded_begun)))
 }
@@ -121,6 +156,7 @@ async fn output(both: &Both<'_>, plan: &Plan, name: &str, said: Said, report: &m
         let (mut unrecorded_bytes, mut recorded_bytes) = (0, 0);
         let (meanwhile, until_indexed) = cost(
             both,
+<<<<<<< HEAD
             async || {
                 unrecorded_bytes = flood(&mut plain, said).await?;
                 Ok(())
@@ -129,6 +165,16 @@ async fn output(both: &Both<'_>, plan: &Plan, name: &str, said: Said, report: &m
                 recorded_bytes = flood(&mut recorded, said).await?;
                 Ok(())
             },
+=======
+            (&mut plain, async |line| {
+                unrecorded_bytes = flood(line, said).await?;
+                Ok(())
+            }),
+            (&mut recorded, async |line| {
+                recorded_bytes = flood(line, said).await?;
+                Ok(())
+            }),
+>>>>>>> proofs
         )
         .await?;
         let per_100_megabytes =
@@ -152,6 +198,7 @@ async fn keys(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyhow::Resu
         let (mut plain_echo, mut recorded_echo) = (Vec::new(), Vec::new());
         let (meanwhile, until_indexed) = cost(
             both,
+<<<<<<< HEAD
             async || {
                 plain_echo = type_keys(&mut plain, KEYS).await?;
                 Ok(())
@@ -160,6 +207,16 @@ async fn keys(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyhow::Resu
                 recorded_echo = type_keys(&mut recorded, KEYS).await?;
                 Ok(())
             },
+=======
+            (&mut plain, async |line| {
+                plain_echo = type_keys(line, KEYS).await?;
+                Ok(())
+            }),
+            (&mut recorded, async |line| {
+                recorded_echo = type_keys(line, KEYS).await?;
+                Ok(())
+            }),
+>>>>>>> proofs
         )
         .await?;
         during.push(per_key(meanwhile));
