@@ -25,13 +25,15 @@ const REFUSED_V4: [(Ipv4Addr, u32, &str); 7] = [
     (Ipv4Addr::new(192, 0, 0, 192), 32, METADATA),
 ];
 
-const REFUSED_V6: [(Ipv6Addr, u32, &str); 5] = [
+const REFUSED_V6: [(Ipv6Addr, u32, &str); 7] = [
     (Ipv6Addr::UNSPECIFIED, 128, UNSPECIFIED),
     (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, LINK_LOCAL),
     (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, MULTICAST),
-    // AWS, Google Cloud.
-    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128, METADATA),
+    // AWS with the credentials of its pods, Google Cloud, Oracle Cloud, Scaleway.
+    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32, METADATA),
     (Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128, METADATA),
+    (Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe), 128, METADATA),
+    (Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42), 128, METADATA),
 ];
 
 /// What the address is, when no target may have it; `None` when one may, or an exception lets it.
@@ -83,15 +85,19 @@ fn is_in_v6(address: Ipv6Addr, network: Ipv6Addr, length: u32) -> bool {
     (address.to_bits() ^ network.to_bits()) >> (128 - length) == 0
 }
 
-/// The IPv4 address that an IPv6 address stands for: mapped and compatible ones (RFC 4291), those of the
-/// well-known prefix of NAT64 (RFC 6052), and 6to4 (RFC 3056).
+/// The IPv4 address that an IPv6 address stands for: mapped and compatible ones (RFC 4291), translated ones
+/// (RFC 2765), those of NAT64's well-known prefixes (RFC 6052, RFC 8215), 6to4 (RFC 3056), and ISATAP (RFC 5214).
 fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     if address.is_loopback() || address.is_unspecified() {
         return None;
     }
     let [high, low] = [6, 7].map(|part| address.segments()[part]);
     match address.segments() {
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some(joined(high, low)),
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..]
+        | [0, 0, 0, 0, 0xffff, 0, ..]
+        | [0x64, 0xff9b, 0, 0, 0, 0, ..]
+        | [0x64, 0xff9b, 1, ..]
+        | [_, _, _, _, 0 | 0x200, 0x5efe, ..] => Some(joined(high, low)),
         [0x2002, high, low, ..] => Some(joined(high, low)),
         _ => None,
     }
@@ -127,6 +133,9 @@ mod tests {
             ("febf::1", LINK_LOCAL),
             ("ff02::1", MULTICAST),
             ("fd00:ec2::254", METADATA),
+            ("fd00:ec2::23", METADATA),
+            ("fd00:c1::a9fe:a9fe", METADATA),
+            ("fd00:42::42", METADATA),
         ] {
             assert_eq!(refused_with(address, &[]), Some(what), "{address}");
         }
@@ -140,6 +149,10 @@ mod tests {
             "::169.254.169.254",
             "64:ff9b::169.254.169.254",
             "2002:a9fe:a9fe::1",
+            "::ffff:0:169.254.169.254",
+            "64:ff9b:1::169.254.169.254",
+            "fd12:3456::5efe:169.254.169.254",
+            "2001:db8::200:5efe:169.254.169.254",
             "::ffff:0.0.0.0",
             "::ffff:224.0.0.1",
             "::ffff:255.255.255.255",

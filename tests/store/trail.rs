@@ -174,6 +174,9 @@ async fn a_change_is_told_from_what_to_what_by_name() -> anyhow::Result<()> {
 
     world.admin.patch(&format!("/admin/groups/{group}"), &json!({ "roles": ["operator"] })).await?;
     assert_eq!(changes("group.update").await?, json!({ "roles": [[], ["operator"]] }));
+    // What they have through the group already is given to them, too: it stays when they leave the group.
+    world.admin.patch(&format!("/admin/users/{}", person.id), &json!({ "roles": ["operator"] })).await?;
+    assert_eq!(changes("user.update").await?, json!({ "roles": [[], ["operator"]] }));
     let site = unique("site");
     let site_id = id(&world.admin.post("/admin/sites", &json!({ "name": site, "code": unique("S") })).await?)?;
     world.admin.patch(&format!("/admin/sites/{site_id}"), &json!({ "description": "new" })).await?;

@@ -21,11 +21,7 @@ use crate::{
 const SESSIONS: usize = 20;
 /// What each has recorded before: little, and much.
 const LITTLE: u64 = 256 << 10;
-<<<<<<< HEAD
-const MUCH: u64 = 8 << 20;
-=======
 const MUCH: u64 = 3 << 20;
->>>>>>> proofs
 /// How long what they cause is measured.
 const AFTER: Duration = Duration::from_secs(5);
 /// Between two keys of somebody who goes on typing: enough keys in that time for their 99th percentile.
@@ -47,11 +43,7 @@ struct Closed {
 /// When a line ends early.
 pub async fn closing(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let repetitions = plan.repetitions.min(5);
-<<<<<<< HEAD
-    for (bytes, name) in [(LITTLE, "256 KiB"), (MUCH, "8 MiB")] {
-=======
     for (bytes, name) in [(LITTLE, "256 KiB"), (MUCH, "3 MiB")] {
->>>>>>> proofs
         let (mut cpu, mut echo, mut added) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..repetitions {
             let without = once(&both.plain, bytes, false).await?;
@@ -81,11 +73,7 @@ async fn once(side: &Side<'_>, bytes: u64, recorded: bool) -> anyhow::Result<Clo
     let mut lines = try_join_all(lines).await?;
     if recorded {
         // What they said is stored and indexed, as it is in the middle of a long session.
-<<<<<<< HEAD
-        side.indexed().await?;
-=======
         side.indexed(lines.iter_mut().chain([&mut typist])).await?;
->>>>>>> proofs
     }
     // The last segment of each is open, and has something in it.
     for line in &mut lines {

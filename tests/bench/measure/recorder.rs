@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-<<<<<<< HEAD
-=======
 use futures::future::select_all;
->>>>>>> proofs
 use openpam_tests::World;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -32,11 +29,7 @@ const KEYS: usize = 20_000;
 /// Sessions at which the slope of the memory begins.
 const FEW: usize = 20;
 /// How long everything said may take to be stored and indexed.
-<<<<<<< HEAD
-const INDEXED: Duration = Duration::from_secs(120);
-=======
 const INDEXED: Duration = Duration::from_secs(300);
->>>>>>> proofs
 /// A segment that is not full is stored after 15 s.
 const SEGMENT: Duration = Duration::from_secs(16);
 
@@ -65,11 +58,6 @@ impl Side<'_> {
         Route::Hub(self.through.clone())
     }
 
-<<<<<<< HEAD
-    /// Waits until what its sessions said is stored and indexed. The database is asked by hand: the hub has no
-    /// work with it.
-    pub(super) async fn indexed(&self) -> anyhow::Result<()> {
-=======
     /// Waits until what its sessions said is stored and indexed; meanwhile the lines answer signs of life. The
     /// database is asked by hand: the hub has no work with it.
     pub(super) async fn indexed(&self, lines: impl Iterator<Item = &mut Line>) -> anyhow::Result<()> {
@@ -80,7 +68,6 @@ impl Side<'_> {
     }
 
     async fn wait_for_index(&self) -> anyhow::Result<()> {
->>>>>>> proofs
         // A segment that is not full is stored when it is so old.
         tokio::time::sleep(SEGMENT).await;
         let ask = "select sum(recordings.segments), bool_and(recording_index.segments >= recordings.segments)
@@ -118,19 +105,6 @@ type Pair = (f64, f64);
 /// not record idles, which counts for it as for the other.
 async fn cost(
     both: &Both<'_>,
-<<<<<<< HEAD
-    plain: impl AsyncFnOnce() -> anyhow::Result<()>,
-    recorded: impl AsyncFnOnce() -> anyhow::Result<()>,
-) -> anyhow::Result<(Pair, Pair)> {
-    let of = |side: &Side<'_>| cpu_seconds(side.pid());
-    let plain_begun = of(&both.plain)?;
-    plain().await?;
-    let plain_done = of(&both.plain)?;
-    let recorded_begun = of(&both.recorded)?;
-    recorded().await?;
-    let recorded_done = of(&both.recorded)?;
-    both.recorded.indexed().await?;
-=======
     (plain_line, plain): (&mut Line, impl AsyncFnOnce(&mut Line) -> anyhow::Result<()>),
     (recorded_line, recorded): (&mut Line, impl AsyncFnOnce(&mut Line) -> anyhow::Result<()>),
 ) -> anyhow::Result<(Pair, Pair)> {
@@ -142,7 +116,6 @@ async fn cost(
     recorded(recorded_line).await?;
     let recorded_done = of(&both.recorded)?;
     both.recorded.indexed([plain_line, recorded_line].into_iter()).await?;
->>>>>>> proofs
     let during = (plain_done - plain_begun, recorded_done - recorded_begun);
     Ok((during, (of(&both.plain)? - plain_begun, of(&both.recorded)? - recorded_begun)))
 }
@@ -156,16 +129,6 @@ async fn output(both: &Both<'_>, plan: &Plan, name: &str, said: Said, report: &m
         let (mut unrecorded_bytes, mut recorded_bytes) = (0, 0);
         let (meanwhile, until_indexed) = cost(
             both,
-<<<<<<< HEAD
-            async || {
-                unrecorded_bytes = flood(&mut plain, said).await?;
-                Ok(())
-            },
-            async || {
-                recorded_bytes = flood(&mut recorded, said).await?;
-                Ok(())
-            },
-=======
             (&mut plain, async |line| {
                 unrecorded_bytes = flood(line, said).await?;
                 Ok(())
@@ -174,7 +137,6 @@ async fn output(both: &Both<'_>, plan: &Plan, name: &str, said: Said, report: &m
                 recorded_bytes = flood(line, said).await?;
                 Ok(())
             }),
->>>>>>> proofs
         )
         .await?;
         let per_100_megabytes =
@@ -198,16 +160,6 @@ async fn keys(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyhow::Resu
         let (mut plain_echo, mut recorded_echo) = (Vec::new(), Vec::new());
         let (meanwhile, until_indexed) = cost(
             both,
-<<<<<<< HEAD
-            async || {
-                plain_echo = type_keys(&mut plain, KEYS).await?;
-                Ok(())
-            },
-            async || {
-                recorded_echo = type_keys(&mut recorded, KEYS).await?;
-                Ok(())
-            },
-=======
             (&mut plain, async |line| {
                 plain_echo = type_keys(line, KEYS).await?;
                 Ok(())
@@ -216,7 +168,6 @@ async fn keys(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyhow::Resu
                 recorded_echo = type_keys(line, KEYS).await?;
                 Ok(())
             }),
->>>>>>> proofs
         )
         .await?;
         during.push(per_key(meanwhile));

@@ -62,6 +62,8 @@ pub(super) async fn update(
     config: &Config,
     change: Change,
 ) -> Result<Effective, SettingsError> {
+    // Who changes something else at the same time must not put this back.
+    store::lock(connection, context.tenant_id).await.map_err(DbError::from)?;
     let before = store::read(connection).await.map_err(DbError::from)?;
     let mut chosen = before.clone();
     change.apply(&mut chosen);

@@ -19,6 +19,17 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Chosen, sqlx::
     Ok(chosen.unwrap_or_default())
 }
 
+/// Lets no other change of the tenant's settings in before the transaction ends; there may be no row yet.
+pub(super) async fn lock(connection: &mut PgConnection, tenant: TenantId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended('openpam settings ' || $1::text, 0))",
+        tenant.to_string()
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn write(connection: &mut PgConnection, tenant: TenantId, chosen: &Chosen) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into settings (tenant_id, terminal_idle_timeout_seconds, terminal_max_duration_seconds,

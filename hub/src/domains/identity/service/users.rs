@@ -151,7 +151,8 @@ pub(in super::super) async fn update(
         .with_change("display_name", before.display_name.as_str(), after.display_name.as_str())
         .with_change("email", before.email.as_deref(), after.email.as_deref())
         .with_change("enabled", before.enabled, after.enabled)
-        .with_change("roles", names(&before.effective_roles), names(&after.effective_roles));
+        .with_change("roles", names(&before.roles), names(&after.roles))
+        .with_change("effective_roles", names(&before.effective_roles), names(&after.effective_roles));
     if before.enabled != after.enabled {
         event = event.with("sign_ins_ended", ended.len());
     }
