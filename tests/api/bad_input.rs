@@ -32,6 +32,12 @@ async fn each_kind_of_bad_body_has_its_status_and_code() -> anyhow::Result<()> {
         let answer = world.admin.send(request.header(header::CONTENT_TYPE, kind).body(body.to_owned())).await?;
         answer.problem(status, code).with_context(|| body.chars().take(60).collect::<String>())?;
     }
+    // Who is still sending hears the answer all the same.
+    for _ in 0..20 {
+        let request = world.admin.request(Method::POST, "/api/v1/admin/zones");
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(large.clone());
+        world.admin.send(request).await?.problem(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large")?;
+    }
     let body = json!({ "name": "", "type": "hub" });
     world
         .admin

@@ -13,7 +13,7 @@ use super::{Access, Problem, Routes, assets, guard, health, idempotency, observe
 use crate::{domains, gateway, state::Hub};
 
 /// Bytes a request's body may have.
-const MAX_BODY: usize = 1024 * 1024;
+pub(super) const MAX_BODY: usize = 1024 * 1024;
 /// How long one API request may take. WebSockets are answered at once and then live on.
 const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 

@@ -1,14 +1,14 @@
 //! axum's extractors with problems as their rejections.
 
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::{FromRequest, FromRequestParts, Request, rejection::JsonRejection},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{FieldError, Problem};
+use super::{FieldError, Problem, body};
 use crate::context::Context;
 
 /// JSON in and out.
@@ -20,11 +20,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let body = match Bytes::from_request(Request::from_parts(parts.clone(), body), state).await {
-            Ok(body) => body,
-            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return Err(too_large()),
-            Err(rejection) => return Err(unreadable(rejection.status())),
-        };
+        let body = body::read(body).await?;
         if has_nul(&body) {
             return Err(nul());
         }
@@ -42,10 +38,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             Err(rejection) => Err(unreadable(rejection.status())),
         }
     }
-}
-
-fn too_large() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is larger than 1 MiB.")
 }
 
 fn unreadable(status: StatusCode) -> Problem {

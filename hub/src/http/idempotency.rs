@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use openpam_ids::GroupId;
 use tracing::Instrument as _;
 
-use super::Problem;
+use super::{Problem, app::MAX_BODY, body};
 use crate::{
     context::{Context, Principal},
     domains::idempotency::{self, Attempt},
@@ -23,8 +23,6 @@ use crate::{
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const MAX_KEY: usize = 200;
-/// As much as the application takes; larger answers are not kept.
-const MAX_BODY: usize = 1024 * 1024;
 
 /// Whether the route's answer holds something that is shown once only, or belongs to a sign-in.
 fn is_exempt(path: &str) -> bool {
@@ -52,9 +50,7 @@ pub(super) async fn replay(State(hub): State<Hub>, request: Request, next: Next)
         }
     };
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is larger than 1 MiB.")
-    })?;
+    let body = body::read(body).await?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     // Whoever may do something else by now gets no answer of then.
     let authority = authority(&context.principal);

@@ -3,6 +3,7 @@
 
 mod app;
 mod assets;
+mod body;
 mod extract;
 mod guard;
 mod health;
