@@ -46,7 +46,7 @@ test('an entry of the ledger shows what changed as a table, and gives its JSON',
   }
   const page = await browserFor(administrator.api)
   const panel = await open(page)
-  const cells = async (field: string) => panel.getByRole('row', { name: field }).getByRole('cell').allInnerTexts()
+  const cells = async (field: string) => panel.getByRole('row', { name: new RegExp(`^${field}\\b`) }).getByRole('cell').allInnerTexts()
   expect(await cells('Roles')).toEqual(['Auditor', 'Operator'])
   expect(await cells('Enabled')).toEqual(['Yes', 'No'])
   expect((await cells('E-mail'))[0]).toBe('None')
