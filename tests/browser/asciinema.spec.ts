@@ -5,7 +5,7 @@ import { Terminal } from './support/terminal.ts'
 import { eventually } from './support/wait.ts'
 
 /** The player as asciinema publishes it: the whole of it, with its own parser, driver and clock. */
-const bundle = readFileSync(new URL('../../ui/node_modules/asciinema-player/dist/bundle/asciinema-player.min.js', import.meta.url), 'utf8')
+const published = (name: string) => readFileSync(new URL(`../../ui/node_modules/asciinema-player/dist/bundle/${name}`, import.meta.url), 'utf8')
 
 interface Official {
   create(
@@ -44,7 +44,8 @@ test('the official player shows an export as the console shows the recording', a
 
   const page = await browserFor(null)
   await page.setContent('<div id="player" style="width: 1200px"></div>')
-  await page.addScriptTag({ content: bundle })
+  await page.addStyleTag({ content: published('asciinema-player.css') })
+  await page.addScriptTag({ content: published('asciinema-player.min.js') })
   await page.evaluate((data) => {
     const parent = document.querySelector<HTMLElement>('#player')
     if (!parent || !window.AsciinemaPlayer) throw new Error('the player is not there')
