@@ -28,7 +28,7 @@ const KEYS: usize = 20_000;
 /// Sessions at which the slope of the memory begins.
 const FEW: usize = 20;
 /// How long everything said may take to be stored and indexed.
-const INDEXED: Duration = Duration::from_secs(120);
+const INDEXED: Duration = Duration::from_secs(300);
 /// A segment that is not full is stored after 15 s.
 const SEGMENT: Duration = Duration::from_secs(16);
 
