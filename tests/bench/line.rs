@@ -254,10 +254,14 @@ impl Line {
 
     /// Does nothing, but answers signs of life, as an open page does; ends the shell when it is told to.
     pub async fn idle(mut self, end: CancellationToken) {
-        let listening = async { while self.receive_any().await.is_ok() {} };
-        if end.run_until_cancelled(listening).await.is_none() {
+        if end.run_until_cancelled(self.listen()).await.is_none() {
             self.close().await;
         }
+    }
+
+    /// Answers signs of life until the line ends; may be given up at any moment without losing anything.
+    pub async fn listen(&mut self) {
+        while self.receive_any().await.is_ok() {}
     }
 
     /// Ends the shell and waits for the end.

@@ -73,7 +73,7 @@ async fn once(side: &Side<'_>, bytes: u64, recorded: bool) -> anyhow::Result<Clo
     let mut lines = try_join_all(lines).await?;
     if recorded {
         // What they said is stored and indexed, as it is in the middle of a long session.
-        side.indexed().await?;
+        side.indexed(lines.iter_mut().chain([&mut typist])).await?;
     }
     // The last segment of each is open, and has something in it.
     for line in &mut lines {

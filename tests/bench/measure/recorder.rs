@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::select_all;
 use openpam_tests::World;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -57,9 +58,16 @@ impl Side<'_> {
         Route::Hub(self.through.clone())
     }
 
-    /// Waits until what its sessions said is stored and indexed. The database is asked by hand: the hub has no
-    /// work with it.
-    pub(super) async fn indexed(&self) -> anyhow::Result<()> {
+    /// Waits until what its sessions said is stored and indexed; meanwhile the lines answer signs of life. The
+    /// database is asked by hand: the hub has no work with it.
+    pub(super) async fn indexed(&self, lines: impl Iterator<Item = &mut Line>) -> anyhow::Result<()> {
+        tokio::select! {
+            indexed = self.wait_for_index() => indexed,
+            _ = select_all(lines.map(|line| Box::pin(line.listen()))) => anyhow::bail!("a line ended meanwhile"),
+        }
+    }
+
+    async fn wait_for_index(&self) -> anyhow::Result<()> {
         // A segment that is not full is stored when it is so old.
         tokio::time::sleep(SEGMENT).await;
         let ask = "select sum(recordings.segments), bool_and(recording_index.segments >= recordings.segments)
@@ -97,17 +105,17 @@ type Pair = (f64, f64);
 /// not record idles, which counts for it as for the other.
 async fn cost(
     both: &Both<'_>,
-    plain: impl AsyncFnOnce() -> anyhow::Result<()>,
-    recorded: impl AsyncFnOnce() -> anyhow::Result<()>,
+    (plain_line, plain): (&mut Line, impl AsyncFnOnce(&mut Line) -> anyhow::Result<()>),
+    (recorded_line, recorded): (&mut Line, impl AsyncFnOnce(&mut Line) -> anyhow::Result<()>),
 ) -> anyhow::Result<(Pair, Pair)> {
     let of = |side: &Side<'_>| cpu_seconds(side.pid());
     let plain_begun = of(&both.plain)?;
-    plain().await?;
+    plain(plain_line).await?;
     let plain_done = of(&both.plain)?;
     let recorded_begun = of(&both.recorded)?;
-    recorded().await?;
+    recorded(recorded_line).await?;
     let recorded_done = of(&both.recorded)?;
-    both.recorded.indexed().await?;
+    both.recorded.indexed([plain_line, recorded_line].into_iter()).await?;
     let during = (plain_done - plain_begun, recorded_done - recorded_begun);
     Ok((during, (of(&both.plain)? - plain_begun, of(&both.recorded)? - recorded_begun)))
 }
@@ -121,14 +129,14 @@ async fn output(both: &Both<'_>, plan: &Plan, name: &str, said: Said, report: &m
         let (mut unrecorded_bytes, mut recorded_bytes) = (0, 0);
         let (meanwhile, until_indexed) = cost(
             both,
-            async || {
-                unrecorded_bytes = flood(&mut plain, said).await?;
+            (&mut plain, async |line| {
+                unrecorded_bytes = flood(line, said).await?;
                 Ok(())
-            },
-            async || {
-                recorded_bytes = flood(&mut recorded, said).await?;
+            }),
+            (&mut recorded, async |line| {
+                recorded_bytes = flood(line, said).await?;
                 Ok(())
-            },
+            }),
         )
         .await?;
         let per_100_megabytes =
@@ -152,14 +160,14 @@ async fn keys(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyhow::Resu
         let (mut plain_echo, mut recorded_echo) = (Vec::new(), Vec::new());
         let (meanwhile, until_indexed) = cost(
             both,
-            async || {
-                plain_echo = type_keys(&mut plain, KEYS).await?;
+            (&mut plain, async |line| {
+                plain_echo = type_keys(line, KEYS).await?;
                 Ok(())
-            },
-            async || {
-                recorded_echo = type_keys(&mut recorded, KEYS).await?;
+            }),
+            (&mut recorded, async |line| {
+                recorded_echo = type_keys(line, KEYS).await?;
                 Ok(())
-            },
+            }),
         )
         .await?;
         during.push(per_key(meanwhile));
