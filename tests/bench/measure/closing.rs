@@ -66,7 +66,9 @@ async fn once(side: &Side<'_>, bytes: u64, recorded: bool) -> anyhow::Result<Clo
     let lines = (0..SESSIONS).map(|_| async {
         let mut line = Line::open(&route).await?;
         line.settle().await?;
-        line.send(format!("seq 10000000 99999999 | head -c {bytes}; printf 'EN%s\\n' D\n")).await?;
+        // One line that is written anew again and again: much to record, little for the database to find.
+        let program = format!("yes 'unit after unit is compiled and linked' | tr '\\n' '\\r' | head -c {bytes}");
+        line.send(format!("{program}; printf '\\nEN%s\\n' D\n")).await?;
         line.until(b"END\r\n$ ").await?;
         anyhow::Ok(line)
     });
