@@ -1,12 +1,13 @@
 //! The chain of segments as it grows, and its completion by somebody else after its writer died.
 
+use openpam_merkle::Frontier;
+
 use crate::{
     defect::Defect,
     header::{SegmentHeader, Session},
     keys::{Recipient, SignerKey},
     layout::Hash,
     manifest::{ClosedBy, Manifest, Outcome},
-    merkle::MerkleTree,
 };
 
 /// How far a recording has come: enough to tell later whether its beginning was changed or cut.
@@ -30,7 +31,7 @@ pub(crate) struct Chain {
     pub segments: u32,
     /// The hash of the last segment.
     pub last: Hash,
-    pub tree: MerkleTree,
+    pub tree: Frontier,
     /// When the last segment was closed.
     pub until: u64,
     records: u64,
@@ -47,7 +48,7 @@ impl Chain {
             recipients,
             segments: 0,
             last: Hash::ZERO,
-            tree: MerkleTree::default(),
+            tree: Frontier::default(),
             until: 0,
             records: 0,
             plain_bytes: 0,
@@ -60,7 +61,8 @@ impl Chain {
     pub fn push(&mut self, header: &SegmentHeader, hash: Hash) {
         self.segments = header.seq.saturating_add(1);
         self.last = hash;
-        self.tree.push(hash);
+        // A tree takes more leaves than a `u32` counts.
+        let _ = self.tree.push(hash);
         self.until = header.until;
         self.records = self.records.saturating_add(header.records.into());
         self.plain_bytes = self.plain_bytes.saturating_add(header.plain_bytes.into());

@@ -1,9 +1,7 @@
 //! What every part of the format shares: limits, big-endian fields, canonical LEB128 integers, hashes.
 
-use std::fmt;
-
-use aws_lc_rs::digest;
-use uuid::Uuid;
+pub(crate) use openpam_merkle::Fields;
+pub use openpam_merkle::Hash;
 
 /// The version that this crate writes and reads. It fixes every algorithm: there is nothing to negotiate.
 pub const VERSION: u16 = 1;
@@ -21,95 +19,22 @@ pub const MAX_HEADER_BYTES: usize = crate::header::SegmentHeader::length(MAX_REC
 /// Most bytes of one stored manifest.
 pub const MAX_MANIFEST_BYTES: usize = 4 << 10;
 
-/// A SHA-256 hash.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Hash(pub [u8; 32]);
-
-impl Hash {
-    /// What stands in the first segment in place of a previous hash.
-    pub const ZERO: Self = Self([0; 32]);
-
-    /// SHA-256 over the parts, one after the other.
-    pub(crate) fn of(parts: &[&[u8]]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        for part in parts {
-            context.update(part);
+/// An unsigned LEB128 integer in its shortest form.
+pub(crate) fn varint(fields: &mut Fields<'_>) -> Option<u64> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = fields.u8()?;
+        let bits = u64::from(byte & 0x7f);
+        if shift == 63 && bits > 1 {
+            return None;
         }
-        let mut hash = [0; 32];
-        hash.copy_from_slice(context.finish().as_ref());
-        Self(hash)
-    }
-}
-
-impl fmt::Display for Hash {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Hash {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
-}
-
-/// Takes big-endian fields from the front of a byte string; `None` where it is too short.
-pub(crate) struct Fields<'a>(pub &'a [u8]);
-
-impl<'a> Fields<'a> {
-    pub fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (head, tail) = self.0.split_at_checked(length)?;
-        self.0 = tail;
-        Some(head)
-    }
-
-    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, tail) = self.0.split_first_chunk::<N>()?;
-        self.0 = tail;
-        Some(*head)
-    }
-
-    pub fn u8(&mut self) -> Option<u8> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    pub fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_be_bytes)
-    }
-
-    pub fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_be_bytes)
-    }
-
-    pub fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    pub fn hash(&mut self) -> Option<Hash> {
-        self.array().map(Hash)
-    }
-
-    pub fn uuid(&mut self) -> Option<Uuid> {
-        self.array().map(Uuid::from_bytes)
-    }
-
-    /// An unsigned LEB128 integer in its shortest form.
-    pub fn varint(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                return None;
-            }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                // A last group of zeros would be a second way to write the same number.
-                return (byte != 0 || shift == 0).then_some(value);
-            }
+        value |= bits << shift;
+        if byte & 0x80 == 0 {
+            // A last group of zeros would be a second way to write the same number.
+            return (byte != 0 || shift == 0).then_some(value);
         }
-        None
     }
+    None
 }
 
 /// Longest LEB128 form of a `u64`.
@@ -135,12 +60,12 @@ mod tests {
             put_varint(&mut bytes, value);
             assert!(bytes.len() <= MAX_VARINT);
             let mut fields = Fields(&bytes);
-            assert_eq!(fields.varint(), Some(value));
+            assert_eq!(varint(&mut fields), Some(value));
             assert!(fields.0.is_empty());
         }
-        assert_eq!(Fields(&[0x80, 0x00]).varint(), None, "longer than needed");
-        assert_eq!(Fields(&[0xff; 11]).varint(), None, "more than 64 bits");
-        assert_eq!(Fields(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]).varint(), None);
-        assert_eq!(Fields(&[0x80]).varint(), None, "cut off");
+        assert_eq!(varint(&mut Fields(&[0x80, 0x00])), None, "longer than needed");
+        assert_eq!(varint(&mut Fields(&[0xff; 11])), None, "more than 64 bits");
+        assert_eq!(varint(&mut Fields(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02])), None);
+        assert_eq!(varint(&mut Fields(&[0x80])), None, "cut off");
     }
 }

@@ -53,7 +53,6 @@ mod header;
 mod keys;
 mod layout;
 mod manifest;
-mod merkle;
 pub mod random;
 mod record;
 mod segment;
@@ -70,7 +69,7 @@ pub use layout::{
     VERSION,
 };
 pub use manifest::{ClosedBy, Manifest, Outcome, SignedManifest};
-pub use merkle::{MerkleTree, leaf_hash};
+pub use openpam_merkle::{Frontier, leaf_hash};
 pub use record::{Exit, GapReason, Record, TimedRecord};
 pub use segment::{OpenedSegment, Segment};
 pub use utf8::Utf8;

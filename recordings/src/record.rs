@@ -3,7 +3,7 @@
 //! A record is a kind (one byte), the microseconds since the record before it, the payload's length
 //! (both unsigned LEB128) and the payload. `FORMAT.md` lists the payloads.
 
-use crate::layout::{Fields, MAX_RECORD_BYTES, MAX_VARINT, put_varint};
+use crate::layout::{Fields, MAX_RECORD_BYTES, MAX_VARINT, put_varint, varint};
 
 const OUTPUT: u8 = 1;
 const INPUT: u8 = 2;
@@ -138,8 +138,8 @@ impl<'a> Record<'a> {
     /// Takes one record from the front: microseconds since the one before, and the record.
     fn decode(fields: &mut Fields<'a>) -> Option<(u64, Self)> {
         let kind = fields.u8()?;
-        let delta = fields.varint()?;
-        let length = usize::try_from(fields.varint()?).ok().filter(|length| *length <= MAX_RECORD_BYTES)?;
+        let delta = varint(fields)?;
+        let length = usize::try_from(varint(fields)?).ok().filter(|length| *length <= MAX_RECORD_BYTES)?;
         let mut payload = Fields(fields.take(length)?);
         let record = Self::decode_payload(kind, &mut payload)?;
         payload.0.is_empty().then_some((delta, record))
@@ -149,7 +149,7 @@ impl<'a> Record<'a> {
         Some(match kind {
             OUTPUT => Self::Output(rest(payload)),
             INPUT => Self::Input(rest(payload)),
-            MASKED_INPUT => Self::MaskedInput(payload.varint()?),
+            MASKED_INPUT => Self::MaskedInput(varint(payload)?),
             RESIZE => Self::Resize { cols: payload.u16()?, rows: payload.u16()? },
             MARKER => Self::Marker(text(payload)?),
             SNAPSHOT => Self::Snapshot { cols: payload.u16()?, rows: payload.u16()?, text: text(payload)? },
@@ -165,7 +165,7 @@ impl<'a> Record<'a> {
                     2 => GapReason::Unavailable,
                     _ => return None,
                 };
-                Self::Gap { reason, bytes: payload.varint()? }
+                Self::Gap { reason, bytes: varint(payload)? }
             }
             _ => return None,
         })

@@ -1,11 +1,12 @@
 //! Stored segments: taking one apart, opening it, going through its records.
 
+use openpam_merkle::leaf_hash;
+
 use crate::{
     defect::Defect,
     header::SegmentHeader,
     keys::SessionKey,
     layout::Hash,
-    merkle::leaf_hash,
     record::{Decoder, MalformedRecord, Record, TimedRecord},
 };
 

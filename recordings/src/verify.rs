@@ -11,6 +11,8 @@ use std::{
 
 use uuid::Uuid;
 
+use openpam_merkle::Frontier;
+
 use crate::{
     chain::Head,
     defect::Defect,
@@ -18,7 +20,6 @@ use crate::{
     keys::{Recipient, RecipientPrivateKey, SessionKey, SignerKey},
     layout::Hash,
     manifest::{ClosedBy, Manifest, SignedManifest},
-    merkle::MerkleTree,
     segment::Segment,
 };
 
@@ -479,9 +480,9 @@ impl<'k> Verifier<'k> {
     }
 
     fn check_head(&mut self, head: Head, own: &[Link]) -> Check {
-        let mut tree = MerkleTree::default();
-        own.iter().take_while(|link| link.seq < head.segments).for_each(|link| tree.push(link.hash));
-        let passed = tree.leaves() == u64::from(head.segments) && tree.root() == head.root;
+        let below = own.iter().take_while(|link| link.seq < head.segments);
+        let tree = below.map(|link| link.hash).collect::<Frontier>();
+        let passed = tree.size() == u64::from(head.segments) && tree.root() == head.root;
         if !passed {
             self.findings.add(None, Defect::HeadMismatch { segments: head.segments });
         }
@@ -489,8 +490,7 @@ impl<'k> Verifier<'k> {
     }
 
     fn merkle(&mut self, manifest: &Manifest, own: &[Link]) -> Check {
-        let mut tree = MerkleTree::default();
-        own.iter().for_each(|link| tree.push(link.hash));
+        let tree = own.iter().map(|link| link.hash).collect::<Frontier>();
         let mut passed = tree.root() == manifest.root && own.len() == manifest.segments as usize;
         if let Some(last) = own.last()
             && last.seq.checked_add(1) == Some(manifest.segments)

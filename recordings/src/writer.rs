@@ -4,6 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use openpam_merkle::leaf_hash;
+
 use crate::{
     chain::{Chain, Head},
     defect::WriteError,
@@ -11,7 +13,6 @@ use crate::{
     keys::{Recipient, SessionKey, SignerKey, TAG_BYTES},
     layout::{Hash, MAX_PLAIN_BYTES, MAX_RECIPIENTS, MAX_RECORD_BYTES},
     manifest::{ClosedBy, Manifest, Outcome},
-    merkle::leaf_hash,
     random::TryCryptoRng,
     record::{Exit, GapReason, MAX_RECORD_HEADER, Record},
 };

@@ -5,9 +5,9 @@
 mod support;
 
 use openpam_recordings::{
-    Check, ClosedBy, Completeness, Completer, Content, Defect, Due, Echo, Exit, GapReason, Hash, Limits,
-    MAX_HEADER_BYTES, MAX_RECORD_BYTES, MerkleTree, Outcome, Recipient, RecipientKey, RecipientPrivateKey, Record,
-    Role, Segment, SegmentHeader, Session, SessionKey, TimedRecord, Verdict, WriteError, Writer,
+    Check, ClosedBy, Completeness, Completer, Content, Defect, Due, Echo, Exit, Frontier, GapReason, Hash, Limits,
+    MAX_HEADER_BYTES, MAX_RECORD_BYTES, Outcome, Recipient, RecipientKey, RecipientPrivateKey, Record, Role, Segment,
+    SegmentHeader, Session, SessionKey, TimedRecord, Verdict, WriteError, Writer,
 };
 use support::{
     Seeded, Stored, escrow_key, recipients, sample, sample_of, session, sign, signer, tenant_key, verify, writer,
@@ -195,9 +195,9 @@ fn two_recordings_of_one_session_share_no_key() {
 #[test]
 fn the_running_head_is_the_root_over_the_segments_so_far() {
     let (sealed, manifest) = sample_of(1, "head", 9);
-    let mut tree = MerkleTree::default();
+    let mut tree = Frontier::new();
     for segment in &sealed {
-        tree.push(segment.hash);
+        assert!(tree.push(segment.hash));
         assert_eq!((segment.head.segments, segment.head.root), (segment.header.seq + 1, tree.root()));
     }
     assert_eq!(manifest.root, tree.root());

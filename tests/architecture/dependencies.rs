@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::source::root;
 
 /// Crates without I/O, clock and randomness. Those that later issues bring are named already.
-const SANS_IO: &[&str] = &["openpam-wire", "openpam-guacamole", "openpam-ledger", "openpam-recordings"];
+const SANS_IO: &[&str] =
+    &["openpam-wire", "openpam-guacamole", "openpam-ledger", "openpam-merkle", "openpam-recordings"];
 /// What such a crate must not pull in.
 const IO: &[&str] =
     &["tokio", "tokio-util", "axum", "hyper", "reqwest", "sqlx", "rand", "getrandom", "fastrand", "async-std", "mio"];

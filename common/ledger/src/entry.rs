@@ -291,7 +291,9 @@ fn digests(fields: &mut Fields<'_>, count: u8) -> Result<Digests, EntryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{digest::Salt, tree::leaf_hash};
+    use openpam_merkle::leaf_hash;
+
+    use crate::digest::Salt;
 
     fn entry() -> Entry<'static> {
         Entry {

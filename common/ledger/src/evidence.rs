@@ -14,6 +14,8 @@ use std::io::Write;
 
 use uuid::Uuid;
 
+use openpam_merkle::leaf_hash;
+
 use crate::{
     anchors::Anchors,
     bundle::{BundleError, BundleWriter},
@@ -21,11 +23,10 @@ use crate::{
     defect::Defect,
     digest::{Field, MAX_CONTENT_BYTES, SALT_BYTES, Salt},
     entry::{Entry, MAX_ENTRY_BYTES},
-    layout::{Fields, Hash, put_hashes},
+    layout::{Fields, Hash, hashes, put_hashes},
     note::NoteError,
     proof::{RangeProof, verify_consistency, verify_inclusion},
     report::{Findings, Report, Verdict},
-    tree::leaf_hash,
     verify::Verifier,
 };
 
@@ -271,7 +272,7 @@ impl Evidence {
     fn take_consistent(&mut self, body: &[u8]) -> Option<()> {
         let (ledger, tenant_id) = self.subject()?;
         let mut fields = Fields(body);
-        let proof = fields.hashes()?;
+        let proof = hashes(&mut fields)?;
         let number = self.anchors.heads.len();
         if number > MAX_CONSISTENT {
             return None;
@@ -329,7 +330,7 @@ impl Evidence {
     fn take_system(&mut self, body: &[u8]) -> Option<()> {
         let (ledger, _) = self.subject()?;
         let mut fields = Fields(body);
-        let (index, proof) = (fields.u64()?, fields.hashes()?);
+        let (index, proof) = (fields.u64()?, hashes(&mut fields)?);
         match self.signers.verify(&ledger, Log::System, fields.0) {
             Ok(verified) => {
                 let head = verified.checkpoint.head();

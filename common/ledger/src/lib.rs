@@ -65,7 +65,6 @@ mod note;
 mod proof;
 mod report;
 mod tiles;
-mod tree;
 mod verify;
 mod walk;
 mod witness;
@@ -87,9 +86,9 @@ pub use layout::{Hash, MAX_PROOF_HASHES, MAX_TREE_SIZE, VERSION};
 pub use note::{
     KeyType, MAX_KEY_NAME_BYTES, MAX_NOTE_BYTES, MAX_SIGNATURES, Note, NoteError, Signature, Signed, VerifierKey,
 };
+pub use openpam_merkle::{Frontier, NodeId, leaf_hash, node_hash};
 pub use proof::{Plan, ProofError, RangeProof, TreeHead, verify_consistency, verify_inclusion};
 pub use report::{MAX_FINDINGS, Report, Verdict};
 pub use tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, TileId, TileRange, Tiler};
-pub use tree::{Frontier, NodeId, leaf_hash, node_hash};
 pub use verify::{CLOCK_TOLERANCE, SystemVerifier, Verifier};
 pub use witness::{add_cosignatures, witness_request, witness_size};

@@ -4,10 +4,9 @@
 //! Making a proof needs stored nodes, and where they are stored is not this crate's business: a [`Plan`]
 //! names the nodes, the caller reads them, [`Plan::assemble`] makes the proof of them.
 
-use crate::{
-    layout::{Fields, Hash, MAX_TREE_SIZE},
-    tree::{Frontier, NodeId, cover, fold, node_hash},
-};
+use openpam_merkle::{Frontier, NodeId, cover, fold, node_hash};
+
+use crate::layout::{Fields, Hash, MAX_TREE_SIZE};
 
 /// Why a proof does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -309,7 +308,7 @@ impl RangeProof {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::leaf_hash;
+    use openpam_merkle::leaf_hash;
 
     fn leaves(count: u64) -> Vec<Hash> {
         (0..count).map(|number| leaf_hash(&number.to_be_bytes())).collect()

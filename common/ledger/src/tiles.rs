@@ -5,10 +5,9 @@
 //! changing; the nodes of the right edge are read one by one, leaves from their entries and the others as
 //! the roots of the tiles below. Nodes of the levels between are computed when they are needed.
 
-use crate::{
-    layout::Hash,
-    tree::{Frontier, NodeId, node_hash},
-};
+use openpam_merkle::{Frontier, NodeId, node_hash};
+
+use crate::layout::Hash;
 
 /// Hashes of one tile.
 pub const TILE_WIDTH: usize = 256;
@@ -176,10 +175,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{
-        proof::{Plan, verify_inclusion},
-        tree::leaf_hash,
-    };
+    use openpam_merkle::leaf_hash;
+
+    use crate::proof::{Plan, verify_inclusion};
 
     #[test]
     fn proofs_are_made_of_whole_tiles_and_the_edge_and_the_state_is_restored() {

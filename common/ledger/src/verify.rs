@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use openpam_merkle::leaf_hash;
+
 use crate::{
     anchors::Anchors,
     checkpoint::{Checkpoint, LedgerName, Log},
@@ -18,7 +20,6 @@ use crate::{
     layout::Hash,
     proof::{ProofError, RangeProof, TreeHead},
     report::Report,
-    tree::leaf_hash,
     walk::Walk,
 };
 

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use openpam_merkle::Frontier;
+
 use crate::{
     anchors::Anchors,
     defect::{Defect, Warning},
     layout::Hash,
     proof::{ProofError, RangeProof, TreeHead},
     report::{Findings, MAX_FINDINGS, Report, Verdict},
-    tree::Frontier,
 };
 
 /// The tree of the hashes that the ledger keeps.

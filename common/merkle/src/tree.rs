@@ -2,7 +2,10 @@
 //! leaves so far make, one for each one bit of their number. Adding a leaf and computing the root cost
 //! O(log n) hashes.
 
-use crate::layout::{Fields, Hash, MAX_TREE_SIZE};
+use crate::{Fields, Hash};
+
+/// Most leaves of a tree: what a `bigint` of PostgreSQL counts.
+pub const MAX_TREE_SIZE: u64 = i64::MAX as u64;
 
 const LEAF: u8 = 0;
 const NODE: u8 = 1;
@@ -31,7 +34,7 @@ pub struct NodeId {
 }
 
 /// The fewest perfect subtrees that make up the leaves `[first, end)`, from left to right.
-pub(crate) fn cover(first: u64, end: u64) -> Vec<NodeId> {
+pub fn cover(first: u64, end: u64) -> Vec<NodeId> {
     let mut nodes = Vec::new();
     let mut at = first;
     while at < end {
@@ -120,8 +123,17 @@ impl Frontier {
     }
 }
 
+/// The tree of these leaves. Of more than it may have it takes the first.
+impl FromIterator<Hash> for Frontier {
+    fn from_iter<T: IntoIterator<Item = Hash>>(leaves: T) -> Self {
+        let mut tree = Self::new();
+        let _ = leaves.into_iter().all(|leaf| tree.push(leaf));
+        tree
+    }
+}
+
 /// The root over subtrees that stand from left to right, each smaller than the one before.
-pub(crate) fn fold(nodes: &[Hash]) -> Option<Hash> {
+pub fn fold(nodes: &[Hash]) -> Option<Hash> {
     nodes.iter().rev().copied().reduce(|right, left| node_hash(&left, &right))
 }
 
