@@ -1,6 +1,6 @@
 import { CalendarDays, ChevronDown, Search, X } from 'lucide-react'
 import { Popover } from 'radix-ui'
-import { useEffect, useRef, useState, type Ref } from 'react'
+import { useCallback, useEffect, useRef, useState, type Ref } from 'react'
 import { cn } from '@/lib/cn'
 import { Menu, MenuCheck } from './menu'
 
@@ -23,14 +23,16 @@ export function SearchInput({ value, onChange, placeholder, className, ref }: Se
       setDraft(value ?? '')
     }
   }, [value])
-  useEffect(() => {
-    if (draft === sent.current) return
-    const timer = setTimeout(() => {
-      sent.current = draft
-      onChange(draft.trim() === '' ? undefined : draft.trim())
-    }, 180)
-    return () => clearTimeout(timer)
+  const send = useCallback(() => {
+    if (draft === sent.current) return false
+    sent.current = draft
+    onChange(draft.trim() === '' ? undefined : draft.trim())
+    return true
   }, [draft, onChange])
+  useEffect(() => {
+    const timer = setTimeout(send, 180)
+    return () => clearTimeout(timer)
+  }, [send])
   return (
     <span className={cn('relative block w-full sm:w-72', className)}>
       <Search aria-hidden className="pointer-events-none absolute top-2 left-2.5 size-4 text-faint" />
@@ -40,6 +42,10 @@ export function SearchInput({ value, onChange, placeholder, className, ref }: Se
         value={draft}
         maxLength={200}
         onChange={(event) => setDraft(event.target.value)}
+        // Who goes on to something else must not be brought back by what they typed before.
+        onBlur={send}
+        // Nor is anything chosen from a list that does not follow the text yet.
+        onKeyDown={(event) => event.key === 'Enter' && send() && event.stopPropagation()}
         placeholder={placeholder}
         aria-label={placeholder}
         className="h-8 w-full rounded-md border bg-surface pr-7 pl-8 text-sm shadow-card hover:border-line-strong [&::-webkit-search-cancel-button]:hidden"

@@ -59,7 +59,7 @@ export function LauncherPage() {
       const next = at + (event.key === 'ArrowDown' ? 1 : -1)
       if (next < 0) input.current?.focus()
       else rows[Math.min(next, rows.length - 1)]?.focus()
-    } else if (event.key === 'Enter' && typing && found[0]) {
+    } else if (event.key === 'Enter' && typing && found[0] && !query.isPlaceholderData) {
       event.preventDefault()
       connect(found[0])
     } else if (event.key === '/' && at >= 0) {
