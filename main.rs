@@ -28,6 +28,12 @@ enum Command {
     /// Look at recordings: in a folder, with neither hub nor database, or of a hub through its API
     #[command(subcommand)]
     Recording(RecordingCommand),
+    /// Prove the audit trail: that nothing in it was changed, removed or added
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Everything about one session in one file that proves itself
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -117,6 +123,68 @@ impl RecordingHub {
         let (token_file, ca_file) = (self.token_file, self.ca_file);
         self.hub.map(|hub| openpam_hub::commands::recording::Remote { hub, token_file, ca_file })
     }
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Recompute the ledger and name everything that is wrong; exit 1 when something is
+    Verify {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Short name (slug) of the only tenant to look at
+        #[arg(long, value_name = "SLUG", conflicts_with = "offline")]
+        tenant: Option<String>,
+        /// First entry to look at, from 0; without it all
+        #[arg(long, value_name = "N", conflicts_with = "offline")]
+        start_sequence: Option<u64>,
+        /// Last entry to look at
+        #[arg(long, value_name = "M", conflicts_with = "offline")]
+        end_sequence: Option<u64>,
+        /// Ed25519 public key, base64, to trust instead of those that the database names; may be repeated
+        #[arg(long, value_name = "KEY")]
+        trust: Vec<String>,
+        /// File with checkpoints that were kept elsewhere (an anchor's, or single notes); may be repeated
+        #[arg(long, value_name = "FILE")]
+        anchor: Vec<PathBuf>,
+        /// Say more of what was looked at
+        #[arg(long, short)]
+        verbose: bool,
+        /// Instead of the database: a bundle that was exported
+        #[arg(long, value_name = "BUNDLE")]
+        offline: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum EvidenceCommand {
+    /// Write a session's entries of the ledger with their proofs, and its recording, into one file
+    Export {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Short name (slug) of the tenant
+        #[arg(long, value_name = "SLUG")]
+        tenant: String,
+        /// The session
+        #[arg(long, value_name = "ID")]
+        session: String,
+        /// The file to write; it must not be there yet
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Folder with the recording, where the store is not a folder of this machine
+        #[arg(long, value_name = "FOLDER")]
+        recording: Option<PathBuf>,
+    },
+    /// Check such a file with nothing else at hand; exit 1 when something is wrong
+    Verify {
+        /// The file
+        bundle: PathBuf,
+        /// Ed25519 public key, base64, of the ledger to trust; may be repeated
+        #[arg(long, value_name = "KEY")]
+        trust: Vec<String>,
+        /// Say more of what is in it
+        #[arg(long, short)]
+        verbose: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -217,6 +285,30 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
             Command::Admin(AdminCommand::Unlock(unlock)) => {
                 openpam_hub::commands::unlock_account(&unlock.file.config, &unlock.tenant, &unlock.username).await?;
+            }
+            Command::Audit(AuditCommand::Verify {
+                file,
+                tenant,
+                start_sequence,
+                end_sequence,
+                trust,
+                anchor,
+                verbose,
+                offline,
+            }) => {
+                use openpam_hub::commands::audit;
+                if let Some(bundle) = offline {
+                    return audit::verify_bundle(&bundle, &trust, verbose);
+                }
+                let verify = audit::Verify { tenant, start_sequence, end_sequence, trust, anchor, verbose };
+                return audit::verify(&file.config, verify).await;
+            }
+            Command::Evidence(EvidenceCommand::Export { file, tenant, session, out, recording }) => {
+                let export = openpam_hub::commands::evidence::Export { tenant, session, out, recording };
+                openpam_hub::commands::evidence::export(&file.config, export).await?;
+            }
+            Command::Evidence(EvidenceCommand::Verify { bundle, trust, verbose }) => {
+                return openpam_hub::commands::evidence::verify(&bundle, &trust, verbose);
             }
             Command::Recording(command) => return look_at_recording(command).await,
             Command::Openapi => openpam_hub::commands::openapi()?,

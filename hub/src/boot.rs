@@ -13,6 +13,7 @@ use crate::{
     db::{Changes, Db},
     domains::{
         identity::{self, Identity},
+        ledger::{self, Ledger},
         recordings::{self, Indexer, Storage},
         sessions::LiveSessions,
         vault::Vault,
@@ -50,6 +51,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         origin,
         identity: Identity::new(&config)?,
         vault: Vault::new(&config)?,
+        ledger: Ledger::default(),
         recordings: storage(&config.recording).await?,
         indexer: Indexer::default(),
         live: LiveSessions::default(),
@@ -80,6 +82,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
 fn start_tasks(hub: &Hub) {
     identity::start_tasks(hub);
     crate::domains::vault::start_tasks(hub);
+    ledger::start_tasks(hub);
     recordings::start_tasks(hub);
     let listening = hub.clone();
     hub.lifecycle().supervise("change listener", async move {

@@ -14,7 +14,9 @@ use crate::{
     domains::identity::{self, IdentityError, NewAdmin},
 };
 
+pub mod audit;
 mod doctor;
+pub mod evidence;
 pub mod recording;
 
 pub use doctor::doctor;

@@ -13,6 +13,7 @@ use crate::{
     db::{Changes, Db},
     domains::{
         identity::Identity,
+        ledger::Ledger,
         recordings::{Indexer, Storage},
         sessions::LiveSessions,
         vault::Vault,
@@ -48,6 +49,8 @@ pub struct Inner {
     pub identity: Identity,
     /// HashiCorp Vault or OpenBao.
     pub vault: Vault,
+    /// How the ledger fares.
+    pub ledger: Ledger,
     /// Where recordings are kept; none where sessions are not recorded.
     pub recordings: Option<Storage>,
     /// What is told to the task that indexes recordings.
@@ -127,6 +130,11 @@ impl Hub {
     /// The vault.
     pub fn vault(&self) -> &Vault {
         &self.inner.vault
+    }
+
+    /// How the ledger fares.
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
     }
 
     /// Where recordings are kept; none where sessions are not recorded.

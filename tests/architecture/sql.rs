@@ -12,6 +12,8 @@ const OF_THE_DATABASE: &[&str] = &["_sqlx_migrations"];
 /// table, why). It never writes to it.
 const READ_ONLY: &[(&str, &str, &str)] = &[
     ("catalogue", "*", "owns no table: its queries join those of the domains before it"),
+    ("ledger", "audit_events", "who verifies compares the events with their entries"),
+    ("ledger", "row_changes", "likewise"),
     ("recordings", "sessions", "a search is for lines of sessions of somebody, somewhere, at a time"),
     ("recordings", "targets", "a session's zone is its target's"),
     ("recordings", "zones", "a search may be for what happened in a zone"),

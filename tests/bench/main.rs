@@ -20,8 +20,8 @@ use report::Report;
 use serde_json::json;
 
 /// Names of the measurements, in the order in which they run.
-const NAMES: [&str; 10] =
-    ["keys", "bulk", "opening", "interrupt", "capacity", "recorder", "closing", "search", "flood", "seek"];
+const NAMES: [&str; 11] =
+    ["keys", "bulk", "opening", "interrupt", "capacity", "recorder", "closing", "search", "flood", "seek", "ledger"];
 /// Those that compare with a hub that does not record.
 const BESIDE_UNRECORDED: [&str; 2] = ["recorder", "closing"];
 /// Those that are about recordings.
@@ -116,6 +116,10 @@ async fn main() -> anyhow::Result<()> {
             "seek" => {
                 let seeks = if arguments.quick { measure::FEW_SEEKS } else { measure::SEEKS };
                 measure::seek(&world, seeks, &mut report).await?;
+            }
+            "ledger" => {
+                let (repetitions, events) = if arguments.quick { (3, 50_000) } else { (7, 200_000) };
+                measure::ledger(&world, repetitions, events, &mut report).await?;
             }
             "search" => {
                 let (sessions, repetitions) = if arguments.quick { (1_000, 5) } else { (10_000, 20) };

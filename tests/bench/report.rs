@@ -85,6 +85,12 @@ impl Report {
         self.push(Row { name: name.to_owned(), unit, beside: None, value, ratio: None, goal: Some(goal) });
     }
 
+    /// A value whose median should be at least `limit`.
+    pub fn least(&mut self, name: &str, unit: &'static str, value: Spread, limit: f64) {
+        let goal = Goal { bound: Bound::AtLeast, limit, met: value.median >= limit };
+        self.push(Row { name: name.to_owned(), unit, beside: None, value, ratio: None, goal: Some(goal) });
+    }
+
     /// A value without a goal.
     pub fn note(&mut self, name: &str, unit: &'static str, value: Spread) {
         self.push(Row { name: name.to_owned(), unit, beside: None, value, ratio: None, goal: None });

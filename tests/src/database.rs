@@ -39,6 +39,30 @@ impl Database {
         })
     }
 
+    /// A copy of it under another name. Nobody may be connected to this one.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses.
+    pub async fn copy(&self, name: &str) -> anyhow::Result<Self> {
+        let mut connection = self.maintenance.connect().await?;
+        let create = format!("create database {name} template {}", self.name);
+        // A connection that ended a moment ago may still be there.
+        let mut tries = 0;
+        while let Err(error) = sqlx::query(AssertSqlSafe(create.clone())).execute(&mut connection).await {
+            ensure!(tries < 50, "copying {}: {error}", self.name);
+            tries += 1;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        connection.close().await?;
+        Ok(Self {
+            name: name.to_owned(),
+            owner: self.owner.clone().database(name),
+            application: self.application.clone().database(name),
+            maintenance: self.maintenance.clone(),
+            superuser: self.superuser.clone(),
+        })
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

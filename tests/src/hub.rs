@@ -58,6 +58,8 @@ pub struct HubOptions {
     pub recordings: Option<Arc<Folder>>,
     /// `[recording]` keys.
     pub recording: BTreeMap<&'static str, String>,
+    /// `[ledger]` keys.
+    pub ledger: BTreeMap<&'static str, String>,
 }
 
 /// A folder of a name of its own, made when something is put into it, removed at the end.
@@ -88,6 +90,7 @@ impl Default for HubOptions {
             allowed_tids: None,
             recordings: Some(Arc::new(Folder(std::env::temp_dir().join(unique("openpam-test-recordings"))))),
             recording: BTreeMap::new(),
+            ledger: BTreeMap::new(),
         }
     }
 }
@@ -497,6 +500,10 @@ namespace = "{}"
         None => writeln!(text, "required = false")?,
     }
     for (key, value) in &options.recording {
+        writeln!(text, "{key} = {value}")?;
+    }
+    writeln!(text, "\n[ledger]")?;
+    for (key, value) in &options.ledger {
         writeln!(text, "{key} = {value}")?;
     }
     if options.oidc {

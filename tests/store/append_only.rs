@@ -12,6 +12,13 @@ const STATEMENTS: &[&str] = &[
     "update row_changes set after_image = '{}'",
     "delete from row_changes",
     "truncate row_changes",
+    "update ledger_entries set seq = 1",
+    "delete from ledger_entries",
+    "truncate ledger_entries",
+    "update ledger_tiles set root = sha256('x')",
+    "delete from ledger_tiles",
+    "update ledger_checkpoints set note = 'x'",
+    "delete from ledger_checkpoints",
 ];
 
 #[tokio::test]

@@ -6,13 +6,25 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use super::migrated;
 
 /// Tables that belong to no tenant, and why.
-pub const WITHOUT_TENANT: &[(&str, &str)] =
-    &[("hubs", "processes serve every tenant"), ("_sqlx_migrations", "sqlx's own book-keeping")];
+pub const WITHOUT_TENANT: &[(&str, &str)] = &[
+    ("hubs", "processes serve every tenant"),
+    ("_sqlx_migrations", "sqlx's own book-keeping"),
+    ("ledger_anchors", "how far anchors have come, of every log"),
+    ("ledger_keys", "public keys of the installation's ledger"),
+    ("ledger_leader", "one hub leads for every tenant"),
+    ("ledger_system_checkpoints", "heads of the tree over all tenants; hashes only"),
+    ("ledger_system_leaves", "leaves of that tree; a policy of its own lets a tenant read its own"),
+    ("ledger_system_tiles", "nodes of that tree"),
+];
 /// Tables whose changes are not kept as images, and why.
 const WITHOUT_IMAGES: &[(&str, &str)] = &[
     ("vault_orphans", "book-keeping between the vault and the database; a removal is in the trail"),
     ("audit_events", "the trail itself, append-only"),
     ("row_changes", "the images themselves, append-only"),
+    ("ledger_entries", "the ledger itself, append-only"),
+    ("ledger_tiles", "nodes of the ledger's trees, append-only"),
+    ("ledger_checkpoints", "signed heads of the ledger's trees, append-only"),
+    ("ledger_heads", "how far the trees go; only grows, and can be made again"),
     ("recording_segments", "an index over the store, append-only"),
     ("recording_screens", "made from the recording, append-only"),
     ("recording_index", "how far the recording was read; can be made again"),

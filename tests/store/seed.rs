@@ -98,6 +98,22 @@ const ROWS: &[(&str, &str)] = &[
         "recording_lines",
         "insert into recording_lines (tenant_id, session_id, number, at_us, text) values (<t>, <s>, 0, 0, 'a line')",
     ),
+    (
+        "ledger_entries",
+        "insert into ledger_entries (tenant_id, seq, event_id, kind, canonical, leaf_hash)
+         select <t>, 0, <e>, 1, canonical, sha256('\\x00'::bytea || canonical)
+         from (select decode(repeat('00', 89), 'hex') as canonical) as entry",
+    ),
+    (
+        "ledger_tiles",
+        "insert into ledger_tiles (tenant_id, level, index, hashes, root)
+         values (<t>, 0, 0, decode(repeat('00', 8192), 'hex'), sha256('r'))",
+    ),
+    (
+        "ledger_checkpoints",
+        "insert into ledger_checkpoints (tenant_id, size, root, note) values (<t>, 1, sha256('r'), 'note')",
+    ),
+    ("ledger_heads", "insert into ledger_heads (tenant_id, size, frontier) values (<t>, 1, sha256('f'))"),
 ];
 
 /// Rows that come by themselves: the tenant by hand, the images by triggers.

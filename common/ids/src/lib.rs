@@ -93,6 +93,8 @@ ids! {
     CredentialId,
     /// A key of recordings.
     RecordingKeyId,
+    /// A key that signs the ledger's checkpoints.
+    LedgerKeyId,
     /// One connection of a user to a target.
     SessionId,
     /// Somebody who watches or joins a session, from when they come until they leave.

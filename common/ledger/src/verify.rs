@@ -140,6 +140,12 @@ impl SystemVerifier {
         Self { ledger, walk: Walk::new(anchors), tenants: BTreeMap::new() }
     }
 
+    /// Takes more checkpoints of the system's log, as [`Verifier::anchors`] does.
+    #[must_use]
+    pub fn anchors(&mut self, more: Anchors) -> usize {
+        self.walk.add_anchors(more)
+    }
+
     /// Takes what stands in a place. Says whose checkpoint it is, where it is one.
     pub fn leaf(&mut self, seq: u64, text: &[u8], kept: Option<Hash>) -> Option<(Uuid, TreeHead)> {
         let leaf = leaf_hash(text);

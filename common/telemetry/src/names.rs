@@ -31,6 +31,12 @@ pub const RECORDING_SPOOL_BYTES: &str = "openpam_recording_spool_bytes";
 pub const RECORDING_SPOOL_AGE: &str = "openpam_recording_spool_age_seconds";
 /// Stored segments of running or just ended sessions whose text is not indexed yet.
 pub const RECORDING_INDEX_WAITING: &str = "openpam_recording_index_waiting_segments";
+/// 1 on the hub that leads the ledger.
+pub const LEDGER_LEADER: &str = "openpam_ledger_leader";
+/// Entries of the ledger that this hub gave their places.
+pub const LEDGER_ENTRIES: &str = "openpam_ledger_entries_total";
+/// Age of the oldest entry that no checkpoint speaks for yet.
+pub const LEDGER_CHECKPOINT_LAG: &str = "openpam_ledger_checkpoint_lag_seconds";
 /// Sign-ins by method and outcome.
 pub const LOGINS: &str = "openpam_logins_total";
 /// Access decisions by action and outcome.
@@ -56,6 +62,9 @@ pub(crate) fn describe() {
     describe_gauge!(RECORDING_SPOOL_BYTES, Unit::Bytes, "Bytes of recordings that wait in this hub's spool");
     describe_gauge!(RECORDING_SPOOL_AGE, Unit::Seconds, "Age of what waits longest in this hub's spool");
     describe_gauge!(RECORDING_INDEX_WAITING, "Stored segments of this hub's sessions whose text is not indexed yet");
+    describe_gauge!(LEDGER_LEADER, "1 on the hub that leads the ledger");
+    describe_counter!(LEDGER_ENTRIES, "Entries of the ledger that this hub gave their places");
+    describe_gauge!(LEDGER_CHECKPOINT_LAG, Unit::Seconds, "Age of the oldest entry that no checkpoint speaks for yet");
     describe_counter!(LOGINS, "Sign-ins by method and outcome");
     describe_counter!(DECISIONS, "Access decisions by action and outcome");
     describe_counter!(ACCESS_CHECKS, "Looks at running sessions of a tenant, by cause");

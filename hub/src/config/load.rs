@@ -254,6 +254,10 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("recording.spool_max_bytes", recording.spool_max_bytes, 1_048_576, 1_099_511_627_776);
     mistakes.range("recording.spool_wait_seconds", recording.spool_wait_seconds, 5, 31_536_000);
     validate_store(recording, mistakes);
+    mistakes.range("ledger.anchor_interval_seconds", config.ledger.anchor_interval_seconds, 1, 86_400);
+    if openpam_ledger::LedgerName::new(&config.ledger_name()).is_none() {
+        mistakes.add("ledger.name", "must be at most 200 letters, digits, . - _ /, with no slash at its ends");
+    }
 }
 
 fn validate_store(recording: &Recording, mistakes: &mut Mistakes) {

@@ -31,6 +31,41 @@ pub struct Config {
     pub terminal: Terminal,
     /// Recordings of sessions.
     pub recording: Recording,
+    /// The ledger.
+    pub ledger: Ledger,
+}
+
+impl Config {
+    /// The name that the ledger's checkpoints begin with, where it has none yet: the configured one, or the public
+    /// URL's host.
+    pub fn ledger_name(&self) -> String {
+        self.ledger.name.clone().unwrap_or_else(|| {
+            let url = url::Url::parse(&self.server.public_url).ok();
+            // An IPv6 address has characters that a name has not.
+            let host = url.and_then(|url| url.host_str().map(|host| host.replace(['[', ']'], "").replace(':', "-")));
+            format!("{}/ledger", host.as_deref().unwrap_or("openpam"))
+        })
+    }
+}
+
+/// The ledger.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Ledger {
+    /// Name that the ledger's checkpoints begin with; without it the host of `server.public_url` and
+    /// `/ledger`. What the first hub began with stays.
+    pub name: Option<String>,
+    /// File to which the leading hub appends checkpoints: best where the database's administrator has no hand,
+    /// and the same for every hub. A ledger that is not the one in it is not signed.
+    pub anchor_file: Option<String>,
+    /// Seconds between checkpoints in that file.
+    pub anchor_interval_seconds: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { name: None, anchor_file: None, anchor_interval_seconds: 60 }
+    }
 }
 
 /// Where the hub listens and how it is reached.

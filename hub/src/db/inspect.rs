@@ -11,7 +11,16 @@ use crate::config;
 /// Oldest server the schema is made for, as `server_version_num` counts.
 pub const OLDEST_SERVER: i32 = 150_000;
 /// Tables that belong to no tenant: they carry no row-level security.
-const WITHOUT_TENANT: [&str; 2] = ["hubs", "_sqlx_migrations"];
+const WITHOUT_TENANT: [&str; 8] = [
+    "hubs",
+    "_sqlx_migrations",
+    "ledger_anchors",
+    "ledger_keys",
+    "ledger_leader",
+    "ledger_system_checkpoints",
+    "ledger_system_leaves",
+    "ledger_system_tiles",
+];
 /// How long to wait for a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 

@@ -136,6 +136,15 @@ impl Db {
         if missing > 0 { Err(DbError::SchemaOutdated(missing)) } else { Ok(()) }
     }
 
+    /// A connection of its own, which is not of the pool: for who holds a lock as long as it stands.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn dedicated(&self, application: &str) -> Result<PgConnection, DbError> {
+        let options = (*self.pool.connect_options()).clone().application_name(application);
+        Ok(PgConnection::connect_with(&options).await?)
+    }
+
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -1,12 +1,13 @@
 //! The domains, in dependency order: each may use those above it, through their `mod.rs`.
 //!
-//! Order: audit, idempotency, identity, targets, access, vault, sessions, settings, recordings, catalogue.
+//! Order: audit, idempotency, identity, targets, access, vault, ledger, sessions, settings, recordings, catalogue.
 
 pub mod access;
 pub mod audit;
 pub mod catalogue;
 pub(crate) mod idempotency;
 pub mod identity;
+pub mod ledger;
 pub mod recordings;
 pub mod sessions;
 pub mod settings;
@@ -22,6 +23,7 @@ pub(crate) fn routes() -> Routes {
         .merge(identity::routes())
         .merge(targets::routes())
         .merge(vault::routes())
+        .merge(ledger::routes())
         .merge(sessions::routes())
         .merge(recordings::routes())
         .merge(settings::routes())

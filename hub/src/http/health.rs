@@ -23,6 +23,9 @@ pub(super) struct Readiness {
     vault: Check,
     /// The store of recordings. Nothing but recorded sessions needs it: it does not decide about `ready`.
     recordings: Check,
+    /// The ledger: whether events get their places and are signed in time. No act waits for it: it does not
+    /// decide about `ready`.
+    ledger: Check,
 }
 
 /// Alive.
@@ -54,10 +57,12 @@ pub(super) async fn readyz(State(hub): State<Hub>) -> impl IntoResponse {
         }
         None => Check { ok: true, state: "not_configured".to_owned() },
     };
+    let (ok, state) = hub.ledger().health();
+    let ledger = Check { ok, state: state.to_owned() };
     let ending = hub.lifecycle().is_ending();
     let ready = database.ok && vault.ok && !ending;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, ending, database, vault, recordings }))
+    (status, Json(Readiness { ready, ending, database, vault, recordings, ledger }))
 }
 
 /// Metrics in Prometheus' text format.

@@ -17,6 +17,8 @@ import type {
   HostKey,
   LaunchTarget,
   LedgerEntry,
+  LedgerPlace,
+  LedgerStanding,
   LoggedOut,
   Me,
   Page,
@@ -166,6 +168,21 @@ export const recordings = {
 
 export const ledger = {
   list: (filters: Filters = {}) => listQuery<LedgerEntry>('ledger', '/audit/entries', filters),
+  /** How far it goes, and how far it is signed. */
+  standing: queryOptions({
+    queryKey: ['ledger', 'standing'],
+    queryFn: ({ signal }) => get<LedgerStanding>(apiPath('/audit/ledger', {}), { signal }),
+    refetchInterval: 10_000,
+  }),
+  /** Where an event stands in it; a moment after the event there is no place yet. */
+  placeOf: (event_id: string) =>
+    queryOptions({
+      queryKey: ['ledger', 'place', event_id],
+      queryFn: ({ signal }) => get<LedgerPlace>(apiPath('/audit/events/{event_id}/entry', { event_id }), { signal }),
+      retry: 3,
+    }),
+  /** Where the browser downloads it from. Following it is an export in the ledger. */
+  exportUrl: (format: 'jsonl' | 'csv', filters: Filters = {}) => apiPath('/audit/export', {}, { ...filters, format }),
 }
 
 // --- infrastructure -------------------------------------------------------

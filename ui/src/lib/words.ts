@@ -63,6 +63,8 @@ const ACTIONS: Record<string, string> = {
   'identity.session_revoke': 'Sign-in ended',
   'recording.close': 'Recording closed',
   'recording.export': 'Recording exported',
+  'audit.export': 'Ledger exported',
+  'evidence.export': 'Evidence exported',
   'recording.hold': 'Recording put on hold',
   'recording.key.create': 'Recording key created',
   'recording.index': 'Recording opened to index its text',

@@ -9,6 +9,7 @@ import { formatExact } from '@/lib/format'
 import { changedFields, detailsOf, fieldLabel, valueText, type Detail } from '@/lib/ledger'
 import { actionName, sentence } from '@/lib/words'
 import type { LedgerSearch } from '@/router'
+import { ChainFacts } from './ledger-chain'
 
 /** How acts end, as they are filtered by. */
 export const OUTCOMES: { value: Outcome; label: string; tone: Tone }[] = [
@@ -76,6 +77,7 @@ export function EntryPanel({ entry, onClose, onFilter }: { entry: LedgerEntry; o
           <Fact label="Entry">
             <CopyValue value={entry.id} />
           </Fact>
+          <ChainFacts entry={entry} />
         </Facts>
         <Changes entry={entry} />
         <Details entry={entry} />

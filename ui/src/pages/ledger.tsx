@@ -1,13 +1,15 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import type { ColumnDef } from '@tanstack/react-table'
-import { ScrollText } from 'lucide-react'
+import { Download, ScrollText } from 'lucide-react'
 import { useCallback, useMemo, useState } from 'react'
 import { useMe } from '@/api/hooks'
 import { ledger, targets, users } from '@/api/hub'
 import type { LedgerEntry } from '@/api/types'
+import { Button } from '@/components/button'
 import { DataTable, ROW_LINK } from '@/components/data-table'
 import { FilterChip, SearchInput } from '@/components/filters'
+import { Menu, MenuItem } from '@/components/menu'
 import { NamedCell } from '@/components/named-cell'
 import { Page } from '@/components/page'
 import { EmptyState } from '@/components/states'
@@ -17,6 +19,7 @@ import { personName } from '@/lib/format'
 import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
 import { actionName, sentence } from '@/lib/words'
 import type { LedgerSearch } from '@/router'
+import { ChainBadge } from './ledger-chain'
 import { EntryPanel, OutcomeBadge, OUTCOMES } from './ledger-entry'
 
 const route = getRouteApi('/signed-in/frame/ledger')
@@ -33,7 +36,12 @@ export function LedgerPage() {
   const columns = useMemo(() => columnsFor(setShown), [])
   const choices = useChoices(search, query.data?.pages[0]?.items[0])
   return (
-    <Page title="Ledger" description="Everything that was done or refused, in order. Entries cannot be changed or removed.">
+    <Page
+      title="Ledger"
+      badge={<ChainBadge />}
+      description="Everything that was done or refused, in order. Entries cannot be changed or removed."
+      actions={<ExportMenu filters={{ ...filters, from }} />}
+    >
       <DataTable
         name="ledger"
         label="Ledger entries"
@@ -58,6 +66,20 @@ export function LedgerPage() {
       />
       {shown && <EntryPanel entry={shown} onClose={() => setShown(null)} onFilter={(next) => (setShown(null), change(next))} />}
     </Page>
+  )
+}
+
+/** The entries that the filters leave, as a file. */
+function ExportMenu({ filters }: { filters: Parameters<typeof ledger.exportUrl>[1] }) {
+  return (
+    <Menu trigger={<Button icon={Download}>Export</Button>} label="Export as">
+      <MenuItem asChild>
+        <a href={ledger.exportUrl('jsonl', filters)} download="openpam-ledger.jsonl">JSON lines</a>
+      </MenuItem>
+      <MenuItem asChild>
+        <a href={ledger.exportUrl('csv', filters)} download="openpam-ledger.csv">CSV</a>
+      </MenuItem>
+    </Menu>
   )
 }
 

@@ -1,5 +1,7 @@
 //! The trail for auditors.
 
+mod export;
+
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use openpam_ids::AuditEventId;
@@ -16,7 +18,8 @@ use crate::{
 };
 
 pub(crate) fn routes() -> Routes {
-    Routes::new().add(Access::Permission(Permission::AuditRead), routes!(list_entries))
+    let read = Access::Permission(Permission::AuditRead);
+    Routes::new().add(read, routes!(list_entries)).add(read, routes!(export::export_entries))
 }
 
 /// Who or what an entry speaks of.
@@ -84,7 +87,7 @@ struct EntriesQuery {
     from: Option<DateTime<Utc>>,
     /// Before this moment.
     to: Option<DateTime<Utc>>,
-    /// Part of the actor's or object's name or of the action.
+    /// Part of the actor's or object's name, of the action or of the detail.
     q: Option<String>,
 }
 

@@ -62,7 +62,8 @@ pub(super) async fn list(
              and ($7::timestamptz is null or occurred_at >= $7)
              and ($8::timestamptz is null or occurred_at < $8)
              and ($9::text is null or strpos(lower(actor_name), lower($9)) > 0
-                  or strpos(lower(coalesce(object_name, '')), lower($9)) > 0 or strpos(action, lower($9)) > 0)
+                  or strpos(lower(coalesce(object_name, '')), lower($9)) > 0 or strpos(action, lower($9)) > 0
+                  or strpos(lower(detail::text), lower($9)) > 0)
            order by audit_event_id desc
            limit $10"#,
         before,

@@ -146,7 +146,7 @@ pub struct EntryFilter {
     pub from: Option<DateTime<Utc>>,
     /// Before this moment.
     pub to: Option<DateTime<Utc>>,
-    /// Part of the actor's or the object's name.
+    /// Part of the actor's or the object's name, of the action or of the detail.
     pub text: Option<String>,
 }
 

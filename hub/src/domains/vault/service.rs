@@ -1,6 +1,6 @@
 //! Taking a secret out for a session, and which credentials a target has.
 
-use openpam_ids::{CredentialId, RecordingKeyId, TargetId};
+use openpam_ids::{CredentialId, LedgerKeyId, RecordingKeyId, TargetId};
 use openpam_secret::SecretString;
 use sqlx::PgConnection;
 
@@ -115,6 +115,11 @@ pub async fn login_secret(
 /// credentials may refer to.
 pub fn recording_key_path(hub: &Hub, tenant_slug: &str, id: RecordingKeyId) -> String {
     format!("{}/.recordings/{tenant_slug}/{id}", hub.vault().config.kv_prefix)
+}
+
+/// Where a key that signs the ledger's checkpoints is kept: out of every tenant's area.
+pub fn ledger_key_path(hub: &Hub, id: LedgerKeyId) -> String {
+    format!("{}/.ledger/{id}", hub.vault().config.kv_prefix)
 }
 
 /// Keeps a key at a path where nothing is yet.

@@ -1,0 +1,185 @@
+//! `openpam audit`: proves the trail, with the database at hand or from a bundle alone.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use openpam_ledger::{BundleReader, Evidence, EvidenceReport, Signers, Verdict};
+
+use crate::{
+    config::Config,
+    db::Db,
+    domains::ledger::{self, Outcome, Scope},
+};
+
+const BASE64: base64::engine::GeneralPurpose = base64::engine::general_purpose::STANDARD;
+/// Bytes that are read of a file with checkpoints.
+const MAX_ANCHOR_BYTES: u64 = 1 << 30;
+
+/// What `openpam audit verify` is asked for.
+#[derive(Debug, Default)]
+pub struct Verify {
+    /// The only tenant.
+    pub tenant: Option<String>,
+    /// First entry.
+    pub start_sequence: Option<u64>,
+    /// Last entry.
+    pub end_sequence: Option<u64>,
+    /// Keys to trust, base64.
+    pub trust: Vec<String>,
+    /// Files with checkpoints that were kept elsewhere.
+    pub anchor: Vec<PathBuf>,
+    /// Say more.
+    pub verbose: bool,
+}
+
+/// Public keys as they are given on the command line.
+pub(super) fn keys(texts: &[String]) -> anyhow::Result<Vec<[u8; 32]>> {
+    let key = |text: &String| {
+        let bytes = BASE64.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.with_context(|| format!("{text} is no Ed25519 public key in base64"))
+    };
+    texts.iter().map(key).collect()
+}
+
+/// The notes in a file: JSON lines as the anchor writes them, or one note as it is.
+fn notes(path: &Path) -> anyhow::Result<Vec<String>> {
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    if size > MAX_ANCHOR_BYTES {
+        bail!("{} is larger than 1 GiB", path.display());
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if !text.trim_start().starts_with('{') {
+        return Ok(vec![text]);
+    }
+    let note =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?.get("note")?.as_str().map(str::to_owned);
+    let lines = text.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>();
+    let notes = lines.iter().filter_map(|line| note(line)).collect::<Vec<_>>();
+    if notes.len() < lines.len() {
+        // A hub that died while it wrote leaves one.
+        let broken = lines.len() - notes.len();
+        writeln!(io::stderr(), "{}: {broken} of {} lines are no checkpoints", path.display(), lines.len())?;
+    }
+    Ok(notes)
+}
+
+/// `openpam audit verify`: says what was looked at, and fails for anything that is wrong.
+///
+/// # Errors
+/// When configuration, database or files cannot be read.
+pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config_path)?;
+    let db = Db::new(&config.database)?;
+    if let (Some(start), Some(end)) = (verify.start_sequence, verify.end_sequence)
+        && start > end
+    {
+        bail!("--start-sequence {start} is behind --end-sequence {end}");
+    }
+    let mut anchored = Vec::new();
+    for path in &verify.anchor {
+        anchored.extend(notes(path)?);
+    }
+    if let Some(path) = config.ledger.anchor_file.as_deref().map(Path::new).filter(|path| path.exists()) {
+        anchored.extend(notes(path)?);
+    }
+    let scope = Scope {
+        tenant: verify.tenant,
+        start: verify.start_sequence,
+        end: verify.end_sequence,
+        trusted: keys(&verify.trust)?,
+        anchored,
+    };
+    let outcomes = ledger::verify(&db, &scope).await?;
+    let mut out = io::stdout().lock();
+    for outcome in &outcomes {
+        print(&mut out, outcome, verify.verbose)?;
+    }
+    if scope.trusted.is_empty() {
+        writeln!(out, "signatures were checked with the keys that the database names; --trust names others")?;
+    }
+    let sound = outcomes.iter().all(Outcome::is_sound);
+    writeln!(out, "{}", if sound { "nothing is wrong" } else { "the ledger is not as it was signed" })?;
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print(out: &mut impl io::Write, outcome: &Outcome, verbose: bool) -> io::Result<()> {
+    writeln!(out, "{}: {}, {} entries looked at", outcome.name, outcome.verdict, outcome.entries)?;
+    for finding in &outcome.findings {
+        writeln!(out, "  {}: {}", finding.code, finding.message)?;
+    }
+    if outcome.more > 0 {
+        writeln!(out, "  and {} findings more", outcome.more)?;
+    }
+    if outcome.verdict == "consistent" {
+        writeln!(out, "  no signed checkpoint speaks for it yet")?;
+    }
+    if verbose {
+        if let Some(anchored) = outcome.anchored {
+            writeln!(out, "  signed up to entry {anchored}")?;
+        }
+        if let Some(head) = outcome.head {
+            writeln!(out, "  root {} of {} entries", head.root, head.size)?;
+        }
+        for warning in &outcome.warnings {
+            writeln!(out, "  warning: {warning}")?;
+        }
+        if outcome.erased > 0 {
+            writeln!(out, "  {} entries whose content was erased", outcome.erased)?;
+        }
+        if outcome.waiting > 0 {
+            writeln!(out, "  {} events and row changes wait for their places", outcome.waiting)?;
+        }
+    }
+    Ok(())
+}
+
+/// `openpam audit verify --offline`: the ledger's part of a bundle, with nothing else at hand.
+///
+/// # Errors
+/// When the file cannot be read, or is no bundle.
+pub fn verify_bundle(path: &Path, trust: &[String], verbose: bool) -> anyhow::Result<ExitCode> {
+    let log_keys = keys(trust)?;
+    let trusts = !log_keys.is_empty();
+    let signers = if trusts { Signers::Trusted { log_keys, witnesses: Vec::new(), needed: 0 } } else { Signers::Any };
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut reader = BundleReader::new(BufReader::new(file))?;
+    let mut evidence = Evidence::new(signers, None);
+    let mut out = io::stdout().lock();
+    while let Some(section) = reader.section()? {
+        evidence.section(&section.name, &section.body, &mut |entry, contents| {
+            if verbose {
+                let _ = writeln!(out, "  entry {}: {}, {} contents", entry.seq, entry.action, contents.len());
+            }
+        });
+    }
+    let report = evidence.finish();
+    print_report(&mut out, &report)?;
+    if !trusts {
+        writeln!(out, "signatures were not checked: name the keys that you trust with --trust")?;
+    }
+    Ok(if matches!(report.verdict, Verdict::Defective(_)) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Prints what came of the ledger's part of a bundle.
+pub(super) fn print_report(out: &mut impl io::Write, report: &EvidenceReport) -> io::Result<()> {
+    writeln!(out, "ledger: {}", report.verdict.code())?;
+    if let Some((name, tenant_id)) = &report.about {
+        writeln!(out, "  of {name}, tenant {tenant_id}")?;
+    }
+    if let Some(checkpoint) = &report.checkpoint {
+        let head = checkpoint.checkpoint.head();
+        writeln!(out, "  proven against the checkpoint of {} entries, root {}", head.size, head.root)?;
+    }
+    let entries = report.ranges.iter().map(|range| range.entries).sum::<u64>();
+    writeln!(out, "  {entries} entries, {} contents, {} not given out", report.contents, report.withheld)?;
+    for defect in report.ranges.iter().flat_map(|range| &range.defects).chain(&report.defects) {
+        writeln!(out, "  {}: {defect}", defect.code())?;
+    }
+    Ok(())
+}

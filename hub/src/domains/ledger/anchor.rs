@@ -1,0 +1,188 @@
+//! Anchors: checkpoints that are kept where the database's superuser has no hand. A log that was cut off, or
+//! rolled back with all of its checkpoints, is told by them alone.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{self, BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+};
+
+use chrono::{DateTime, Utc};
+use openpam_ledger::{Checkpoint, Frontier, LedgerName, Log, Note, RangeProof, TreeHead};
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection as _, PgConnection};
+
+use super::{
+    error::LedgerError,
+    proofs,
+    store::{
+        self,
+        read::{self, Tree},
+    },
+};
+use crate::{context::Actor, db::set_scope};
+
+/// Bytes of one line of the file.
+const MAX_LINE: u64 = 256 << 10;
+/// The file's name among anchors.
+const FILE: &str = "file";
+
+/// One checkpoint, as it stands in the file: a line of JSON.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    at: DateTime<Utc>,
+    origin: String,
+    size: u64,
+    note: String,
+}
+
+/// A file to which checkpoints are appended.
+#[derive(Debug, Clone)]
+pub(super) struct FileAnchor {
+    path: PathBuf,
+}
+
+impl FileAnchor {
+    pub(super) fn new(path: &str) -> Self {
+        Self { path: PathBuf::from(path) }
+    }
+
+    /// The largest checkpoint of each log. Of a last line that was not written whole nothing counts.
+    async fn largest(&self) -> Result<BTreeMap<String, TreeHead>, LedgerError> {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || largest(&path)).await.map_err(io::Error::other)?.map_err(Into::into)
+    }
+
+    async fn append(&self, lines: Vec<Line>) -> Result<(), LedgerError> {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || append(&path, &lines)).await.map_err(io::Error::other)?.map_err(Into::into)
+    }
+}
+
+fn largest(path: &Path) -> io::Result<BTreeMap<String, TreeHead>> {
+    let mut largest = BTreeMap::<String, TreeHead>::new();
+    let mut reader = match File::open(path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(largest),
+        Err(error) => return Err(error),
+    };
+    let mut text = String::new();
+    loop {
+        text.clear();
+        if io::Read::take(&mut reader, MAX_LINE).read_line(&mut text)? == 0 {
+            return Ok(largest);
+        }
+        let Ok(line) = serde_json::from_str::<Line>(&text) else { continue };
+        let checkpoint = Note::parse(line.note.as_bytes()).and_then(|note| Checkpoint::parse(note.text()));
+        let Ok(checkpoint) = checkpoint else { continue };
+        let head = checkpoint.head();
+        let known = largest.entry(checkpoint.origin().to_owned()).or_insert(head);
+        if head.size >= known.size {
+            *known = head;
+        }
+    }
+}
+
+fn append(path: &Path, lines: &[Line]) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    // Behind a line that was not written whole, on one of its own.
+    let mut text = String::from("\n");
+    for line in lines {
+        text.push_str(&serde_json::to_string(line)?);
+        text.push('\n');
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Whether the stored logs go as far as what was anchored, and are of the same history. The first that is not.
+pub(super) async fn compare(
+    connection: &mut PgConnection,
+    ledger: &LedgerName,
+    anchor: &FileAnchor,
+) -> Result<Option<String>, LedgerError> {
+    let mut tx = connection.begin().await?;
+    for (origin, anchored) in anchor.largest().await? {
+        let Some(log) = ledger.log(&origin) else { continue };
+        let (tree, frontier) = match log {
+            Log::Tenant(tenant_id) => {
+                set_scope(&mut tx, &tenant_id.to_string(), &Actor::System.to_string(), "ledger").await?;
+                (Tree::Tenant, store::head(&mut tx).await?.map(|(_, bytes)| bytes))
+            }
+            Log::System => (Tree::System, read::system_frontier(&mut tx).await?),
+        };
+        let stored = frontier.and_then(|bytes| Frontier::from_bytes(&bytes)).unwrap_or_default();
+        if stored.size() < anchored.size || root_at(&mut tx, tree, anchored.size).await? != anchored {
+            return Ok(Some(origin));
+        }
+    }
+    tx.rollback().await?;
+    Ok(None)
+}
+
+/// The root that the stored tree had when it had `size` leaves.
+pub(super) async fn root_at(connection: &mut PgConnection, tree: Tree, size: u64) -> Result<TreeHead, LedgerError> {
+    let fits = |_| LedgerError::NoSuchPlace;
+    let nodes = RangeProof::nodes(size, size, size).map_err(fits)?;
+    let hashes = proofs::read(connection, tree, size, &nodes).await?;
+    let before = RangeProof::from_nodes(size, size, size, &hashes).map_err(fits)?.before();
+    Ok(TreeHead { size, root: before.root() })
+}
+
+/// Appends the last checkpoint of each log that is larger than what the anchor has. How many there were.
+pub(super) async fn send(
+    connection: &mut PgConnection,
+    epoch: i64,
+    ledger: &LedgerName,
+    anchor: &FileAnchor,
+    now: DateTime<Utc>,
+) -> Result<usize, LedgerError> {
+    let accepted = store::anchored(connection, FILE).await?;
+    let mut lines = Vec::new();
+    for (tenant_id, size, note) in store::latest_checkpoints(connection).await? {
+        let origin = ledger.origin(tenant_id.map_or(Log::System, Log::Tenant));
+        if accepted.get(&origin).is_none_or(|accepted| *accepted < size) {
+            lines.push(Line { at: now, origin, size: size.cast_unsigned(), note });
+        }
+    }
+    if lines.is_empty() {
+        return Ok(0);
+    }
+    let sizes = lines.iter().map(|line| (line.origin.clone(), line.size.cast_signed())).collect::<Vec<_>>();
+    anchor.append(lines).await?;
+    // Only now: what is noted as anchored is in the file.
+    let mut tx = connection.begin().await?;
+    store::fence(&mut tx, epoch).await?;
+    for (origin, size) in &sizes {
+        store::set_anchored(&mut tx, FILE, origin, *size).await?;
+    }
+    tx.commit().await?;
+    Ok(sizes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(size: u64) -> Line {
+        let ledger = LedgerName::new("x/ledger").unwrap();
+        let root = openpam_ledger::leaf_hash(&size.to_be_bytes());
+        let checkpoint = Checkpoint::new(&ledger, Log::System, TreeHead { size, root });
+        let note = format!("{}\n\u{2014} x/ledger/system AAAAAAA=\n", checkpoint.to_text());
+        Line { at: DateTime::UNIX_EPOCH, origin: checkpoint.origin().to_owned(), size, note }
+    }
+
+    #[test]
+    fn the_largest_counts_and_a_line_that_is_not_whole_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("anchor");
+        assert!(largest(&path).unwrap().is_empty(), "there is no file yet");
+        append(&path, &[line(3), line(7)]).unwrap();
+        append(&path, &[line(5)]).unwrap();
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"at\":\"20").unwrap();
+        assert_eq!(largest(&path).unwrap()["x/ledger/system"].size, 7);
+        append(&path, &[line(9)]).unwrap();
+        assert_eq!(largest(&path).unwrap()["x/ledger/system"].size, 9, "what follows a broken line counts");
+    }
+}

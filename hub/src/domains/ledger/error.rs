@@ -1,0 +1,58 @@
+//! What can go wrong with the ledger.
+
+use openpam_ledger::NoteError;
+
+use crate::{
+    db::{DbError, violated_constraint},
+    domains::vault::VaultError,
+};
+
+/// Why the ledger did not go on, or could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// Another hub leads now.
+    #[error("another hub leads the ledger now")]
+    Fenced,
+    /// The vault did not give the signing key, or did not take it.
+    #[error("the ledger's signing key: {0}")]
+    Vault(#[from] VaultError),
+    /// What was made cannot be signed, or the signature does not fit.
+    #[error("a checkpoint could not be made: {0}")]
+    Note(#[from] NoteError),
+    /// The private key is not the one of the public key.
+    #[error("the signing key in the vault at {0} is not the one that the database names")]
+    Key(String),
+    /// An anchor could not be read or written.
+    #[error("the ledger's anchor: {0}")]
+    Anchor(#[from] std::io::Error),
+    /// A bundle could not be written.
+    #[error(transparent)]
+    Bundle(#[from] openpam_ledger::BundleError),
+    /// No hub has led yet.
+    #[error("there is no ledger yet: no hub has run on this database since it was migrated")]
+    NoLedger,
+    /// There is no such tenant.
+    #[error("there is no tenant {0}")]
+    NoTenant(String),
+    /// The entry is not signed yet.
+    #[error("only the first {size} entries are signed yet")]
+    NotSigned {
+        /// How many are.
+        size: u64,
+    },
+    /// There is no such entry.
+    #[error("there is no such entry")]
+    NoSuchPlace,
+    /// What is stored does not fit together.
+    #[error("the stored ledger does not fit together: {0}; run openpam audit verify")]
+    Stored(&'static str),
+}
+
+impl From<sqlx::Error> for LedgerError {
+    fn from(error: sqlx::Error) -> Self {
+        if violated_constraint(&error) == Some("ledger_fence") { Self::Fenced } else { Self::Database(error.into()) }
+    }
+}

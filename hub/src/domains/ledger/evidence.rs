@@ -1,0 +1,135 @@
+//! The evidence of one session as a bundle: its entries with their contents, each proven against the last signed
+//! checkpoint, and the checkpoint against the system's. Whoever has the bundle and the keys needs nothing else.
+
+use std::io::Write;
+
+use openpam_ids::TenantId;
+use openpam_ledger::{BundleWriter, LedgerName, LedgerWriter, Plan, RangeProof};
+use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
+
+use super::{
+    error::LedgerError,
+    proofs,
+    store::{
+        read::{self, Tree},
+        verify as stored,
+    },
+    types::{ChangeRow, EventRow},
+};
+use crate::db::{Db, set_scope};
+
+/// Entries of one bundle.
+const MOST: i64 = 10_000;
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Entries of the session.
+    pub entries: u64,
+    /// Entries of the tree that they are proven to be in.
+    pub size: u64,
+}
+
+/// Writes the ledger's sections of a session's evidence.
+///
+/// # Errors
+/// When the session has no entries, or some that are not signed yet; when the database or the writer fails.
+pub async fn write_evidence<W: Write>(
+    db: &Db,
+    tenant_id: TenantId,
+    session_id: Uuid,
+    to: &mut BundleWriter<W>,
+) -> Result<Written, LedgerError> {
+    let mut connection = db.dedicated("openpam-evidence").await?;
+    let mut tx = connection.begin().await?;
+    stored::hold_still(&mut tx).await?;
+    set_scope(&mut tx, &tenant_id.to_string(), "system", "evidence export").await?;
+    let name = stored::name(&mut tx).await?.ok_or(LedgerError::NoLedger)?;
+    let ledger = LedgerName::new(&name).ok_or(LedgerError::Stored("its name is none"))?;
+    let checkpoint = stored::last_checkpoint(&mut tx, None).await?;
+    let (size, note) = checkpoint.ok_or(LedgerError::NotSigned { size: 0 })?;
+    let places = stored::places_of_session(&mut tx, session_id, MOST).await?;
+    let (Some(_), Some(last)) = (places.first(), places.last()) else { return Err(LedgerError::NoSuchPlace) };
+    if *last >= size {
+        return Err(LedgerError::NotSigned { size: size.cast_unsigned() });
+    }
+    let size = size.cast_unsigned();
+    let mut writer = LedgerWriter::new(to, &ledger, tenant_id.as_uuid(), &note)?;
+    for (first, end) in ranges(&places) {
+        let (low, high) = (first.cast_unsigned(), end.cast_unsigned());
+        let nodes = RangeProof::nodes(low, high, size).map_err(|_| LedgerError::NoSuchPlace)?;
+        let hashes = proofs::read(&mut tx, Tree::Tenant, size, &nodes).await?;
+        let proof = RangeProof::from_nodes(low, high, size, &hashes).map_err(|_| LedgerError::NoSuchPlace)?;
+        writer.range(&proof)?;
+        write_entries(&mut tx, &mut writer, first, end).await?;
+    }
+    let system = system_proof(&mut tx, size).await?;
+    writer.finish(system.as_ref().map(|(note, index, proof)| (note.as_str(), *index, proof.as_slice())))?;
+    tx.rollback().await?;
+    Ok(Written { entries: places.len() as u64, size })
+}
+
+/// Neighbours together: what stands between the session's entries is others', and is not shown.
+fn ranges(places: &[i64]) -> Vec<(i64, i64)> {
+    let mut ranges = Vec::<(i64, i64)>::new();
+    for place in places {
+        match ranges.last_mut() {
+            Some((_, end)) if *end == *place => *end += 1,
+            _ => ranges.push((*place, place + 1)),
+        }
+    }
+    ranges
+}
+
+async fn write_entries<W: Write>(
+    connection: &mut PgConnection,
+    writer: &mut LedgerWriter<'_, W>,
+    first: i64,
+    end: i64,
+) -> Result<(), LedgerError> {
+    let (mut events, mut changes) = (Vec::<(i64, EventRow)>::new(), Vec::<(i64, ChangeRow)>::new());
+    stored::events(connection, first, end, |seq, row| events.push((seq, row))).await?;
+    stored::changes(connection, first, end, |seq, row| changes.push((seq, row))).await?;
+    for entry in stored::entries(connection, first, end).await? {
+        let event = events.iter().find(|(seq, _)| *seq == entry.seq).map(|(_, row)| row.contents());
+        let change = || changes.iter().find(|(seq, _)| *seq == entry.seq).map(|(_, row)| row.contents());
+        let contents = event.or_else(change).unwrap_or_default();
+        writer.entry(&entry.canonical, &contents)?;
+    }
+    Ok(())
+}
+
+/// The system's last checkpoint, and the proof that the tenant's of that size is in it.
+async fn system_proof(
+    connection: &mut PgConnection,
+    size: u64,
+) -> Result<Option<(String, u64, Vec<openpam_ledger::Hash>)>, LedgerError> {
+    let Some(index) = stored::system_place(connection, size.cast_signed()).await? else { return Ok(None) };
+    let Some((whole, note)) = stored::last_system_checkpoint(connection).await? else { return Ok(None) };
+    let (index, whole) = (index.cast_unsigned(), whole.cast_unsigned());
+    let plan = Plan::inclusion(index, whole).map_err(|_| LedgerError::NoSuchPlace)?;
+    let nodes = plan.nodes().collect::<Vec<_>>();
+    let hashes = proofs::read(connection, Tree::System, whole, &nodes).await?;
+    let proof = plan.assemble(&hashes).ok_or(LedgerError::Stored("a proof cannot be made"))?;
+    Ok(Some((note, index, proof)))
+}
+
+/// Every key that ever signed, for whoever gives out a bundle to say which to trust.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn public_keys(db: &Db) -> Result<Vec<[u8; 32]>, LedgerError> {
+    let mut connection = db.dedicated("openpam-evidence").await?;
+    let keys = super::store::keys(&mut connection).await?;
+    keys.iter().map(|key| read::hash(&key.public_key).map(|hash| hash.0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn neighbours_are_one_range_and_others_are_left_out() {
+        assert_eq!(super::ranges(&[]), []);
+        assert_eq!(super::ranges(&[3, 4, 5, 9, 11, 12]), [(3, 6), (9, 10), (11, 13)]);
+    }
+}

@@ -1,0 +1,241 @@
+//! The ledger for auditors: places, proofs, checkpoints.
+
+use axum::{extract::State, response::IntoResponse};
+use base64::Engine as _;
+use chrono::{DateTime, Utc};
+use http::header;
+use openpam_ledger::{Hash, Kind};
+use serde::{Deserialize, Serialize};
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::{error::LedgerError, service, types::Placed};
+use crate::{
+    context::Context,
+    http::{Access, Json, Path, Problem, ProblemBody, Query, Routes},
+    permissions::Permission,
+    state::Hub,
+};
+
+const BASE64: base64::engine::GeneralPurpose = base64::engine::general_purpose::STANDARD;
+
+pub(crate) fn routes() -> Routes {
+    let read = Access::Permission(Permission::AuditRead);
+    Routes::new()
+        .add(read, routes!(get_ledger))
+        .add(read, routes!(get_entry))
+        .add(read, routes!(get_entry_of_event))
+        .add(read, routes!(get_inclusion))
+        .add(read, routes!(get_consistency))
+        .add(read, routes!(get_checkpoint))
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Database(error) => Self::database(&error),
+            LedgerError::NoSuchPlace | LedgerError::NoLedger | LedgerError::NoTenant(_) => {
+                Self::not_found("entry of the ledger")
+            }
+            LedgerError::NotSigned { .. } => Self::new(
+                http::StatusCode::CONFLICT,
+                "not_signed_yet",
+                "No signed checkpoint speaks for this entry yet. Try again in a moment.",
+            ),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+/// How the tenant's ledger stands.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct LedgerStanding {
+    /// The ledger's name, which its checkpoints begin with; empty before a hub has led.
+    name: String,
+    /// Whether the ledger goes on: a word of the list in the operator's guide.
+    state: String,
+    /// Whether that is as it should be.
+    ok: bool,
+    /// Entries of the tenant.
+    entries: u64,
+    /// How many of them the last checkpoint speaks for.
+    signed: u64,
+    /// When it was signed.
+    signed_at: Option<DateTime<Utc>>,
+    /// Ed25519 public keys, base64, that sign checkpoints, the present one first.
+    public_keys: Vec<String>,
+}
+
+/// An entry of the ledger.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct LedgerPlace {
+    /// Its place in the tenant's ledger, from 0.
+    seq: u64,
+    /// The audit event or the row change.
+    event_id: Uuid,
+    /// `event` or `row_change`.
+    kind: &'static str,
+    /// The bytes that were hashed, base64; the ledger's format says what they are.
+    canonical: String,
+    /// Hash of the leaf, base64.
+    leaf_hash: String,
+    sequenced_at: DateTime<Utc>,
+    /// When a checkpoint first spoke for it; none while it is not signed.
+    signed_at: Option<DateTime<Utc>>,
+}
+
+impl From<Placed> for LedgerPlace {
+    fn from(placed: Placed) -> Self {
+        Self {
+            seq: placed.seq,
+            event_id: placed.event_id,
+            kind: if placed.kind == Kind::Event as i16 { Kind::Event.name() } else { Kind::RowChange.name() },
+            canonical: BASE64.encode(placed.canonical),
+            leaf_hash: BASE64.encode(placed.leaf_hash),
+            sequenced_at: placed.sequenced_at,
+            signed_at: placed.signed_at,
+        }
+    }
+}
+
+/// The proof that an entry is in the tree (RFC 9162 §2.1.3).
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct InclusionProof {
+    seq: u64,
+    /// Entries of the tree.
+    size: u64,
+    /// Its root, base64.
+    root: String,
+    /// Hash of the leaf, base64.
+    leaf_hash: String,
+    /// The proof, base64.
+    hashes: Vec<String>,
+    /// The signed checkpoint of this tree, where there is one of exactly this size.
+    checkpoint: Option<String>,
+}
+
+/// The proof that one tree is the beginning of another (RFC 9162 §2.1.4).
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct ConsistencyProof {
+    old_size: u64,
+    old_root: String,
+    new_size: u64,
+    new_root: String,
+    hashes: Vec<String>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct InclusionQuery {
+    /// Entries of the tree; without it those of the last checkpoint.
+    size: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ConsistencyQuery {
+    /// Entries of the earlier tree.
+    old: u64,
+    /// Entries of the later tree.
+    new: u64,
+}
+
+fn encoded(hashes: &[Hash]) -> Vec<String> {
+    hashes.iter().map(Hash::to_base64).collect()
+}
+
+/// How the ledger stands: how far it goes, how far it is signed, by which keys.
+#[utoipa::path(get, path = "/api/v1/audit/ledger", tag = "audit",
+    responses((status = 200, body = LedgerStanding), (status = 403, body = ProblemBody)))]
+async fn get_ledger(State(hub): State<Hub>, context: Context) -> Result<Json<LedgerStanding>, Problem> {
+    let mut tx = hub.db().begin(&context).await?;
+    let standing = service::standing(&mut tx).await?;
+    let (ok, state) = hub.ledger().health();
+    Ok(Json(LedgerStanding {
+        name: standing.name,
+        state: state.to_owned(),
+        ok,
+        entries: standing.entries,
+        signed: standing.signed,
+        signed_at: standing.signed_at,
+        public_keys: standing.keys.iter().map(|key| BASE64.encode(key)).collect(),
+    }))
+}
+
+/// The entry in a place of the ledger.
+#[utoipa::path(get, path = "/api/v1/audit/entries/{seq}", tag = "audit", params(("seq" = u64, Path,)),
+    responses((status = 200, body = LedgerPlace), (status = 404, body = ProblemBody)))]
+async fn get_entry(
+    State(hub): State<Hub>,
+    context: Context,
+    Path(seq): Path<u64>,
+) -> Result<Json<LedgerPlace>, Problem> {
+    let mut tx = hub.db().begin(&context).await?;
+    Ok(Json(service::entry(&mut tx, seq).await?.into()))
+}
+
+/// The place of an audit event or row change in the ledger.
+#[utoipa::path(get, path = "/api/v1/audit/events/{event_id}/entry", tag = "audit",
+    params(("event_id" = Uuid, Path,)),
+    responses((status = 200, body = LedgerPlace),
+              (status = 404, body = ProblemBody, description = "It does not exist, or has no place yet")))]
+async fn get_entry_of_event(
+    State(hub): State<Hub>,
+    context: Context,
+    Path(event_id): Path<Uuid>,
+) -> Result<Json<LedgerPlace>, Problem> {
+    let mut tx = hub.db().begin(&context).await?;
+    Ok(Json(service::entry_of(&mut tx, event_id).await?.into()))
+}
+
+/// The proof that an entry is in the ledger.
+#[utoipa::path(get, path = "/api/v1/audit/entries/{seq}/proof", tag = "audit",
+    params(("seq" = u64, Path,), InclusionQuery),
+    responses((status = 200, body = InclusionProof), (status = 404, body = ProblemBody),
+              (status = 409, body = ProblemBody, description = "The entry is not signed yet")))]
+async fn get_inclusion(
+    State(hub): State<Hub>,
+    context: Context,
+    Path(seq): Path<u64>,
+    Query(query): Query<InclusionQuery>,
+) -> Result<Json<InclusionProof>, Problem> {
+    let mut tx = hub.db().begin(&context).await?;
+    let proof = service::inclusion(&mut tx, seq, query.size).await?;
+    Ok(Json(InclusionProof {
+        seq,
+        size: proof.head.size,
+        root: proof.head.root.to_base64(),
+        leaf_hash: proof.leaf_hash.to_base64(),
+        hashes: encoded(&proof.hashes),
+        checkpoint: proof.checkpoint,
+    }))
+}
+
+/// The proof that the ledger only grew from one size to another.
+#[utoipa::path(get, path = "/api/v1/audit/consistency", tag = "audit", params(ConsistencyQuery),
+    responses((status = 200, body = ConsistencyProof), (status = 404, body = ProblemBody)))]
+async fn get_consistency(
+    State(hub): State<Hub>,
+    context: Context,
+    Query(query): Query<ConsistencyQuery>,
+) -> Result<Json<ConsistencyProof>, Problem> {
+    let mut tx = hub.db().begin(&context).await?;
+    let (old, new, hashes) = service::consistency(&mut tx, query.old, query.new).await?;
+    Ok(Json(ConsistencyProof {
+        old_size: old.size,
+        old_root: old.root.to_base64(),
+        new_size: new.size,
+        new_root: new.root.to_base64(),
+        hashes: encoded(&hashes),
+    }))
+}
+
+/// The last signed checkpoint (C2SP tlog-checkpoint).
+#[utoipa::path(get, path = "/api/v1/audit/checkpoint", tag = "audit",
+    responses((status = 200, body = String, content_type = "text/plain"),
+              (status = 409, body = ProblemBody, description = "Nothing is signed yet")))]
+async fn get_checkpoint(State(hub): State<Hub>, context: Context) -> Result<impl IntoResponse, Problem> {
+    let mut tx = hub.db().begin(&context).await?;
+    let note = service::checkpoint(&mut tx).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], note))
+}

@@ -1,0 +1,30 @@
+//! The ledger: events and row changes in an order that cannot be changed unnoticed.
+//!
+//! Owns `ledger_entries`, `ledger_tiles`, `ledger_checkpoints`, `ledger_heads`, `ledger_leader`, `ledger_keys`,
+//! `ledger_system_leaves`, `ledger_system_tiles`, `ledger_system_checkpoints` and `ledger_anchors`.
+//! INVARIANTS: one hub leads, and whoever led before is refused by the database; a place has one entry,
+//! and there are no holes; what is signed is what was committed. An act never waits for the ledger: its event
+//! is written by [`audit`](super::audit), and gets its place after the commit. `docs/decisions/ledger.md` says
+//! why; `common/ledger` has the format.
+
+mod anchor;
+mod error;
+mod evidence;
+mod http;
+mod keys;
+mod proofs;
+mod sequence;
+mod service;
+mod sign;
+mod state;
+mod store;
+mod tasks;
+mod types;
+mod verify;
+
+pub use error::LedgerError;
+pub use evidence::{Written, public_keys, write_evidence};
+pub(crate) use http::routes;
+pub use state::Ledger;
+pub use tasks::start_tasks;
+pub use verify::{Finding, Outcome, Scope, verify};

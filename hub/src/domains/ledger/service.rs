@@ -1,0 +1,122 @@
+//! What others ask of the ledger: a place, a proof, a checkpoint, how it is.
+
+use chrono::{DateTime, Utc};
+use openpam_ledger::{Hash, Plan, TreeHead};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    anchor::root_at,
+    error::LedgerError,
+    proofs,
+    store::{
+        self,
+        read::{self, Tree},
+        verify as stored,
+    },
+    types::Placed,
+};
+
+/// The proof that an entry is in a tree.
+#[derive(Debug)]
+pub(super) struct Inclusion {
+    pub(super) leaf_hash: Hash,
+    pub(super) head: TreeHead,
+    pub(super) hashes: Vec<Hash>,
+    /// The checkpoint of exactly this tree, where one was signed.
+    pub(super) checkpoint: Option<String>,
+}
+
+/// How a tenant's log stands.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) name: String,
+    pub(super) entries: u64,
+    pub(super) signed: u64,
+    pub(super) signed_at: Option<DateTime<Utc>>,
+    pub(super) keys: Vec<Vec<u8>>,
+}
+
+async fn size(connection: &mut PgConnection) -> Result<u64, LedgerError> {
+    Ok(store::head(connection).await?.map_or(0, |(size, _)| size.cast_unsigned()))
+}
+
+/// The entry in a place.
+pub(super) async fn entry(connection: &mut PgConnection, seq: u64) -> Result<Placed, LedgerError> {
+    let place = i64::try_from(seq).map_err(|_| LedgerError::NoSuchPlace)?;
+    read::entry(connection, Some(place), None).await?.ok_or(LedgerError::NoSuchPlace)
+}
+
+/// The entry of an event or a row change.
+pub(super) async fn entry_of(connection: &mut PgConnection, event_id: Uuid) -> Result<Placed, LedgerError> {
+    read::entry(connection, None, Some(event_id)).await?.ok_or(LedgerError::NoSuchPlace)
+}
+
+/// That the entry is in the tree of `wanted` leaves; without one in the last that is signed.
+pub(super) async fn inclusion(
+    connection: &mut PgConnection,
+    seq: u64,
+    wanted: Option<u64>,
+) -> Result<Inclusion, LedgerError> {
+    let whole = size(connection).await?;
+    let last = stored::last_checkpoint(connection, None).await?;
+    let tree = match (wanted, &last) {
+        (Some(size), _) => size,
+        (None, Some((size, _))) => size.cast_unsigned(),
+        (None, None) => return Err(LedgerError::NotSigned { size: 0 }),
+    };
+    if tree > whole {
+        return Err(LedgerError::NoSuchPlace);
+    }
+    if seq >= tree {
+        let signed = last.map_or(0, |(size, _)| size.cast_unsigned());
+        return Err(if seq < whole { LedgerError::NotSigned { size: signed } } else { LedgerError::NoSuchPlace });
+    }
+    let plan = Plan::inclusion(seq, tree).map_err(|_| LedgerError::NoSuchPlace)?;
+    let hashes = assemble(connection, &plan, tree).await?;
+    let leaf_hash = read::hash(&entry(connection, seq).await?.leaf_hash)?;
+    let head = root_at(connection, Tree::Tenant, tree).await?;
+    let checkpoint = stored::last_checkpoint(connection, Some(tree.cast_signed())).await?;
+    let checkpoint = checkpoint.filter(|(size, _)| size.cast_unsigned() == tree).map(|(_, note)| note);
+    Ok(Inclusion { leaf_hash, head, hashes, checkpoint })
+}
+
+/// That the tree of `old` leaves is the beginning of the one of `new`.
+pub(super) async fn consistency(
+    connection: &mut PgConnection,
+    old: u64,
+    new: u64,
+) -> Result<(TreeHead, TreeHead, Vec<Hash>), LedgerError> {
+    if new > size(connection).await? {
+        return Err(LedgerError::NoSuchPlace);
+    }
+    let plan = Plan::consistency(old, new).map_err(|_| LedgerError::NoSuchPlace)?;
+    let hashes = assemble(connection, &plan, new).await?;
+    let old = root_at(connection, Tree::Tenant, old).await?;
+    let new = root_at(connection, Tree::Tenant, new).await?;
+    Ok((old, new, hashes))
+}
+
+async fn assemble(connection: &mut PgConnection, plan: &Plan, tree: u64) -> Result<Vec<Hash>, LedgerError> {
+    let nodes = plan.nodes().collect::<Vec<_>>();
+    let hashes = proofs::read(connection, Tree::Tenant, tree, &nodes).await?;
+    plan.assemble(&hashes).ok_or(LedgerError::Stored("a proof cannot be made"))
+}
+
+/// The last signed checkpoint, as it is.
+pub(super) async fn checkpoint(connection: &mut PgConnection) -> Result<String, LedgerError> {
+    let last = stored::last_checkpoint(connection, None).await?;
+    last.map(|(_, note)| note).ok_or(LedgerError::NotSigned { size: 0 })
+}
+
+/// How the log of the transaction's tenant stands.
+pub(super) async fn standing(connection: &mut PgConnection) -> Result<Standing, LedgerError> {
+    let (signed, signed_at) = read::signed(connection).await?.unzip();
+    Ok(Standing {
+        name: stored::name(connection).await?.unwrap_or_default(),
+        entries: size(connection).await?,
+        signed: signed.unwrap_or_default().cast_unsigned(),
+        signed_at,
+        keys: store::keys(connection).await?.into_iter().map(|key| key.public_key).collect(),
+    })
+}

@@ -1,0 +1,204 @@
+//! The ledger's leader: each hub tries to lead, one does.
+//!
+//! Whoever has the lock leads. A leader that is not heard of, though its connection stands, is followed
+//! without the lock. Either way the new epoch is what counts: the database refuses the one before.
+
+use metrics::{counter, gauge};
+use openpam_ledger::LedgerName;
+use openpam_telemetry::names;
+use sqlx::PgConnection;
+use tokio::time::{Duration, Instant, sleep};
+
+use super::{
+    anchor::{self, FileAnchor},
+    error::LedgerError,
+    keys::Signer,
+    sequence::Sequencer,
+    sign, store,
+};
+use crate::state::Hub;
+
+/// Between rounds, while there is nothing to do.
+const ROUND: Duration = Duration::from_millis(100);
+/// Between checkpoints.
+const SIGN: Duration = Duration::from_millis(500);
+/// Between looks at who leads, and after a failure.
+const SECOND: Duration = Duration::from_secs(1);
+/// After this silence somebody else leads.
+const SILENCE_SECONDS: f64 = 3.0;
+
+/// Starts it.
+pub fn start_tasks(hub: &Hub) {
+    let hub = hub.clone();
+    hub.lifecycle().clone().supervise("ledger leader", async move {
+        let mut failing = false;
+        while !hub.lifecycle().is_ending() {
+            match run(&hub, &mut failing).await {
+                Ok(()) => return,
+                Err(LedgerError::Fenced) => tracing::warn!("another hub leads the ledger now"),
+                // Once per outage.
+                Err(error) if !failing => {
+                    tracing::error!(%error, "the ledger does not go on; trying again every second");
+                    failing = true;
+                }
+                Err(_) => {}
+            }
+            hub.ledger().forget();
+            gauge!(names::LEDGER_LEADER).set(0.0);
+            pause(&hub, SECOND).await;
+        }
+    });
+}
+
+/// Waits, or until the hub is to end.
+async fn pause(hub: &Hub, time: Duration) {
+    let _ = tokio::time::timeout(time, hub.lifecycle().soft().cancelled()).await;
+}
+
+/// On one connection: waits for its turn, leads, until something fails or the hub ends.
+async fn run(hub: &Hub, failing: &mut bool) -> Result<(), LedgerError> {
+    let mut connection = hub.db().dedicated("openpam-hub-ledger").await?;
+    store::prepare_connection(&mut connection).await?;
+    let name = hub.config().ledger_name();
+    while !hub.lifecycle().is_ending() {
+        let has_lock = store::try_lock(&mut connection).await?;
+        let led = store::lead(&mut connection, hub.hub_id().as_uuid(), has_lock, SILENCE_SECONDS, &name).await?;
+        if let Some((epoch, stored)) = led {
+            if stored != name {
+                tracing::warn!(stored, configured = name, "the ledger keeps the name it began with");
+            }
+            let ledger = LedgerName::new(&stored).ok_or(LedgerError::Stored("its name is none"))?;
+            tracing::info!(epoch, has_lock, ledger = stored, "leading the ledger");
+            let config = &hub.config().ledger;
+            let anchor = config.anchor_file.as_deref().map(FileAnchor::new);
+            let anchor_interval = Duration::from_secs(config.anchor_interval_seconds);
+            let leader =
+                Leader { hub, connection, epoch, has_lock, ledger, anchor, anchor_interval, next_anchor: None };
+            return leader.lead(failing).await;
+        }
+        look(hub, &mut connection, false).await?;
+        *failing = false;
+        pause(hub, SECOND).await;
+    }
+    Ok(())
+}
+
+/// Notes how the ledger fares.
+async fn look(hub: &Hub, connection: &mut PgConnection, leads: bool) -> Result<(), LedgerError> {
+    let state = store::state(connection).await?;
+    hub.ledger().note(leads, state.silence, state.lag);
+    gauge!(names::LEDGER_LEADER).set(f64::from(u8::from(leads)));
+    gauge!(names::LEDGER_CHECKPOINT_LAG).set(state.lag);
+    Ok(())
+}
+
+struct Leader<'h> {
+    hub: &'h Hub,
+    connection: PgConnection,
+    epoch: i64,
+    has_lock: bool,
+    ledger: LedgerName,
+    anchor: Option<FileAnchor>,
+    anchor_interval: Duration,
+    /// When checkpoints are anchored again. `None` while the stored ledger is not compared with the anchor.
+    next_anchor: Option<Instant>,
+}
+
+impl Leader<'_> {
+    async fn lead(mut self, failing: &mut bool) -> Result<(), LedgerError> {
+        let mut sequencer = Sequencer::new();
+        let mut signer: Option<Signer> = None;
+        let mut unsigned_since: Option<Instant> = None;
+        let mut next = Instant::now();
+        while !self.hub.lifecycle().is_ending() {
+            let round = sequencer.round(&mut self.connection, self.epoch).await?;
+            if round.entries > 0 {
+                counter!(names::LEDGER_ENTRIES).increment(round.entries as u64);
+            }
+            *failing = false;
+            if Instant::now() >= next {
+                next = Instant::now() + SIGN;
+                match self.sign(&mut signer).await {
+                    Ok(()) => unsigned_since = None,
+                    // Without the key nothing can be signed; sequencing goes on.
+                    Err(error @ (LedgerError::Vault(_) | LedgerError::Key(_) | LedgerError::Note(_))) => {
+                        if unsigned_since.is_none() {
+                            tracing::error!(%error, "checkpoints cannot be signed; trying again every second");
+                            unsigned_since = Some(Instant::now());
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+                self.send_to_anchor().await?;
+                if !self.has_lock {
+                    self.has_lock = store::try_lock(&mut self.connection).await?;
+                }
+                look(self.hub, &mut self.connection, true).await?;
+            }
+            if !round.more {
+                sleep(ROUND).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sign(&mut self, signer: &mut Option<Signer>) -> Result<(), LedgerError> {
+        if !self.fits_anchor().await? {
+            return Ok(());
+        }
+        let signer = match signer {
+            Some(signer) => signer,
+            None => {
+                // Says that this leader is there, whatever the vault does.
+                store::fence(&mut self.connection, self.epoch).await?;
+                signer.insert(Signer::load(self.hub, &mut self.connection).await?)
+            }
+        };
+        sign::sign(&mut self.connection, self.epoch, &self.ledger, signer).await?;
+        Ok(())
+    }
+
+    /// Whether the stored ledger goes on from what is anchored. Where it does not, the database was rolled back,
+    /// and signing would be a fork.
+    async fn fits_anchor(&mut self) -> Result<bool, LedgerError> {
+        let Some(anchor) = self.anchor.as_ref().filter(|_| self.next_anchor.is_none()) else { return Ok(true) };
+        match anchor::compare(&mut self.connection, &self.ledger, anchor).await {
+            Ok(None) => {
+                self.hub.ledger().note_anchor(false);
+                self.next_anchor = Some(Instant::now());
+                Ok(true)
+            }
+            Ok(Some(origin)) => {
+                if self.hub.ledger().note_anchor(true) {
+                    tracing::error!(origin, "the ledger is not the one that is anchored: nothing is signed");
+                }
+                store::fence(&mut self.connection, self.epoch).await?;
+                Ok(false)
+            }
+            Err(LedgerError::Anchor(error)) => {
+                // Not being able to look is no proof of anything; the checkpoints wait.
+                tracing::error!(%error, "the anchor cannot be read: nothing is signed");
+                store::fence(&mut self.connection, self.epoch).await?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send_to_anchor(&mut self) -> Result<(), LedgerError> {
+        let (Some(anchor), Some(due)) = (&self.anchor, self.next_anchor) else { return Ok(()) };
+        if Instant::now() < due {
+            return Ok(());
+        }
+        self.next_anchor = Some(Instant::now() + self.anchor_interval);
+        let now = self.hub.clock().now();
+        match anchor::send(&mut self.connection, self.epoch, &self.ledger, anchor, now).await {
+            Ok(_) => Ok(()),
+            Err(LedgerError::Anchor(error)) => {
+                tracing::error!(%error, "checkpoints could not be anchored; trying again later");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

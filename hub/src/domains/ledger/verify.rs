@@ -1,0 +1,463 @@
+//! Verification of what is stored, on the machine that has the database: entries against what was signed, rows
+//! against their entries, contents against their digests, and what was left out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use openpam_ids::TenantId;
+use openpam_ledger::{
+    Anchors, Content, Digests, Entry, Frontier, Hash, Kind, LedgerName, Log, RangeProof, Report, Signers,
+    SystemVerifier, TILE_WIDTH, TreeHead, Verdict, Verifier,
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    error::LedgerError,
+    proofs,
+    store::{
+        self,
+        read::{self, Tree},
+        verify as read_all,
+    },
+    types::Draft,
+};
+use crate::db::{Db, set_scope, tenant_slug};
+
+/// Entries that are looked at together: whole tiles.
+const CHUNK: i64 = 40 * TILE_WIDTH as i64;
+/// Findings that are listed of a log; more are counted.
+const MAX_FINDINGS: usize = 100;
+/// Behind each tree.
+const END: i64 = i64::MAX;
+
+/// What to verify, and against what.
+#[derive(Debug, Default)]
+pub struct Scope {
+    /// Slug of the only tenant; without one all, and the system's log.
+    pub tenant: Option<String>,
+    /// The first place.
+    pub start: Option<u64>,
+    /// The last place, which is looked at too.
+    pub end: Option<u64>,
+    /// Keys to trust, and no others; without any those that the database names.
+    pub trusted: Vec<[u8; 32]>,
+    /// Signed checkpoints that were kept elsewhere.
+    pub anchored: Vec<String>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable name of the kind.
+    pub code: &'static str,
+    /// For a person.
+    pub message: String,
+}
+
+/// What came of one log.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The tenant's slug, or `system`.
+    pub name: String,
+    /// Stable name of the verdict: `intact`, `consistent` (nothing is signed yet), or the worst of the findings.
+    pub verdict: &'static str,
+    /// How many entries were looked at.
+    pub entries: u64,
+    /// Up to which place a signed checkpoint agrees with what is there.
+    pub anchored: Option<u64>,
+    /// The tree as it stands.
+    pub head: Option<TreeHead>,
+    /// What is wrong: the first of it.
+    pub findings: Vec<Finding>,
+    /// How much more is wrong.
+    pub more: u64,
+    /// What may have an innocent reason.
+    pub warnings: Vec<String>,
+    /// Entries whose content was erased.
+    pub erased: u64,
+    /// Events and row changes that wait for their places.
+    pub waiting: i64,
+}
+
+#[derive(Debug, Default)]
+struct Findings {
+    listed: Vec<Finding>,
+    more: u64,
+}
+
+impl Findings {
+    fn add(&mut self, code: &'static str, message: String) {
+        if self.listed.len() < MAX_FINDINGS {
+            self.listed.push(Finding { code, message });
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+/// Verifies. An outcome for each log: whoever asks decides what to do about those that are not intact.
+///
+/// # Errors
+/// When the database does not answer, the tenant does not exist, or there is no ledger yet.
+pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError> {
+    let mut connection = db.dedicated("openpam-audit-verify").await?;
+    let name = read_all::name(&mut connection).await?.ok_or(LedgerError::NoLedger)?;
+    let ledger = LedgerName::new(&name).ok_or(LedgerError::Stored("its name is none"))?;
+    let mut log_keys = scope.trusted.clone();
+    if log_keys.is_empty() {
+        for key in store::keys(&mut connection).await? {
+            let key = key.public_key.as_slice().try_into();
+            log_keys.push(key.map_err(|_| LedgerError::Stored("a key has another length"))?);
+        }
+    }
+    let signers = Signers::Trusted { log_keys, witnesses: Vec::new(), needed: 0 };
+    let tenants = match &scope.tenant {
+        Some(slug) => vec![db.tenant_by_slug(slug).await?.ok_or_else(|| LedgerError::NoTenant(slug.clone()))?],
+        None => db.tenant_ids().await?,
+    };
+    let context = Against { ledger, signers, anchored: by_origin(&scope.anchored) };
+    let mut outcomes = Vec::new();
+    let mut heads = BTreeMap::new();
+    for tenant_id in tenants {
+        let outcome = verify_tenant(&mut connection, tenant_id, scope, &context).await?;
+        heads.insert(tenant_id.as_uuid(), outcome.head.map_or(0, |head| head.size).max(outcome.entries));
+        outcomes.push(outcome);
+    }
+    if scope.tenant.is_none() && scope.start.is_none() && scope.end.is_none() {
+        outcomes.push(verify_system(&mut connection, &context, &heads).await?);
+    }
+    Ok(outcomes)
+}
+
+struct Against {
+    ledger: LedgerName,
+    signers: Signers,
+    anchored: HashMap<String, Vec<String>>,
+}
+
+impl Against {
+    fn anchored(&self, log: Log) -> impl Iterator<Item = &str> {
+        self.anchored.get(&self.ledger.origin(log)).into_iter().flatten().map(String::as_str)
+    }
+
+    fn read<'n>(&self, log: Log, notes: impl Iterator<Item = &'n str>) -> Anchors {
+        Anchors::read(&self.signers, &self.ledger, log, notes.map(str::as_bytes))
+    }
+}
+
+/// Checkpoints by the log that they name in their first line.
+fn by_origin(notes: &[String]) -> HashMap<String, Vec<String>> {
+    let mut sorted = HashMap::<String, Vec<String>>::new();
+    for note in notes {
+        let origin = note.lines().next().unwrap_or_default().to_owned();
+        sorted.entry(origin).or_default().push(note.clone());
+    }
+    sorted
+}
+
+async fn verify_tenant(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+    scope: &Scope,
+    against: &Against,
+) -> Result<Outcome, LedgerError> {
+    use sqlx::Connection as _;
+    let mut tx = connection.begin().await?;
+    read_all::hold_still(&mut tx).await?;
+    set_scope(&mut tx, &tenant_id.to_string(), "system", "audit verify").await?;
+    let name = tenant_slug(&mut tx).await?;
+    let stored = read_all::end(&mut tx).await?;
+    let head = store::head(&mut tx).await?;
+    let (size, frontier) = head.unwrap_or((0, Frontier::new().to_bytes()));
+    let first = i64::try_from(scope.start.unwrap_or(0)).unwrap_or(END);
+    let last = scope.end.and_then(|end| i64::try_from(end).ok()).map(|end| end.saturating_add(1));
+    let whole = scope.start.is_none() && scope.end.is_none();
+    let mut walk =
+        Walk { tenant_id: tenant_id.as_uuid(), verifier: None, findings: Findings::default(), erased: 0, against };
+    let end = match last {
+        Some(last) if !whole => last.min(stored.max(size)),
+        _ => stored.max(size),
+    };
+    let first = first.min(end);
+    walk.begin(&mut tx, (first, end), whole).await?;
+    let mut at = first;
+    while at < end {
+        // Chunks end where tiles do.
+        let until = ((at / CHUNK + 1) * CHUNK).min(end);
+        walk.chunk(&mut tx, at, until, size, whole).await?;
+        at = until;
+    }
+    let (left_out, one, waiting) = if whole { read_all::unsequenced(&mut tx).await? } else { (0, None, 0) };
+    if let Some(one) = one {
+        let message = format!("{left_out} events or row changes were left out, one of them is {one}");
+        walk.findings.add("unsequenced", message);
+    }
+    if whole {
+        let rest = read_all::checkpoints(&mut tx, end, END).await?;
+        walk.add_anchors(rest.iter().map(String::as_str));
+    }
+    let Walk { verifier, mut findings, erased, .. } = walk;
+    let report = verifier.map(Verifier::finish).ok_or(LedgerError::Stored("there is no checkpoint of the range"))?;
+    if whole {
+        let stored_head = Frontier::from_bytes(&frontier).map(|tree| TreeHead { size: tree.size(), root: tree.root() });
+        if report.head.is_some() && stored_head != report.head {
+            findings
+                .add("head_differs", format!("the stored head speaks of {size} entries, and of others than there are"));
+        } else if report.head.is_none() && stored_head.map(|head| head.size) != Some(stored.cast_unsigned()) {
+            findings.add("head_differs", format!("the stored head speaks of {size} entries, {stored} are there"));
+        }
+    }
+    tx.rollback().await?;
+    Ok(outcome(name, report, findings, erased, waiting))
+}
+
+fn outcome(name: String, report: Report, own: Findings, erased: u64, waiting: i64) -> Outcome {
+    let mut findings = Findings::default();
+    for defect in &report.defects {
+        findings.add(defect.code(), defect.to_string());
+    }
+    findings.more += report.more_defects + own.more;
+    for finding in own.listed {
+        findings.add(finding.code, finding.message);
+    }
+    let verdict = match &report.verdict {
+        Verdict::Defective(defect) => defect.code(),
+        verdict => findings.listed.first().map_or(verdict.code(), |finding| finding.code),
+    };
+    Outcome {
+        name,
+        verdict,
+        entries: report.entries,
+        anchored: report.anchored,
+        head: report.head,
+        findings: findings.listed,
+        more: findings.more,
+        warnings: report.warnings.iter().map(|warning| format!("{}: {warning}", warning.code())).collect(),
+        erased,
+        waiting,
+    }
+}
+
+/// The way along one tenant's log.
+struct Walk<'a> {
+    tenant_id: Uuid,
+    verifier: Option<Verifier>,
+    findings: Findings,
+    erased: u64,
+    against: &'a Against,
+}
+
+impl Walk<'_> {
+    fn log(&self) -> Log {
+        Log::Tenant(self.tenant_id)
+    }
+
+    async fn begin(
+        &mut self,
+        connection: &mut PgConnection,
+        (first, end): (i64, i64),
+        whole: bool,
+    ) -> Result<(), LedgerError> {
+        if whole {
+            let anchors = self.against.read(self.log(), self.against.anchored(self.log()));
+            self.verifier = Some(Verifier::new(self.tenant_id, anchors));
+            return Ok(());
+        }
+        let Some((size, note)) = read_all::last_checkpoint(connection, None).await? else { return Ok(()) };
+        if end > size {
+            return Err(LedgerError::NotSigned { size: size.cast_unsigned() });
+        }
+        let bounds = (first.cast_unsigned(), end.cast_unsigned(), size.cast_unsigned());
+        let nodes = RangeProof::nodes(bounds.0, bounds.1, bounds.2).map_err(|_| LedgerError::NoSuchPlace)?;
+        let hashes = proofs::read(connection, Tree::Tenant, bounds.2, &nodes).await?;
+        let proof = RangeProof::from_nodes(bounds.0, bounds.1, bounds.2, &hashes);
+        let proof = proof.map_err(|_| LedgerError::NoSuchPlace)?;
+        let anchors = self.against.read(self.log(), std::iter::once(note.as_str()));
+        if anchors.heads().next().is_none() {
+            for defect in anchors.defects() {
+                self.findings.add(defect.code(), defect.to_string());
+            }
+            let anchors = Anchors::read(&Signers::Any, &self.against.ledger, self.log(), [note.as_bytes()]);
+            self.verifier = Verifier::range(self.tenant_id, anchors, proof).ok();
+        } else {
+            self.verifier = Verifier::range(self.tenant_id, anchors, proof).ok();
+        }
+        Ok(())
+    }
+
+    fn add_anchors<'n>(&mut self, notes: impl Iterator<Item = &'n str>) {
+        let anchors = self.against.read(self.log(), notes);
+        if let Some(verifier) = &mut self.verifier {
+            // They come in the order of their sizes, so that none is too late.
+            let _ = verifier.anchors(anchors);
+        }
+    }
+
+    async fn chunk(
+        &mut self,
+        connection: &mut PgConnection,
+        first: i64,
+        end: i64,
+        size: i64,
+        whole: bool,
+    ) -> Result<(), LedgerError> {
+        if whole {
+            let notes = read_all::checkpoints(connection, first, end).await?;
+            self.add_anchors(notes.iter().map(String::as_str));
+        }
+        let stored = read_all::entries(connection, first, end).await?;
+        let kept = kept_hashes(connection, first, end, size).await?;
+        let Some(verifier) = &mut self.verifier else { return Ok(()) };
+        let mut entries = HashMap::with_capacity(stored.len());
+        let mut next = first;
+        for row in &stored {
+            for missing in next..row.seq {
+                if let Some(hash) = kept.get(&missing) {
+                    verifier.absent(missing.cast_unsigned(), *hash);
+                }
+            }
+            next = row.seq + 1;
+            let leaf = || read::hash(&row.leaf_hash).ok();
+            let hash = kept.get(&row.seq).copied().or_else(leaf);
+            if let Some(entry) = verifier.entry(row.seq.cast_unsigned(), &row.canonical, hash) {
+                if entry.event_id != row.event_id || entry.kind as i16 != row.kind {
+                    self.findings.add("event_misnamed", format!("entry {} is filed under another event", row.seq));
+                }
+                entries.insert(row.seq, (entry, row.canonical.as_slice()));
+            }
+        }
+        for missing in next..end {
+            if let Some(hash) = kept.get(&missing) {
+                verifier.absent(missing.cast_unsigned(), *hash);
+            }
+        }
+        let mut check =
+            Check { verifier, findings: &mut self.findings, entries: &entries, seen: BTreeSet::new(), erased: 0 };
+        read_all::events(connection, first, end, |seq, row| {
+            check.row(seq, Kind::Event, &row.contents(), row.salts.is_none(), |digests| row.draft_with(digests));
+        })
+        .await?;
+        read_all::changes(connection, first, end, |seq, row| {
+            check.row(seq, Kind::RowChange, &row.contents(), row.salts.is_none(), |digests| row.draft_with(digests));
+        })
+        .await?;
+        self.erased += check.erased;
+        let seen = check.seen;
+        for row in stored.iter().filter(|row| !seen.contains(&row.seq)) {
+            let what = if row.kind == Kind::Event as i16 { "event" } else { "row change" };
+            self.findings.add("event_missing", format!("the {what} {} of entry {} was removed", row.event_id, row.seq));
+        }
+        Ok(())
+    }
+}
+
+/// Rows against their entries.
+struct Check<'c, 'b> {
+    verifier: &'c mut Verifier,
+    findings: &'c mut Findings,
+    entries: &'c HashMap<i64, (Entry<'b>, &'b [u8])>,
+    seen: BTreeSet<i64>,
+    erased: u64,
+}
+
+impl Check<'_, '_> {
+    fn row(&mut self, seq: i64, kind: Kind, contents: &[Content<'_>], erased: bool, draft: impl Fn(Digests) -> Draft) {
+        self.seen.insert(seq);
+        let Some((entry, canonical)) = self.entries.get(&seq) else { return };
+        if entry.kind != kind || draft(entry.digests).encode(entry.seq).0 != *canonical {
+            let what = if kind == Kind::Event { "event" } else { "row change" };
+            let message = format!("the {what} {} says something else than its entry {seq}", entry.event_id);
+            self.findings.add("event_tampered", message);
+        }
+        if erased {
+            self.erased += 1;
+            return;
+        }
+        for content in contents {
+            self.verifier.content(entry, content.field, &content.salt, content.bytes);
+        }
+        for (field, _) in
+            entry.digests.iter().filter(|(field, _)| contents.iter().all(|content| content.field != *field))
+        {
+            self.findings.add("content_missing", format!("the {} of entry {seq} was removed", field.name()));
+        }
+    }
+}
+
+/// The hashes that the tiles have of these places.
+async fn kept_hashes(
+    connection: &mut PgConnection,
+    first: i64,
+    end: i64,
+    size: i64,
+) -> Result<HashMap<i64, Hash>, LedgerError> {
+    let width = TILE_WIDTH as i64;
+    let mut kept = HashMap::new();
+    for (index, hashes) in read_all::leaf_tiles(connection, first / width, (end + width - 1) / width).await? {
+        for (at, bytes) in (index * width..).zip(hashes.chunks_exact(32)) {
+            if (first..end).contains(&at) && at < size {
+                kept.insert(at, read::hash(bytes)?);
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// The system's log: each leaf is a tenant's checkpoint, and no tenant's log is shorter than it says.
+async fn verify_system(
+    connection: &mut PgConnection,
+    against: &Against,
+    sizes: &BTreeMap<Uuid, u64>,
+) -> Result<Outcome, LedgerError> {
+    use sqlx::Connection as _;
+    const MOST: i32 = 10_000;
+    let mut tx = connection.begin().await?;
+    read_all::hold_still(&mut tx).await?;
+    let anchors = against.read(Log::System, against.anchored(Log::System));
+    let mut verifier = SystemVerifier::new(against.ledger.clone(), anchors);
+    let (mut next, mut anchored) = (0, 0);
+    let mut notes = read_all::system_checkpoints(&mut tx, 0, END).await?;
+    // Few enough: one for each second in which something happened, and each is checked once.
+    loop {
+        let leaves = read_all::system_leaves(&mut tx, next, MOST).await?;
+        let Some((last, _)) = leaves.last() else { break };
+        let end = last + 1;
+        let until =
+            notes.iter().take_while(|note| size_of(note).is_none_or(|size| size <= end.cast_unsigned())).count();
+        let portion = notes.drain(..until).collect::<Vec<_>>();
+        anchored += portion.len();
+        let _ = verifier.anchors(against.read(Log::System, portion.iter().map(String::as_str)));
+        for (seq, text) in &leaves {
+            verifier.leaf(seq.cast_unsigned(), text.as_bytes(), None);
+        }
+        next = end;
+    }
+    tracing::debug!(anchored, left = notes.len(), "checkpoints of the system's log");
+    let _ = verifier.anchors(against.read(Log::System, notes.iter().map(String::as_str)));
+    tx.rollback().await?;
+    let mut findings = Findings::default();
+    for (tenant_id, head) in verifier.tenants() {
+        match sizes.get(tenant_id) {
+            Some(size) if *size >= head.size => {}
+            size => {
+                let there = size.copied().unwrap_or_default();
+                let message =
+                    format!("the log of tenant {tenant_id} has {there} entries, and {} were signed", head.size);
+                findings.add("truncated", message);
+            }
+        }
+    }
+    Ok(outcome("system".to_owned(), verifier.finish(), findings, 0, 0))
+}
+
+/// The size that a note's second line names.
+fn size_of(note: &str) -> Option<u64> {
+    note.lines().nth(1)?.parse().ok()
+}
+
+impl Outcome {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty() && matches!(self.verdict, "intact" | "consistent")
+    }
+}

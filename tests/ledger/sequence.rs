@@ -1,0 +1,230 @@
+//! One hub leads; events get their places without holes, once each, whoever dies and whatever is slow.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use openpam_tests::{HubOptions, World, eventually};
+use sqlx::{Connection as _, Row as _};
+
+use super::{number, settled, verify, write_events};
+
+/// Places run from 0 without holes, and each event has one.
+async fn is_gapless(world: &World) -> anyhow::Result<()> {
+    let wrong = number(
+        &world.database,
+        "select count(*) from (select tenant_id, seq, row_number() over (partition by tenant_id order by seq) - 1 as place
+                               from ledger_entries) e where seq <> place",
+    )
+    .await?;
+    ensure!(wrong == 0, "{wrong} entries are not in the places they should have");
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_event_and_row_change_gets_a_place_and_a_signed_checkpoint() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    world.zone().await?;
+    write_events(&world.database, tenant, 700).await?;
+    settled(&world.database).await?;
+    is_gapless(&world).await?;
+    let tiles = number(&world.database, "select count(*) from ledger_tiles where level = 0").await?;
+    ensure!(tiles >= 2, "whole tiles are stored, expected 2 and more of 256 entries, found {tiles}");
+    let verified = verify(&world.hub, &[]).await?;
+    ensure!(verified.sound, "{}", verified.text);
+    for expected in [format!("{}: intact", world.options.tenant), "system: intact".to_owned()] {
+        ensure!(verified.text.contains(&expected), "expected “{expected}” in:\n{}", verified.text);
+    }
+    let metrics = reqwest::get(format!("{}/metrics", world.hub.url())).await?.text().await?;
+    ensure!(metrics.contains("openpam_ledger_leader 1"), "the hub that leads says so in its metrics");
+    ensure!(metrics.contains("openpam_ledger_checkpoint_lag_seconds"), "the lag is in the metrics");
+    let ready: serde_json::Value = reqwest::get(format!("{}/readyz", world.hub.url())).await?.json().await?;
+    ensure!(ready["ledger"]["state"] == "leading", "{ready}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_range_is_proven_by_itself() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    write_events(&world.database, tenant, 900).await?;
+    settled(&world.database).await?;
+    for (start, end) in [("0", "0"), ("3", "260"), ("255", "256"), ("500", "899")] {
+        let verified = verify(&world.hub, &["--start-sequence", start, "--end-sequence", end]).await?;
+        ensure!(verified.sound && verified.text.contains("intact"), "{start} to {end}:\n{}", verified.text);
+    }
+    let refused = verify(&world.hub, &["--start-sequence", "9", "--end-sequence", "3"]).await?;
+    ensure!(!refused.sound, "a range that ends before it begins: {}", refused.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_transaction_that_takes_long_is_not_lost_and_holds_up_nobody() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    let mut slow = world.database.as_tenant(tenant).await?;
+    let mut transaction = slow.begin().await?;
+    let insert = "insert into audit_events (audit_event_id, tenant_id, actor_type, actor_name, action, outcome)
+                  values ($1, $2, 'system', 'slow', 'test.slow', 'success')";
+    let early = uuid::Uuid::now_v7();
+    sqlx::query(insert).bind(early).bind(tenant).execute(&mut *transaction).await?;
+    // A savepoint has a transaction number of its own.
+    let mut nested = transaction.begin().await?;
+    let within = uuid::Uuid::now_v7();
+    sqlx::query(insert).bind(within).bind(tenant).execute(&mut *nested).await?;
+    nested.commit().await?;
+    write_events(&world.database, tenant, 300).await?;
+    let count = "select count(*) from ledger_entries e join audit_events a on a.audit_event_id = e.event_id
+                 where a.action = 'test.event'";
+    eventually("the others do not wait", Duration::from_secs(10), || async {
+        Ok((number(&world.database, count).await? == 300).then_some(()))
+    })
+    .await?;
+    transaction.commit().await?;
+    settled(&world.database).await?;
+    let slow = number(
+        &world.database,
+        &format!("select count(*) from ledger_entries where event_id in ('{early}', '{within}')"),
+    )
+    .await?;
+    ensure!(slow == 2, "{slow} of the slow transaction's 2 events have a place");
+    is_gapless(&world).await
+}
+
+#[tokio::test]
+async fn of_two_hubs_one_leads_and_the_other_takes_over_within_five_seconds() -> anyhow::Result<()> {
+    let mut world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    write_events(&world.database, tenant, 100).await?;
+    settled(&world.database).await?;
+    let second = world.another_hub().await?;
+    let epoch = number(&world.database, "select epoch from ledger_leader").await?;
+    for round in 0..3 {
+        write_events(&world.database, tenant, 200).await?;
+        tokio::time::sleep(Duration::from_millis(37 * round)).await;
+    }
+    ensure!(number(&world.database, "select epoch from ledger_leader").await? == epoch, "a second hub took the lead");
+    world.hub.kill().await?;
+    let killed = Instant::now();
+    write_events(&world.database, tenant, 300).await?;
+    eventually("the other hub leads", Duration::from_secs(5), || async {
+        Ok((number(&world.database, "select epoch from ledger_leader").await? > epoch).then_some(()))
+    })
+    .await?;
+    println!("taken over after {:?}", killed.elapsed());
+    settled(&world.database).await?;
+    is_gapless(&world).await?;
+    let verified = verify(&second, &[]).await?;
+    ensure!(verified.sound, "{}", verified.text);
+    Ok(())
+}
+
+fn signal(pid: u32, name: &str) -> anyhow::Result<()> {
+    let sent = std::process::Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status()?;
+    ensure!(sent.success(), "kill -{name} {pid}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_leader_that_stood_still_is_refused_by_the_fence() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    let second = world.another_hub().await?;
+    settled(&world.database).await?;
+    let epoch = number(&world.database, "select epoch from ledger_leader").await?;
+    signal(world.hub.pid(), "STOP")?;
+    write_events(&world.database, tenant, 300).await?;
+    let taken = eventually("the other hub leads, though the first has its lock", Duration::from_secs(10), || async {
+        Ok((number(&world.database, "select epoch from ledger_leader").await? > epoch).then_some(()))
+    })
+    .await;
+    signal(world.hub.pid(), "CONT")?;
+    taken?;
+    world.hub.wait_for_log(&["another hub leads the ledger now"]).await?;
+    write_events(&world.database, tenant, 300).await?;
+    settled(&world.database).await?;
+    is_gapless(&world).await?;
+    let verified = verify(&second, &[]).await?;
+    ensure!(verified.sound, "{}", verified.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whenever_leaders_are_killed_nothing_is_lost_and_nothing_is_there_twice() -> anyhow::Result<()> {
+    let mut world = World::start(HubOptions { log_filter: "warn".to_owned(), ..HubOptions::default() }).await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    let written = std::sync::atomic::AtomicI32::new(0);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let load = async {
+        let mut connection = world.database.as_tenant(tenant).await?;
+        while !stop.is_cancelled() {
+            sqlx::query(
+                "insert into audit_events (audit_event_id, tenant_id, actor_type, actor_name, action, outcome)
+                 select gen_random_uuid(), $1, 'system', 'test', 'test.load', 'success' from generate_series(1, 20)",
+            )
+            .bind(tenant)
+            .execute(&mut connection)
+            .await?;
+            written.fetch_add(20, std::sync::atomic::Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        anyhow::Ok(())
+    };
+    let mut hub = world.another_hub().await?;
+    let killing = async {
+        for round in 0..5_u64 {
+            tokio::time::sleep(Duration::from_millis(700 + 131 * round)).await;
+            hub.kill().await?;
+            hub = world.another_hub().await?;
+            if round == 0 {
+                // From here on the ones that are killed are those that lead.
+                signal(world.hub.pid(), "KILL")?;
+            }
+        }
+        stop.cancel();
+        anyhow::Ok(hub)
+    };
+    let (loaded, hub) = tokio::join!(load, killing);
+    loaded?;
+    world.hub = hub?;
+    settled(&world.database).await?;
+    is_gapless(&world).await?;
+    let written = written.into_inner();
+    let found = number(
+        &world.database,
+        "select count(*) from ledger_entries e join audit_events a on a.audit_event_id = e.event_id and a.action = 'test.load'",
+    )
+    .await?;
+    ensure!(written > 500 && found == i64::from(written), "{written} were acknowledged, {found} have a place");
+    let verified = verify(&world.hub, &[]).await?;
+    ensure!(verified.sound, "{}", verified.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_application_cannot_choose_what_the_ledger_relies_on() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    let mut application = world.database.as_tenant(tenant).await?;
+    for statement in [
+        "insert into audit_events (audit_event_id, tenant_id, actor_type, actor_name, action, outcome, xid)
+         values (gen_random_uuid(), openpam.current_tenant(), 'system', 'x', 'a.b', 'success', '1')",
+        "insert into audit_events (audit_event_id, tenant_id, actor_type, actor_name, action, outcome, salts)
+         values (gen_random_uuid(), openpam.current_tenant(), 'system', 'x', 'a.b', 'success', null)",
+        "update ledger_leader set epoch = 0",
+        "select * from ledger_leader",
+        "delete from ledger_heads",
+        "update ledger_keys set public_key = sha256('x')",
+        "delete from ledger_system_leaves",
+    ] {
+        let refused = sqlx::query(statement).execute(&mut application).await.err();
+        let error = refused.with_context(|| format!("the application could {statement}"))?;
+        let state = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+        ensure!(state == "42501", "{statement}: expected no privilege, got {error}");
+    }
+    let leaves = sqlx::query("select count(*) from ledger_system_leaves where tenant_id <> openpam.current_tenant()")
+        .fetch_one(&mut application)
+        .await?;
+    ensure!(leaves.get::<i64, _>(0) == 0, "a tenant sees the leaves of others");
+    Ok(())
+}

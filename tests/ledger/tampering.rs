@@ -1,0 +1,172 @@
+//! Whatever a superuser does to what is stored, `openpam audit verify` finds and names it.
+
+use anyhow::ensure;
+use openpam_tests::World;
+
+use super::{settled, verify, write_events};
+
+/// What a superuser has to switch off first.
+const UNGUARDED: &str = "set session_replication_role = replica;
+    alter table ledger_entries drop constraint if exists ledger_entries_leaf;
+    alter table ledger_entries drop constraint if exists ledger_entries_pkey;
+    alter table ledger_entries drop constraint if exists ledger_entries_once;";
+
+struct Attack {
+    what: &'static str,
+    by: &'static str,
+    /// Codes, one of which must be told.
+    found_as: &'static [&'static str],
+}
+
+/// Entries of the tenant in whose tiles the first 512 are.
+const ATTACKS: &[Attack] = &[
+    Attack {
+        what: "an event's detail is edited",
+        by: "update audit_events set detail = '{\"number\": 0}' where audit_event_id = (select event_id from ledger_entries where seq = 300)",
+        found_as: &["content_tampered"],
+    },
+    Attack {
+        what: "who acted is edited",
+        by: "update audit_events set actor_name = 'somebody else' where audit_event_id = (select event_id from ledger_entries where seq = 300)",
+        found_as: &["content_tampered"],
+    },
+    Attack {
+        what: "an event's action is edited",
+        by: "update audit_events set action = 'test.other' where audit_event_id = (select event_id from ledger_entries where seq = 300)",
+        found_as: &["event_tampered"],
+    },
+    Attack {
+        what: "an event's time is edited",
+        by: "update audit_events set occurred_at = occurred_at - interval '1 day' where audit_event_id = (select event_id from ledger_entries where seq = 300)",
+        found_as: &["event_tampered"],
+    },
+    Attack {
+        what: "a content is removed and its salts are kept",
+        by: "update audit_events set object_name = null where audit_event_id = (select event_id from ledger_entries e join audit_events a on a.audit_event_id = e.event_id where a.object_name is not null order by seq limit 1)",
+        found_as: &["content_missing"],
+    },
+    Attack {
+        what: "an event is deleted",
+        by: "delete from audit_events where audit_event_id = (select event_id from ledger_entries where seq = 300)",
+        found_as: &["event_missing"],
+    },
+    Attack {
+        what: "an image of a row is edited",
+        by: "update row_changes set after_image = after_image || '{\"enabled\": true}' where row_change_id = (select event_id from ledger_entries where kind = 2 order by seq limit 1)",
+        found_as: &["content_tampered"],
+    },
+    Attack {
+        what: "an entry is edited, its hash left as it was",
+        by: "update ledger_entries set canonical = set_byte(canonical, 60, get_byte(canonical, 60) # 1) where seq = 300",
+        found_as: &["tampered"],
+    },
+    Attack {
+        what: "an entry is edited, its hash too, and the tile is left as it was",
+        by:
+            "update ledger_entries set canonical = set_byte(canonical, 60, get_byte(canonical, 60) # 1) where seq = 300;
+             update ledger_entries set leaf_hash = sha256('\\x00'::bytea || canonical) where seq = 300",
+        found_as: &["tampered"],
+    },
+    Attack {
+        what: "an entry behind the last whole tile is edited with its hash",
+        by:
+            "update ledger_entries set canonical = set_byte(canonical, 60, get_byte(canonical, 60) # 1) where seq = 600;
+             update ledger_entries set leaf_hash = sha256('\\x00'::bytea || canonical) where seq = 600",
+        found_as: &["altered"],
+    },
+    Attack {
+        what: "the hash in a tile is edited",
+        by: "update ledger_tiles set hashes = overlay(hashes placing '\\x01'::bytea from 33 for 1) where level = 0 and index = 1",
+        found_as: &["stored_hash"],
+    },
+    Attack { what: "an entry is deleted", by: "delete from ledger_entries where seq = 300", found_as: &["missing"] },
+    Attack {
+        what: "an entry and its event are deleted",
+        by: "delete from audit_events where audit_event_id = (select event_id from ledger_entries where seq = 300);
+             delete from ledger_entries where seq = 300",
+        found_as: &["missing"],
+    },
+    Attack {
+        what: "two entries are swapped",
+        by: "update ledger_entries set seq = 601 - seq where seq in (300, 301)",
+        found_as: &["misplaced"],
+    },
+    Attack {
+        what: "all behind an entry are moved up by one",
+        by: "delete from ledger_entries where seq = 300; update ledger_entries set seq = seq - 1 where seq > 300",
+        found_as: &["misplaced"],
+    },
+    Attack {
+        what: "an entry is copied",
+        by: "insert into ledger_entries select * from ledger_entries where seq = 300",
+        found_as: &["duplicated", "conflicting"],
+    },
+    Attack {
+        what: "the end is cut off",
+        by: "delete from ledger_entries where seq >= 500",
+        found_as: &["truncated", "missing"],
+    },
+    Attack {
+        what: "the end is cut off, with the tenant's checkpoints and head",
+        by: "delete from ledger_entries where seq >= 500; delete from ledger_checkpoints where size > 500;
+             update ledger_heads set size = 500; delete from ledger_tiles where index > 0",
+        found_as: &["truncated"],
+    },
+    Attack {
+        what: "a checkpoint's signature is edited",
+        by: "update ledger_checkpoints set note = regexp_replace(note, '.....\n$', E'AAAA=\n')",
+        found_as: &["signature_invalid", "note_malformed"],
+    },
+    Attack {
+        what: "a checkpoint's root is edited",
+        by: "update ledger_checkpoints set note = regexp_replace(note, E'^([^\n]*\n[^\n]*\n)[^\n]*', E'\\\\1AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=')",
+        found_as: &["signature_invalid"],
+    },
+    Attack {
+        what: "an event is taken back out of the ledger and the watermark",
+        by: "insert into audit_events (audit_event_id, tenant_id, actor_type, actor_name, action, outcome, xid)
+             select gen_random_uuid(), tenant_id, 'system', 'x', 'test.hidden', 'success', '3' from tenants limit 1",
+        found_as: &["unsequenced"],
+    },
+    Attack {
+        what: "a leaf of the system's log is edited",
+        by: "update ledger_system_leaves set text = replace(text, E'\n', E'\n') || 'x' || E'\n' where seq = 0",
+        found_as: &["altered"],
+    },
+    Attack {
+        what: "a leaf of the system's log is deleted",
+        by: "delete from ledger_system_leaves where seq = 0",
+        found_as: &["missing", "altered"],
+    },
+];
+
+#[tokio::test]
+async fn each_change_by_a_superuser_is_found_by_its_code() -> anyhow::Result<()> {
+    let mut world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    world.zone().await?;
+    write_events(&world.database, tenant, 700).await?;
+    settled(&world.database).await?;
+    world.hub.terminate().await?;
+    let verified = verify(&world.hub, &[]).await?;
+    ensure!(verified.sound && verified.text.contains("nothing is wrong"), "before anything: {}", verified.text);
+    let original = world.database.name().to_owned();
+    let mut failures = Vec::new();
+    for (number, attack) in ATTACKS.iter().enumerate() {
+        // A copy for each, which the verifier is shown in the place of the original.
+        let copy = world.database.copy(&format!("{original}_{number}")).await?;
+        copy.by_hand(&format!("{UNGUARDED} {}", attack.by)).await?;
+        let configuration = world.hub.folder().join("hub.toml");
+        let text = std::fs::read_to_string(&configuration)?;
+        std::fs::write(&configuration, text.replace(&format!("/{original}\""), &format!("/{}\"", copy.name())))?;
+        let verified = verify(&world.hub, &[]).await;
+        std::fs::write(&configuration, text)?;
+        let verified = verified?;
+        let named = attack.found_as.iter().any(|code| verified.text.contains(&format!("  {code}: ")));
+        if verified.sound || !named {
+            failures.push(format!("{}: expected one of {:?}, got:\n{}", attack.what, attack.found_as, verified.text));
+        }
+    }
+    ensure!(failures.is_empty(), "{} of {}:\n{}", failures.len(), ATTACKS.len(), failures.join("\n"));
+    Ok(())
+}
