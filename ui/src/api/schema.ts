@@ -560,6 +560,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit/checkpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last signed checkpoint (C2SP tlog-checkpoint). */
+        get: operations["get_checkpoint"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/consistency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The proof that the ledger only grew from one size to another. */
+        get: operations["get_consistency"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit/entries": {
         parameters: {
             query?: never;
@@ -569,6 +603,91 @@ export interface paths {
         };
         /** Entries of the audit trail, newest first. */
         get: operations["list_entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/entries/{seq}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The entry in a place of the ledger. */
+        get: operations["get_entry"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/entries/{seq}/proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The proof that an entry is in the ledger. */
+        get: operations["get_inclusion"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/events/{event_id}/entry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The place of an audit event or row change in the ledger. */
+        get: operations["get_entry_of_event"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Entries of the audit trail as a file, newest first. The export is an entry itself, its first line. */
+        get: operations["export_entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the ledger stands: how far it goes, how far it is signed, by which keys. */
+        get: operations["get_ledger"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1282,6 +1401,16 @@ export interface components {
             iss?: string | null;
             state: string;
         };
+        /** @description The proof that one tree is the beginning of another (RFC 9162 §2.1.4). */
+        ConsistencyProof: {
+            hashes: string[];
+            new_root: string;
+            /** Format: int64 */
+            new_size: number;
+            old_root: string;
+            /** Format: int64 */
+            old_size: number;
+        };
         /** @description A service account to make. */
         CreateAccount: {
             description?: string;
@@ -1448,6 +1577,24 @@ export interface components {
             started_at: string;
             version: string;
         };
+        /** @description The proof that an entry is in the tree (RFC 9162 §2.1.3). */
+        InclusionProof: {
+            /** @description The signed checkpoint of this tree, where there is one of exactly this size. */
+            checkpoint?: string | null;
+            /** @description The proof, base64. */
+            hashes: string[];
+            /** @description Hash of the leaf, base64. */
+            leaf_hash: string;
+            /** @description Its root, base64. */
+            root: string;
+            /** Format: int64 */
+            seq: number;
+            /**
+             * Format: int64
+             * @description Entries of the tree.
+             */
+            size: number;
+        };
         /** @description A way to log in. */
         LaunchCredential: {
             id: components["schemas"]["CredentialId"];
@@ -1481,6 +1628,58 @@ export interface components {
             id: components["schemas"]["ZoneId"];
             name: string;
             type: components["schemas"]["ZoneType"];
+        };
+        /** @description An entry of the ledger. */
+        LedgerPlace: {
+            /** @description The bytes that were hashed, base64; the ledger's format says what they are. */
+            canonical: string;
+            /**
+             * Format: uuid
+             * @description The audit event or the row change.
+             */
+            event_id: string;
+            /** @description `event` or `row_change`. */
+            kind: string;
+            /** @description Hash of the leaf, base64. */
+            leaf_hash: string;
+            /**
+             * Format: int64
+             * @description Its place in the tenant's ledger, from 0.
+             */
+            seq: number;
+            /** Format: date-time */
+            sequenced_at: string;
+            /**
+             * Format: date-time
+             * @description When a checkpoint first spoke for it; none while it is not signed.
+             */
+            signed_at?: string | null;
+        };
+        /** @description How the tenant's ledger stands. */
+        LedgerStanding: {
+            /**
+             * Format: int64
+             * @description Entries of the tenant.
+             */
+            entries: number;
+            /** @description The ledger's name, which its checkpoints begin with; empty before a hub has led. */
+            name: string;
+            /** @description Whether that is as it should be. */
+            ok: boolean;
+            /** @description Ed25519 public keys, base64, that sign checkpoints, the present one first. */
+            public_keys: string[];
+            /**
+             * Format: int64
+             * @description How many of them the last checkpoint speaks for.
+             */
+            signed: number;
+            /**
+             * Format: date-time
+             * @description When it was signed.
+             */
+            signed_at?: string | null;
+            /** @description Whether the ledger goes on: a word of the list in the operator's guide. */
+            state: string;
         };
         /**
          * @description What a line is.
@@ -2153,6 +2352,11 @@ export interface components {
         Readiness: {
             database: components["schemas"]["Check"];
             ending: boolean;
+            /**
+             * @description The ledger: whether events get their places and are signed in time. No act waits for it: it does not
+             *     decide about `ready`.
+             */
+            ledger: components["schemas"]["Check"];
             ready: boolean;
             /** @description The store of recordings. Nothing but recorded sessions needs it: it does not decide about `ready`. */
             recordings: components["schemas"]["Check"];
@@ -4780,6 +4984,66 @@ export interface operations {
             };
         };
     };
+    get_checkpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Nothing is signed yet */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_consistency: {
+        parameters: {
+            query: {
+                /** @description Entries of the later tree. */
+                new: number;
+                /** @description Entries of the earlier tree. */
+                old: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsistencyProof"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     list_entries: {
         parameters: {
             query?: {
@@ -4797,7 +5061,7 @@ export interface operations {
                 object_id?: string;
                 /** @description How it ended. */
                 outcome?: components["schemas"]["Outcome"];
-                /** @description Part of the actor's or object's name or of the action. */
+                /** @description Part of the actor's or object's name, of the action or of the detail. */
                 q?: string;
                 /** @description Before this moment. */
                 to?: string;
@@ -4814,6 +5078,177 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AuditEntry"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_entry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                seq: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerPlace"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_inclusion: {
+        parameters: {
+            query?: {
+                /** @description Entries of the tree; without it those of the last checkpoint. */
+                size?: number;
+            };
+            header?: never;
+            path: {
+                seq: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InclusionProof"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The entry is not signed yet */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_entry_of_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerPlace"];
+                };
+            };
+            /** @description It does not exist, or has no place yet */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    export_entries: {
+        parameters: {
+            query: {
+                /** @description Exact action (`target.create`) or a prefix that ends with a dot (`target.`). */
+                action?: string;
+                /** @description Who. */
+                actor_id?: string;
+                /** @description `jsonl` or `csv`. */
+                format: "jsonl" | "csv";
+                /** @description From this moment on. */
+                from?: string;
+                /** @description On what. */
+                object_id?: string;
+                /** @description How it ended. */
+                outcome?: components["schemas"]["Outcome"];
+                /** @description Part of the actor's or object's name, of the action or of the detail. */
+                q?: string;
+                /** @description Before this moment. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_ledger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerStanding"];
                 };
             };
             403: {

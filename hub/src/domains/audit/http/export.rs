@@ -56,6 +56,7 @@ impl Format {
 #[into_params(parameter_in = Query)]
 pub(super) struct ExportQuery {
     /// `jsonl` or `csv`.
+    #[param(inline)]
     format: Format,
     /// Exact action (`target.create`) or a prefix that ends with a dot (`target.`).
     action: Option<String>,
