@@ -86,9 +86,9 @@ async fn the_trail_is_exported_as_json_lines_and_as_csv_and_the_export_is_in_it(
     ensure!(numbers.len() == 2_300 && lines.lines().count() == 2_300, "{} of 2300 events", numbers.len());
     let csv = world.admin.text("/audit/export?format=csv&action=test.event").await?;
     ensure!(csv.lines().count() == 2_301 && csv.starts_with("id,occurred_at,"), "{} lines", csv.lines().count());
-    let first = world.admin.text("/audit/export?format=jsonl").await?;
-    let first: Value = serde_json::from_str(first.lines().next().context("nothing was exported")?)?;
-    ensure!(first["action"] == "audit.export", "{first}");
+    let own = world.admin.text("/audit/export?format=jsonl&action=audit.export").await?;
+    let own: Value = serde_json::from_str(own.lines().next().context("the export is not in the trail")?)?;
+    ensure!(own["detail"]["action"] == "audit.export" && own["detail"]["format"] == "jsonl", "{own}");
     let found = world.admin.list("/audit/entries?q=%22number%22%3A%201234").await?;
     ensure!(found.len() == 1, "the detail is searched: {} found", found.len());
     let nobody = world.person(&[], &[]).await?;
