@@ -12,7 +12,9 @@ use uuid::Uuid;
 
 /// What `openpam audit verify` said, and whether it found nothing wrong.
 pub struct Verified {
+    /// Whether it ended with success.
     pub sound: bool,
+    /// All that it wrote.
     pub text: String,
 }
 

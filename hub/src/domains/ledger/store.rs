@@ -167,14 +167,22 @@ pub(super) async fn insert_entries(
     Ok(())
 }
 
-/// A tile's columns: level, index, hashes, root.
-fn columns(tiles: &[Tile]) -> (Vec<i16>, Vec<i64>, Vec<Vec<u8>>, Vec<Vec<u8>>) {
-    let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+/// Tiles that go into one statement, column by column.
+#[derive(Default)]
+struct TileColumns {
+    levels: Vec<i16>,
+    indexes: Vec<i64>,
+    hashes: Vec<Vec<u8>>,
+    roots: Vec<Vec<u8>>,
+}
+
+fn columns(tiles: &[Tile]) -> TileColumns {
+    let mut columns = TileColumns::default();
     for tile in tiles {
-        columns.0.push(i16::from(tile.id.level));
-        columns.1.push(tile.id.index.cast_signed());
-        columns.2.push(tile.hashes.iter().flat_map(|hash| hash.0).collect());
-        columns.3.push(tile.root.0.to_vec());
+        columns.levels.push(i16::from(tile.id.level));
+        columns.indexes.push(tile.id.index.cast_signed());
+        columns.hashes.push(tile.hashes.iter().flat_map(|hash| hash.0).collect());
+        columns.roots.push(tile.root.0.to_vec());
     }
     columns
 }
@@ -184,7 +192,7 @@ pub(super) async fn insert_tiles(
     tenant_id: Uuid,
     tiles: &[Tile],
 ) -> Result<(), sqlx::Error> {
-    let (levels, indexes, hashes, roots) = columns(tiles);
+    let TileColumns { levels, indexes, hashes, roots } = columns(tiles);
     sqlx::query!(
         "insert into ledger_tiles (tenant_id, level, index, hashes, root)
          select $1, * from unnest($2::smallint[], $3::bigint[], $4::bytea[], $5::bytea[])",
@@ -279,7 +287,7 @@ pub(super) async fn insert_system_leaf(
 }
 
 pub(super) async fn insert_system_tiles(connection: &mut PgConnection, tiles: &[Tile]) -> Result<(), sqlx::Error> {
-    let (levels, indexes, hashes, roots) = columns(tiles);
+    let TileColumns { levels, indexes, hashes, roots } = columns(tiles);
     sqlx::query!(
         "insert into ledger_system_tiles (level, index, hashes, root)
          select * from unnest($1::smallint[], $2::bigint[], $3::bytea[], $4::bytea[])",
