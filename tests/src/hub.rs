@@ -172,6 +172,16 @@ impl Hub {
         Ok(())
     }
 
+    /// Sends it a signal by name, such as `STOP`.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub async fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let done = Command::new("kill").args(["-s", name, &self.pid.to_string()]).status().await?;
+        ensure!(done.success(), "kill -s {name}: {done}");
+        Ok(())
+    }
+
     /// Waits for its end.
     ///
     /// # Errors
