@@ -475,3 +475,18 @@ async fn index_closed(hub: &Hub, context: &Context, recording: &Unindexed) -> Re
     }
     close(hub, context, id).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_costly_session_rests_for_as_long_as_others_say_much_and_no_longer() {
+        let (second, done_at) = (Duration::from_secs(1), Instant::now());
+        for (flood_lasts, rests) in [(None, 3), (Some(1), 3), (Some(10), 10), (Some(100), 49)] {
+            let until = flood_lasts.map(|seconds| done_at + second * seconds);
+            assert_eq!(rested(second, done_at, until), done_at + second * rests, "{flood_lasts:?}");
+        }
+        assert_eq!(rested(second * 600, done_at, None), done_at + LONGEST_REST_OF_ONE);
+    }
+}

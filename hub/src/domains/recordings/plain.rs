@@ -82,6 +82,9 @@ pub(super) fn last_lines(text: &str, lines: usize) -> Option<usize> {
 /// The colours that hold behind plain lines, as sequences that set them.
 pub(super) fn colours(text: &str) -> String {
     let mut colours = String::new();
+    if !text.contains('\u{1b}') {
+        return colours;
+    }
     // What was set before the last reset does not matter.
     let mut at = ["\u{1b}[0m", "\u{1b}[m"].iter().filter_map(|reset| text.rfind(reset)).max().unwrap_or(0);
     while let Some(begun) = text[at..].find('\u{1b}').map(|begun| at + begun) {

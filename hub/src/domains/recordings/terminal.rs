@@ -34,8 +34,10 @@ const MOST_SCREEN: usize = 4 * 1024 * 1024;
 const MOST: usize = 1_000;
 /// How long a segment may take: a few bytes can ask for a screen of a million cells to be cleared.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Fast output that is drawn at once.
+/// Fast output that is drawn at once; and what of it waits before the lines that scrolled by are dropped: not more
+/// than a processor's cache holds.
 const BATCH: usize = 1024 * 1024;
+const WAITING: usize = 128 * 1024;
 /// Rows of one line that are put together.
 const MOST_WRAPPED: usize = 16;
 
@@ -217,7 +219,31 @@ impl Terminal {
             self.fast.reserve_exact(BATCH);
         }
         self.watch.at_us = at_us;
+        let waiting = self.fast.len() / WAITING;
         self.text.decode(bytes, &mut self.fast);
+        if self.fast.len() / WAITING > waiting && !self.watch.typing.is_waiting() {
+            self.drop_scrolled();
+        }
+    }
+
+    /// Leaves out the lines of fast output that decide nothing about the screen.
+    fn drop_scrolled(&mut self) {
+        let (first, last) = self.scrolled(&self.fast);
+        if first < last {
+            let colours = colours(&self.fast[first..last]);
+            self.fast.replace_range(first..last, &colours);
+        }
+    }
+
+    /// Where the plain lines begin and end that decide nothing about the screen: the first one ends a line that may
+    /// have been begun.
+    fn scrolled(&self, text: &str) -> (usize, usize) {
+        if !self.ground || !self.watch.modes.are_plain() {
+            return (0, 0);
+        }
+        let plain = &text[..plain_lines(text)];
+        let first = plain.find('\n').map_or(0, |end| end + 1);
+        (first, last_lines(plain, self.kept_lines()).unwrap_or(0))
     }
 
     /// Draws it, and takes commands and the screen behind it.
@@ -284,11 +310,12 @@ impl Terminal {
             if self.given_up.is_none() && Instant::now() >= until {
                 self.give_up();
             }
-            let plain = if self.ground && self.watch.modes.are_plain() { plain_lines(text) } else { 0 };
-            if last_lines(&text[..plain], self.kept_lines() + 1).is_some() {
-                let (flood, rest) = text.split_at(plain);
-                self.flood(flood);
-                text = rest;
+            let (first, last) = self.scrolled(text);
+            if first < last {
+                self.draw(&text[..first]);
+                self.take_lines(&text[first..last]);
+                self.draw(&colours(&text[first..last]));
+                text = &text[last..];
             } else {
                 let (cols, rows) = self.model.size();
                 let piece = (PIECE * USUAL.0 * USUAL.1 / (cols * rows)).clamp(SMALLEST_PIECE, PIECE);
@@ -313,20 +340,6 @@ impl Terminal {
     /// again, since those below the cursor may have shown something.
     fn kept_lines(&self) -> usize {
         2 * self.model.size().1 + 1
-    }
-
-    /// Whole plain lines, more than decide about the screen.
-    fn flood(&mut self, text: &str) {
-        // The first one ends a line that may have been begun.
-        let first = text.find('\n').map_or(text.len(), |end| end + 1);
-        self.draw(&text[..first]);
-        let rest = &text[first..];
-        self.take_lines(rest);
-        let taking = std::mem::replace(&mut self.watch.taking, Taking::Nothing);
-        let skipped = last_lines(rest, self.kept_lines()).unwrap_or(0);
-        self.draw(&colours(&rest[..skipped]));
-        self.draw(&rest[skipped..]);
-        self.watch.taking = taking;
     }
 
     /// Takes plain lines without drawing them.
@@ -648,6 +661,62 @@ mod tests {
         for text in ["before", "$ after", "now"] {
             assert!(texts.iter().any(|line| line == text), "{text}: {texts:?}");
         }
+    }
+
+    #[test]
+    fn of_fast_output_the_beginning_the_end_and_what_was_run_are_taken() {
+        let session = openpam_recordings::Session {
+            tenant_id: uuid::Uuid::nil(),
+            session_id: uuid::Uuid::nil(),
+            content: openpam_recordings::Content::Terminal,
+            started_at: 0,
+        };
+        let recipient = openpam_recordings::Recipient {
+            role: openpam_recordings::Role::Tenant,
+            key: openpam_recordings::RecipientKey([9; 32]),
+        };
+        let system = aws_lc_rs::rand::SystemRandom::new();
+        let random = &mut openpam_recordings::random::Secure(&system);
+        let mut writer =
+            openpam_recordings::Writer::new(session, &[recipient], openpam_recordings::Limits::default(), random)
+                .unwrap();
+        let mut full = Model::new(80, 24).unwrap();
+        let (mut number, mut at) = (0, 0);
+        let _ = writer.resize(0, 80, 24).unwrap();
+        for (run, echo) in [("", "$ "), ("ls\r", "ls\r\n"), ("make\r", "$ make\r\n")] {
+            let _ = writer.record(at, Record::Input(run.as_bytes())).unwrap();
+            let mut shown = echo.to_owned();
+            for _ in 0..40 {
+                while shown.len() < 32 * 1024 {
+                    number += 1;
+                    shown += &format!("\u{1b}[{}mline {number}\u{1b}[K\r\n", 30 + number % 9);
+                }
+                at += 40_000;
+                let _ = writer.output(at, shown.as_bytes()).unwrap();
+                full.feed(shown.as_str());
+                shown.clear();
+            }
+            let _ = writer.output(at, b"$ ").unwrap();
+            full.feed("$ ");
+        }
+        let key = writer.opener();
+        let segment = writer.close_segment(at).unwrap().unwrap();
+        let opened = openpam_recordings::Segment::parse(&segment.bytes).unwrap().open(&key).unwrap();
+        let mut terminal = terminal(80, 24);
+        terminal.feed(&opened).unwrap();
+        assert_eq!(terminal.model.dump(), full.dump(), "the screen is approximate");
+        let taken = terminal.finish();
+        let commands = taken.lines.iter().filter(|line| line.command_from.is_some());
+        let commands =
+            commands.map(|line| line.text.trim_start_matches("$ ").to_owned()).collect::<Vec<_>>();
+        assert_eq!(commands, ["ls", "make"]);
+        for wanted in ["line 1".to_owned(), format!("line {number}")] {
+            assert!(taken.lines.iter().any(|line| line.text == wanted), "{wanted}");
+        }
+        assert!((taken.lines.len() as u64) < number / 2, "{} of {number} lines", taken.lines.len());
+        assert!(taken.lines.is_sorted_by_key(|line| line.at_us));
+        let sampled = taken.sampled.iter().map(|(from, until)| until - from).sum::<u64>();
+        assert!(sampled > 1_000_000 && sampled < at, "{:?}", taken.sampled);
     }
 
     /// Everything a terminal may be told before a flood comes.
