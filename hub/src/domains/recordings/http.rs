@@ -95,7 +95,11 @@ impl From<IndexState> for IndexBody {
             segments: state.segments,
             lines: state.lines,
             truncated: state.truncated,
-            sampled: state.sampled.chunks_exact(2).map(|pair| (player::seconds(pair[0]), player::seconds(pair[1]))).collect(),
+            sampled: state
+                .sampled
+                .chunks_exact(2)
+                .map(|pair| (player::seconds(pair[0]), player::seconds(pair[1])))
+                .collect(),
             done: state.done,
             error_code: state.error_code,
         }

@@ -90,14 +90,14 @@ mod tests {
         let mut pace = Pace::default();
         assert!(pace.allows(0, 512 * 1024));
         assert!(!pace.allows(0, 1));
-        assert!(!pace.allows(3_900_000, 1), "not every few lines");
-        assert!(pace.allows(4_000_000, 100 * 1024));
-        assert!(!pace.allows(4_000_000, 100 * 1024));
-        pace.key(4_000_001);
-        assert!(pace.allows(4_000_002, 60 * 1024));
-        assert!(!pace.allows(4_000_003, 60 * 1024));
-        pace.key(4_000_004);
-        assert!(!pace.allows(4_000_005, 1), "who types fast is no way around");
+        assert!(!pace.allows(3_000_000, 1), "not every few lines");
+        assert!(pace.allows(5_000_000, 100 * 1024));
+        assert!(!pace.allows(5_000_000, 100 * 1024));
+        pace.key(5_000_001);
+        assert!(pace.allows(5_000_002, 60 * 1024));
+        assert!(!pace.allows(5_000_003, 60 * 1024));
+        pace.key(5_000_004);
+        assert!(!pace.allows(5_000_005, 1), "who types fast is no way around");
         assert!(pace.allows(3_600_000_000, 512 * 1024), "an hour later");
         assert!(!pace.allows(3_600_000_001, 512 * 1024), "and not more than at once");
         let mut screens = Pace::screens_only();
@@ -107,9 +107,10 @@ mod tests {
 
     #[test]
     fn stretches_that_are_near_are_one_and_few_are_kept() {
-        assert_eq!(joined(vec![], &[(1, 2), (1_000_000, 3_000_000), (9_000_000, 9_000_001)]), [
-            1, 3_000_000, 9_000_000, 9_000_001
-        ]);
+        assert_eq!(
+            joined(vec![], &[(1, 2), (1_000_000, 3_000_000), (9_000_000, 9_000_001)]),
+            [1, 3_000_000, 9_000_000, 9_000_001]
+        );
         assert_eq!(joined(vec![1, 5], &[(2, 3)]), [1, 5]);
         let many = (0..200).map(|at| (at * 10_000_000, at * 10_000_000 + 1)).collect::<Vec<_>>();
         let kept = joined(vec![], &many);

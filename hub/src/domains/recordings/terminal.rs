@@ -707,10 +707,9 @@ mod tests {
         assert_eq!(terminal.model.dump(), full.dump(), "the screen is approximate");
         let taken = terminal.finish();
         let commands = taken.lines.iter().filter(|line| line.command_from.is_some());
-        let commands =
-            commands.map(|line| line.text.trim_start_matches("$ ").to_owned()).collect::<Vec<_>>();
+        let commands = commands.map(|line| line.text.trim_start_matches("$ ").to_owned()).collect::<Vec<_>>();
         assert_eq!(commands, ["ls", "make"]);
-        for wanted in ["line 1".to_owned(), format!("line {number}")] {
+        for wanted in ["$ line 1".to_owned(), "line 2".to_owned(), format!("line {number}")] {
             assert!(taken.lines.iter().any(|line| line.text == wanted), "{wanted}");
         }
         assert!((taken.lines.len() as u64) < number / 2, "{} of {number} lines", taken.lines.len());
@@ -762,12 +761,15 @@ mod tests {
     }
 
     fn flood() -> impl Strategy<Value = String> {
-        (prop::collection::vec("([a-zA-Z0-9 \t.é界]{0,20}|\u{1b}\\[(0|1;44|7|39|48:5:9)?m|\u{1b}\\[K){0,3}", 1..8), 1_usize..60, "[a-z]{0,10}").prop_map(
-            |(lines, times, rest)| {
+        (
+            prop::collection::vec("([a-zA-Z0-9 \t.é界]{0,20}|\u{1b}\\[(0|1;44|7|39|48:5:9)?m|\u{1b}\\[K){0,3}", 1..8),
+            1_usize..60,
+            "[a-z]{0,10}",
+        )
+            .prop_map(|(lines, times, rest)| {
                 let block = lines.iter().map(|line| format!("{line}\r\n")).collect::<String>();
                 block.repeat(times) + &rest
-            },
-        )
+            })
     }
 
     proptest! {

@@ -162,7 +162,8 @@ pub(super) async fn search_recordings(
         hits: if query.session_id.is_some() { HITS_WITHIN } else { HITS },
     };
     let text = super::super::lines::tidy(&wanted.text);
-    let Found { sessions, unindexed, sampled } = search::search(&hub, &context, wanted, cursor.after, cursor.fetch()).await?;
+    let Found { sessions, unindexed, sampled } =
+        search::search(&hub, &context, wanted, cursor.after, cursor.fetch()).await?;
     let page = Page::<(FoundSession, Vec<FoundLine>)>::of(sessions, cursor.limit, |(session, _)| session.session_id);
     let items = page.items.into_iter().map(|(session, lines)| MatchBody {
         session_id: session.session_id,
