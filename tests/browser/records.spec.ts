@@ -84,6 +84,14 @@ test('the API reference lists everything, is searched, and keeps a strict policy
   // A link to what the search hides shows it.
   await page.getByRole('link', { name: 'ProblemBody' }).first().click()
   await expect(page.locator('#type-ProblemBody')).toHaveAttribute('open', '')
+  await expect(page.locator('#type-ProblemBody')).toBeInViewport()
+  await expect(page.getByRole('searchbox')).toHaveValue('')
+  // And so it does again, although the address stays as it is.
+  await page.keyboard.press('/')
+  await page.keyboard.type('unlock')
+  await expect(page.getByRole('article')).toHaveCount(1)
+  await page.getByRole('link', { name: 'ProblemBody' }).first().click()
+  await expect(page.locator('#type-ProblemBody')).toBeInViewport()
   const light = await browserFor(null, { colorScheme: 'light' })
   await light.goto('/api/docs#create_target')
   await expect(light.locator('#create_target')).toBeInViewport()
