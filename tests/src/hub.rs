@@ -151,7 +151,20 @@ impl Hub {
     /// # Errors
     /// With what it wrote, when it fails.
     pub async fn command(&self, arguments: &[&str], input: Option<&str>) -> anyhow::Result<String> {
-        run_binary(&self.binary, &self.folder, arguments, input).await
+        run_binary(&self.binary, &self.folder, arguments, input, &[]).await
+    }
+
+    /// The same with variables of the environment, which go before the configuration.
+    ///
+    /// # Errors
+    /// With what it wrote, when it fails.
+    pub async fn command_with(
+        &self,
+        arguments: &[&str],
+        input: Option<&str>,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<String> {
+        run_binary(&self.binary, &self.folder, arguments, input, environment).await
     }
 
     /// Resident memory in KiB.
@@ -251,7 +264,7 @@ impl Prepared {
     /// # Errors
     /// With what it wrote, when it fails.
     pub async fn run(&self, arguments: &[&str], input: Option<&str>) -> anyhow::Result<String> {
-        run_binary(&self.binary, &self.folder, arguments, input).await
+        run_binary(&self.binary, &self.folder, arguments, input, &[]).await
     }
 
     /// Where it will be reached.
@@ -362,9 +375,16 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     }
 }
 
-async fn run_binary(binary: &Path, folder: &Path, arguments: &[&str], input: Option<&str>) -> anyhow::Result<String> {
+async fn run_binary(
+    binary: &Path,
+    folder: &Path,
+    arguments: &[&str],
+    input: Option<&str>,
+    environment: &[(&str, &str)],
+) -> anyhow::Result<String> {
     let mut child = Command::new(binary)
         .args(arguments)
+        .envs(environment.iter().copied())
         .arg("--config")
         .arg(folder.join("hub.toml"))
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
