@@ -14,11 +14,7 @@ use super::{
     store::spool::Waits,
     store_of,
 };
-use crate::{
-    context::Context,
-    db::DbError,
-    state::Hub,
-};
+use crate::{context::Context, db::DbError, state::Hub};
 
 /// Between attempts while the store is down, the first and the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -264,12 +260,7 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
 ///
 /// # Errors
 /// `Waiting` while it may still come.
-pub(super) async fn await_spool(
-    hub: &Hub,
-    context: &Context,
-    id: SessionId,
-    overdue: bool,
-) -> Result<Vec<i32>, Error> {
+pub(super) async fn await_spool(hub: &Hub, context: &Context, id: SessionId, overdue: bool) -> Result<Vec<i32>, Error> {
     let waits = waits(hub, context, id).await?;
     let spool = store_of(hub)?.spool();
     for waiting in &waits {
