@@ -118,12 +118,31 @@ test_part_browser() {
 test_asciinema() {
   local folder=$CACHE/tools/asciinema-$TEST_ASCIINEMA_VERSION
   export OPENPAM_TEST_ASCIINEMA=$folder/bin/asciinema
-  [[ -x $OPENPAM_TEST_ASCIINEMA ]] && return
-  step "Building asciinema $TEST_ASCIINEMA_VERSION (once, takes some minutes)"
-  CARGO_TARGET_DIR=$CACHE/tools/build-asciinema CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
-    cargo install --quiet --locked --version "$TEST_ASCIINEMA_VERSION" --root "$folder" asciinema ||
+  test_cargo_tool asciinema "$TEST_ASCIINEMA_VERSION" "$folder" ||
     die "asciinema $TEST_ASCIINEMA_VERSION, which the exports are checked with, could not be built: is crates.io reachable?"
-  rm -rf "$CACHE/tools/build-asciinema"
+}
+
+# test_cargo_tool NAME VERSION FOLDER: installs a tool from crates.io into FOLDER, once for all checkouts. Two that
+# want it at once wait for each other, and each has a build folder of its own.
+test_cargo_tool() {
+  local name=$1 version=$2 folder=$3 status=0
+  [[ -x $folder/bin/$name ]] && return
+  mkdir -p "$CACHE/tools"
+  (
+    exec 9>"$CACHE/tools/.$name-$version.lock"
+    flock 9
+    # Another checkout may have built it meanwhile.
+    [[ -x $folder/bin/$name ]] && exit 0
+    step "Building $name $version (once, takes some minutes)"
+    build=$(mktemp -d "$CACHE/tools/build-$name.XXXXXX")
+    trap 'rm -rf "$build"' EXIT
+    # Whole or not at all: nobody runs what is being copied.
+    CARGO_TARGET_DIR=$build/target CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+      cargo install --quiet --locked --version "$version" --root "$build/root" "$name" 9>&- || exit
+    rm -rf "$folder"
+    mv "$build/root" "$folder"
+  ) || status=$?
+  return "$status"
 }
 
 # test_cargo_deny: sets DENY to a cargo-deny of the version that deny.toml is written for.
@@ -135,10 +154,7 @@ test_cargo_deny() {
     DENY=$(command -v cargo-deny)
     return
   fi
-  step "Building cargo-deny $TEST_DENY_VERSION (once, takes some minutes)"
-  CARGO_TARGET_DIR=$CACHE/tools/build CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
-    cargo install --quiet --locked --version "$TEST_DENY_VERSION" --root "$folder" cargo-deny
-  rm -rf "$CACHE/tools/build"
+  test_cargo_tool cargo-deny "$TEST_DENY_VERSION" "$folder"
 }
 
 test_part_deny() {
@@ -215,6 +231,22 @@ test_one() {
   if ((status)); then say "FAILED: $part (log: $TEST_LOGS/$part.log)"; fi
 }
 
+# test_flaky_lines: each test that failed and passed when it was tried again, by name.
+test_flaky_lines() {
+  local part
+  for part in rust browser; do
+    [[ -e $TEST_LOGS/$part.log ]] || continue
+    sed 's/\x1b\[[0-9;]*[A-Za-z]//g' "$TEST_LOGS/$part.log" | awk -v part="$part" '
+      # nextest, in its summary: "FLAKY 2/2 [ 1.1s] (…) package::binary name"
+      part == "rust" && /^ *FLAKY [0-9]+\/[0-9]+ \[/ { sub(/^ *FLAKY [0-9]+\/[0-9]+ \[[^]]*\] *(\([^)]*\) *)?/, ""); names[$0] }
+      # Playwright, after the counts: "  1 flaky", then a line with the place of each.
+      part == "browser" && /^ *[0-9]+ flaky$/ { listed = 1; next }
+      part == "browser" && /^ *[0-9]+ (passed|failed|skipped|interrupted|did not run)/ { listed = 0 }
+      part == "browser" && listed && /›/ { gsub(/^ +| *─*$/, ""); names[$0] }
+      END { for (name in names) print "  " part ": FLAKY " name " (failed, then passed when it was tried again)" }' | sort
+  done
+}
+
 # test_summary_lines: what the runners themselves said at their ends.
 test_summary_lines() {
   local part
@@ -264,6 +296,7 @@ test_run() {
     fi
   done
   test_summary_lines
+  test_flaky_lines
   printf '%d passed, %d failed\n' "$passed" "$failed"
   ((failed == 0))
 }

@@ -1,6 +1,6 @@
 //! Writing a recording: records in, sealed segments and a manifest out.
 
-use std::fmt;
+use std::{cell::RefCell, fmt, io::Cursor};
 
 use bytes::Bytes;
 
@@ -346,14 +346,28 @@ impl Writer {
             // By half, where a vector doubles: of text little is left, and most of the room stays empty.
             self.body.reserve_exact(room + start / 2);
         }
-        let mut frame = std::io::Cursor::new(&mut self.body);
+        let mut frame = Cursor::new(&mut self.body);
         frame.set_position(start as u64);
-        zstd::bulk::Compressor::new(self.limits.level)
-            .and_then(|mut compressor| compressor.compress_to_buffer(&self.plain, &mut frame))
-            .map_err(|_| WriteError::Compression)?;
+        compress(self.limits.level, &self.plain, &mut frame).map_err(|_| WriteError::Compression)?;
         self.plain.clear();
         Ok(())
     }
+}
+
+thread_local! {
+    /// Making one costs as much as compressing a chunk of plain text; it keeps nothing from one frame to the next.
+    static COMPRESSOR: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
+}
+
+/// Compresses into a zstd frame of its own.
+fn compress(level: i32, plain: &[u8], frame: &mut Cursor<&mut Vec<u8>>) -> std::io::Result<usize> {
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let (_, compressor) = match kept.take() {
+            Some(same) if same.0 == level => kept.insert(same),
+            _ => kept.insert((level, zstd::bulk::Compressor::new(level)?)),
+        };
+        compressor.compress_to_buffer(plain, frame)
+    })
 }
 
 impl fmt::Debug for Writer {

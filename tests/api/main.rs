@@ -3,6 +3,7 @@
 mod addresses;
 mod attacks;
 mod bad_input;
+mod concurrent;
 mod coverage;
 mod forged;
 mod provider;

@@ -154,6 +154,30 @@ async fn the_only_administrator_is_unlocked_from_the_command_line() -> anyhow::R
 }
 
 #[tokio::test]
+async fn a_role_that_sees_every_tenant_may_not_work_on_accounts_from_the_command_line() -> anyhow::Result<()> {
+    let world = lockable_world().await?;
+    let (other, stranger) = world.another_tenant().await?;
+    lock(&world, "admin").await?;
+    let (socket, user) =
+        world.stack.servers.postgres.superuser.as_ref().map(|it| (&it.socket, &it.user)).context("no superuser")?;
+    let port = world.stack.servers.postgres.owner_url.parse::<url::Url>()?.port().context("no port")?;
+    let url = format!("postgres://{user}@localhost:{port}/{}?host={socket}", world.database.name());
+    for arguments in [
+        &["admin", "unlock", "--tenant", &other, "--username", "admin"][..],
+        &["admin", "create", "--tenant", &other, "--username", "admin", "--password-file", "-", "--if-missing"],
+    ] {
+        let environment = [("OPENPAM_DATABASE__OWNER_URL", &*url)];
+        let refused = world.hub.command_with(arguments, Some("a long enough passphrase"), &environment).await;
+        let refused = refused.err().with_context(|| format!("{arguments:?} should fail"))?.to_string();
+        ensure!(refused.contains("would see every tenant"), "{arguments:?}: {refused}");
+    }
+    let answer = world.admin.stranger().try_sign_in(&world.options.tenant, "admin", &world.admin_password).await?;
+    ensure!(answer.status != StatusCode::OK, "an account of another tenant was unlocked");
+    drop(stranger);
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_address_may_not_try_for_ever() -> anyhow::Result<()> {
     let mut options = HubOptions::default();
     options.identity.insert("login_attempts_per_ip_per_minute", 5);

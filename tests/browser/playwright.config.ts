@@ -12,7 +12,9 @@ export default defineConfig({
   workers: 2,
   fullyParallel: false,
   forbidOnly: true,
-  retries: 0,
+  // Only unattended, where one test of many on a busy machine must not cost the whole run: `deploy/dev test` names
+  // each that needed its second try.
+  retries: process.env.CI ? 1 : 0,
   timeout: 90_000,
   // Generous, for machines that build something beside it; what has a limit of its own says so.
   expect: { timeout: 20_000 },

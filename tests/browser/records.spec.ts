@@ -39,6 +39,12 @@ test('an entry of the ledger shows what changed as a table, and gives its JSON',
   const name = unique('Changed')
   await world.admin.patch(`/admin/users/${person.id}`, { display_name: name, email: 'somebody.with.a.long.address@example.com', roles: ['operator'], enabled: false })
   const open = async (page: Page) => {
+    await page.goto('/ledger')
+    // Evidence has a date, not only an age.
+    const row = page.getByRole('row').filter({ has: page.getByRole('button') }).first()
+    await expect(row.getByRole('time')).toHaveText(new RegExp(`^\\d{2} \\w{3,4} ${new Date().getUTCFullYear()}\\s*\\d{2}:\\d{2}:\\d{2}$`))
+    expect(await overflows(page)).toBe(false)
+    await picture(page, `ledger-rows-${page.viewportSize()?.width}`)
     await page.goto(`/ledger?object_id=${person.id}&action=user.update`)
     await page.getByRole('cell').getByRole('button', { name: 'User changed' }).click()
     await expect(page.getByRole('dialog').getByRole('table')).toBeVisible()
@@ -84,6 +90,14 @@ test('the API reference lists everything, is searched, and keeps a strict policy
   // A link to what the search hides shows it.
   await page.getByRole('link', { name: 'ProblemBody' }).first().click()
   await expect(page.locator('#type-ProblemBody')).toHaveAttribute('open', '')
+  await expect(page.locator('#type-ProblemBody')).toBeInViewport()
+  await expect(page.getByRole('searchbox')).toHaveValue('')
+  // And so it does again, although the address stays as it is.
+  await page.keyboard.press('/')
+  await page.keyboard.type('unlock')
+  await expect(page.getByRole('article')).toHaveCount(1)
+  await page.getByRole('link', { name: 'ProblemBody' }).first().click()
+  await expect(page.locator('#type-ProblemBody')).toBeInViewport()
   const light = await browserFor(null, { colorScheme: 'light' })
   await light.goto('/api/docs#create_target')
   await expect(light.locator('#create_target')).toBeInViewport()

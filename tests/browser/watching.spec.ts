@@ -102,7 +102,7 @@ test('who joins types when the session’s person allows it, until they take it 
   await expect(page.getByRole('button', { name: `${operator.username} joined` })).toHaveCount(0)
 })
 
-test('a setting hides who watches, and a narrow window shows all of a session', async ({ browserFor, world, picture }) => {
+test('a setting hides who watches, and a narrow window shows a session in letters that can be read', async ({ browserFor, world, picture }) => {
   const { person, target } = await world.personWithTarget()
   const auditor = await world.person([], ['auditor'])
   const settings = await browserFor(world.admin)
@@ -118,9 +118,28 @@ test('a setting hides who watches, and a narrow window shows all of a session', 
   await terminal.run("printf 'un-%s\\n' seen", 'un-seen')
   await expect(screenOf(narrow)).toContainText('un-seen')
   await expect(page.getByRole('button', { name: `${auditor.username} watches` })).toHaveCount(0)
-  await expect(async () => {
+  const letters = () => narrow.locator('.xterm-rows').evaluate((rows) => Number.parseFloat(getComputedStyle(rows).fontSize))
+  const widths = async () => {
     const [screen, place] = await Promise.all([narrow.locator('.xterm-screen').boundingBox(), narrow.locator('[data-watch]').boundingBox()])
-    expect(screen && place && screen.width <= place.width + 1, `${JSON.stringify(screen)} in ${JSON.stringify(place)}`).toBe(true)
+    return { screen: screen?.width ?? 0, place: place?.width ?? 0 }
+  }
+  await expect(narrow.getByRole('button', { name: 'Fit' })).toBeVisible()
+  await expect(async () => expect(await letters()).toBe(9)).toPass()
+  // What does not fit is scrolled to.
+  expect((await widths()).screen).toBeGreaterThan((await widths()).place)
+  const scrolled = await narrow.locator('[data-watch]').evaluate((place) => {
+    place.scrollLeft = 10_000
+    return place.scrollLeft
+  })
+  expect(scrolled).toBeGreaterThan(100)
+  expect(await narrow.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page itself does not scroll').toBe(true)
+  await picture(narrow, 'watch-narrow-scrolled')
+  await narrow.locator('[data-watch]').evaluate((place) => (place.scrollLeft = 0))
+  await picture(narrow, 'watch-narrow-readable')
+  await narrow.getByRole('button', { name: 'Fit' }).click()
+  await expect(async () => {
+    const { screen, place } = await widths()
+    expect(screen).toBeLessThanOrEqual(place + 1)
   }).toPass()
   await expect(narrow.getByRole('button', { name: 'End…' })).toHaveCount(0)
   await picture(narrow, 'watch-narrow')

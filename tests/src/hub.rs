@@ -154,7 +154,20 @@ impl Hub {
     /// # Errors
     /// With what it wrote, when it fails.
     pub async fn command(&self, arguments: &[&str], input: Option<&str>) -> anyhow::Result<String> {
-        run_binary(&self.binary, &self.folder, arguments, input).await
+        run_binary(&self.binary, &self.folder, arguments, input, &[]).await
+    }
+
+    /// The same with variables of the environment, which go before the configuration.
+    ///
+    /// # Errors
+    /// With what it wrote, when it fails.
+    pub async fn command_with(
+        &self,
+        arguments: &[&str],
+        input: Option<&str>,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<String> {
+        run_binary(&self.binary, &self.folder, arguments, input, environment).await
     }
 
     /// Resident memory in KiB.
@@ -172,6 +185,16 @@ impl Hub {
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.child.start_kill()?;
         self.child.wait().await?;
+        Ok(())
+    }
+
+    /// Sends it a signal by name, such as `STOP`.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub async fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let done = Command::new("kill").args(["-s", name, &self.pid.to_string()]).status().await?;
+        ensure!(done.success(), "kill -s {name}: {done}");
         Ok(())
     }
 
@@ -244,7 +267,7 @@ impl Prepared {
     /// # Errors
     /// With what it wrote, when it fails.
     pub async fn run(&self, arguments: &[&str], input: Option<&str>) -> anyhow::Result<String> {
-        run_binary(&self.binary, &self.folder, arguments, input).await
+        run_binary(&self.binary, &self.folder, arguments, input, &[]).await
     }
 
     /// Where it will be reached.
@@ -355,9 +378,16 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     }
 }
 
-async fn run_binary(binary: &Path, folder: &Path, arguments: &[&str], input: Option<&str>) -> anyhow::Result<String> {
+async fn run_binary(
+    binary: &Path,
+    folder: &Path,
+    arguments: &[&str],
+    input: Option<&str>,
+    environment: &[(&str, &str)],
+) -> anyhow::Result<String> {
     let mut child = Command::new(binary)
         .args(arguments)
+        .envs(environment.iter().copied())
         .arg("--config")
         .arg(folder.join("hub.toml"))
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })

@@ -18,6 +18,8 @@ use crate::Client;
 pub const PROTOCOL: &str = "openpam.terminal.v1";
 /// How long to wait for output by default.
 pub const PATIENCE: Duration = Duration::from_secs(15);
+/// After this long without output nothing more is taken to be on its way.
+const QUIET: Duration = Duration::from_secs(1);
 /// The client acknowledges after this many bytes.
 const ACK_EVERY: u64 = 32 * 1024;
 
@@ -296,6 +298,20 @@ impl Terminal {
                 }
             }
         }
+    }
+
+    /// Presses Ctrl-C once nothing has come for [`QUIET`], and waits for the prompt after it: what was
+    /// still on its way would be typed behind an earlier one.
+    ///
+    /// # Errors
+    /// When the session ends or no prompt comes.
+    pub async fn interrupt_when_quiet(&mut self) -> anyhow::Result<()> {
+        self.drain(QUIET).await?;
+        self.output.clear();
+        self.type_bytes(vec![3]).await?;
+        self.until(b"^C").await?;
+        self.until(b"$ ").await?;
+        Ok(())
     }
 
     /// Reads until a notice comes.

@@ -17,7 +17,8 @@ const VERSION: &str = "3.2.0";
 /// asciinema writes times in milliseconds.
 const MILLISECOND: f64 = 0.001;
 
-/// The command: from the environment, from the cache of `deploy/dev`, or the machine's own.
+/// The command in the version that is pinned: from the environment, from the cache of `deploy/dev`, or the
+/// machine's own.
 async fn command() -> anyhow::Result<PathBuf> {
     let cache = std::env::var_os("OPENPAM_CACHE")
         .map(PathBuf::from)
@@ -27,14 +28,19 @@ async fn command() -> anyhow::Result<PathBuf> {
         cache.map(|cache| cache.join(format!("tools/asciinema-{VERSION}/bin/asciinema"))),
         Some(PathBuf::from("asciinema")),
     ];
+    let mut others = Vec::new();
     for command in known.into_iter().flatten() {
         let said = Command::new(&command).arg("--version").output().await;
-        if said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).starts_with("asciinema 3.")) {
+        let said = said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()).unwrap_or_default();
+        if said == format!("asciinema {VERSION}") {
             return Ok(command);
+        }
+        if !said.is_empty() {
+            others.push(format!("{} is {said}", command.display()));
         }
     }
     bail!(
-        "asciinema 3 is not here: run `deploy/dev test rust`, which installs it, or name it in {VARIABLE} \
+        "asciinema {VERSION} is not here ({others:?}): run `deploy/dev test rust`, which installs it, or name it in {VARIABLE} \
          (cargo install --locked asciinema@{VERSION})"
     )
 }

@@ -62,3 +62,45 @@ async fn whenever_a_hub_is_killed_what_was_stored_verifies_and_is_closed() -> an
     println!("{rounds} hubs killed, all recordings verify, the longest has {most} segments");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_hub_that_was_taken_for_dead_stores_nothing_behind_a_closed_recording() -> anyhow::Result<()> {
+    let mut options = HubOptions::default();
+    options.recording.insert("abandoned_after_seconds", "5".to_owned());
+    let folder = options.recordings.clone().context("no folder of recordings")?;
+    let world = World::start(options).await?;
+    let other = world.another_hub().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    terminal.keep_output = false;
+    terminal.type_line("base64 /dev/urandom").await?;
+    // It stops in the middle of a flood, with much to be stored yet.
+    ensure!(tokio::time::timeout(LIFETIME, terminal.drain(LIFETIME * 2)).await.is_err(), "the flood ended");
+    world.hub.signal("STOP").await?;
+    let client = world.admin.at(other.url());
+    let closed = eventually("the recording is closed", Duration::from_secs(60), || async {
+        world.database.by_hand("update hubs set last_seen_at = now() - interval '1 hour' where stopped_at is null and last_seen_at < now() - interval '7 seconds'").await?;
+        let recording = client.get(&format!("/sessions/{session}/recording")).await?;
+        Ok((recording["state"] == "completed").then_some(recording))
+    })
+    .await?;
+    world.hub.signal("CONT").await?;
+    terminal.end(Duration::from_secs(60)).await?;
+    world.hub.wait_for_log(&["the recording was closed meanwhile"]).await?;
+    let segments = closed["segments"].as_array().map_or(0, Vec::len);
+    let path = folder.0.join(closed["path"].as_str().context("no path")?);
+    let mut there = Vec::new();
+    for entry in std::fs::read_dir(&path)? {
+        there.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    let stored = there.iter().filter(|name| name.ends_with(".segment")).count();
+    ensure!(stored == segments && segments >= 2, "{segments} segments belong to it, and there is {there:?}");
+    let again = client.get(&format!("/sessions/{session}/recording")).await?;
+    ensure!(again["verification"]["verdict"] == "intact", "{}", again["verification"]);
+    for (action, times) in [("recording.close", 1), ("recording.spool_lost", 0)] {
+        let entries = client.list(&format!("/audit/entries?object_id={session}&action={action}")).await?;
+        ensure!(entries.len() == times, "{action}: {entries:?}");
+    }
+    Ok(())
+}

@@ -5,6 +5,7 @@ mod asciinema;
 mod crashes;
 mod endings;
 mod flow;
+mod guests;
 mod hosts;
 mod recordings;
 mod refusals;

@@ -122,7 +122,9 @@ async fn a_password_that_is_typed_is_in_no_recording_and_what_the_screen_shows_i
     let mut terminal = reachable.open(&world.admin).await?;
     let session = terminal.session_id();
     let secret = unique("typed");
-    terminal.type_line("read -rs -p 'Passphrase: ' word; echo got ${#word}").await?;
+    // What is typed before the prompt is echoed by nobody in time, and the prompt's text not by its own echo.
+    terminal.until(b"$ ").await?;
+    terminal.type_line("read -rs -p 'Pass''phrase: ' word; echo got ${#word}").await?;
     terminal.until(b"Passphrase: ").await?;
     // As a person types, and as one pastes.
     let (first, rest) = secret.split_at(4);

@@ -79,7 +79,7 @@ impl Store {
 /// The recording of a session once it is in this state, through `client`.
 async fn becomes(client: &openpam_tests::Client, session: &str, state: &str) -> anyhow::Result<Value> {
     let what = format!("the recording of {session} is {state}");
-    eventually(&what, Duration::from_secs(45), || async {
+    eventually(&what, Duration::from_secs(90), || async {
         let answer = client.call(Method::GET, &format!("/sessions/{session}/recording"), None).await?;
         if !answer.status.is_success() {
             return Ok(None);
@@ -334,7 +334,7 @@ async fn a_hub_that_does_not_come_back_with_its_spool_leaves_the_rest_and_a_trai
     let lost = lost().await?;
     assert_eq!(lost.len(), 1, "it is written once: {lost:?}");
     let detail = &lost[0]["detail"];
-    ensure!(detail["place"].as_str().is_some_and(|place| place.contains("openpam-test-spool")), "{detail}");
+    ensure!(detail["places"][0].as_str().is_some_and(|place| place.contains("openpam-test-spool")), "{detail}");
     let named = detail["segments"].as_array().context("no segments")?;
     ensure!(named.len() as i64 >= waiting && lost[0]["outcome"] == "failure", "{lost:?}");
     let kept = recording["segments"].as_array().context("no segments")?.len() as i64;
@@ -348,6 +348,74 @@ async fn a_hub_that_does_not_come_back_with_its_spool_leaves_the_rest_and_a_trai
     assert_eq!(retention(&at_third, &session).await?["state"], "completed");
     at_third.call(Method::DELETE, &format!("/sessions/{session}/recording"), Some(&reason)).await?.success()?;
     becomes_purged(&at_third, &session).await
+}
+
+#[tokio::test]
+async fn what_a_spool_lost_or_cannot_give_is_not_waited_for_for_ever() -> anyhow::Result<()> {
+    let stack = Stack::load()?;
+    let mut store = Store::new(&stack, false).await?;
+    store.options.recording.insert("spool_wait_seconds", "5".to_owned());
+    let mut world = World::start_with(stack, store.options.clone()).await?;
+    let reachable = world.password_target().await?;
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let mut terminal = reachable.open(&world.admin).await?;
+        terminal.run("echo before-it-was-aw''ay").await?;
+        terminal.keep_output = false;
+        terminal.type_line("head -c 6000000 /dev/urandom | base64").await?;
+        terminal.until_received(8_000_000).await?;
+        let session = terminal.session_id();
+        eventually("a segment with output is stored", Duration::from_secs(20), || async {
+            let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+            Ok((recording["segments"].as_array().map_or(0, Vec::len) >= 2).then_some(()))
+        })
+        .await?;
+        sessions.push((session, terminal));
+    }
+    store.proxy.set(Fault::Refuse);
+    let tenant = world.database.by_hand("select tenant_id from recordings limit 1").await?;
+    let mut first = Vec::new();
+    for (session, terminal) in &mut sessions {
+        terminal.type_line("head -c 9000000 /dev/urandom | base64").await?;
+        terminal.until_received(20_000_000).await?;
+        let folder = store.spool.0.join(&tenant).join(session.as_str());
+        first.push(
+            eventually("two segments wait in the spool", Duration::from_secs(30), || async {
+                let waiting = retention(&world.admin, session).await?["spooled_segments"].as_i64();
+                let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(None) };
+                let mut files = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+                files.sort();
+                Ok(files.into_iter().next().filter(|_| waiting >= Some(2)))
+            })
+            .await?,
+        );
+    }
+    world.hub.kill().await?;
+    // One is gone, the other is not what it was.
+    std::fs::remove_file(&first[0])?;
+    std::fs::write(&first[1], b"not a segment any more")?;
+    store.proxy.set(Fault::None);
+    let again = world.another_hub().await?;
+    let client = world.admin.at(again.url());
+    for (session, _) in &sessions {
+        let recording = becomes(&client, session, "completed").await?;
+        assert_eq!(recording["verification"]["verdict"], "intact", "{recording}");
+        let kept = recording["segments"].as_array().context("no segments")?.len() as i64;
+        let action = format!("/audit/entries?object_id={session}&action=recording.spool_lost");
+        let lost = client.list(&action).await?;
+        assert_eq!(lost.len(), 1, "{lost:?}");
+        let detail = &lost[0]["detail"];
+        ensure!(detail["count"].as_i64() >= Some(2) && detail["segments"][0].as_i64() == Some(kept), "{detail}");
+        let export = client.text(&format!("/sessions/{session}/recording/export")).await?;
+        ensure!(export.contains("before-it-was-away"), "what was stored is left out, too");
+    }
+    // What could not be read is kept for a person to look at, and nothing else.
+    eventually("the rest leaves the spool", Duration::from_secs(20), || async {
+        Ok((store.waiting()? == 1).then_some(()))
+    })
+    .await?;
+    ensure!(first[1].with_extension("segment.rejected").exists(), "{:?}", first[1]);
+    Ok(())
 }
 
 /// Waits until a recording is deleted.

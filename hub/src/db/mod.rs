@@ -35,6 +35,12 @@ pub enum DbError {
     /// The application role could get around row-level security.
     #[error("the application role {0} is a superuser, has BYPASSRLS or owns tables: refusing to start")]
     RoleTooStrong(String),
+    /// `openpam admin` connects as a role that sees every tenant.
+    #[error(
+        "the role {0} is a superuser or has BYPASSRLS, and would see every tenant: database.owner_url must name the \
+         role that owns the schema and is neither"
+    )]
+    RoleUnbound(String),
     /// The schema is older than this binary.
     #[error("the database schema is not up to date ({0} migration(s) missing): run `openpam migrate`")]
     SchemaOutdated(usize),
@@ -161,6 +167,20 @@ pub async fn connect_as_owner(config: &config::Database) -> Result<PgConnection,
     })?;
     let options = options(url, config.owner_password.as_ref())?.application_name("openpam-admin");
     Ok(PgConnection::connect_with(&options).await?)
+}
+
+/// Refuses a role that row-level security does not bind: what it reads and writes for one tenant would be
+/// that of all.
+///
+/// # Errors
+/// When the connection's role is a superuser or has BYPASSRLS, or the database does not answer.
+pub async fn require_row_security(connection: &mut PgConnection) -> Result<(), DbError> {
+    let role = sqlx::query!(
+        r#"select rolname as "name!", (rolsuper or rolbypassrls) as "unbound!" from pg_roles where rolname = current_user"#
+    )
+    .fetch_one(connection)
+    .await?;
+    if role.unbound { Err(DbError::RoleUnbound(role.name)) } else { Ok(()) }
 }
 
 /// Brings the schema up to date and lets the application role see which migrations ran.

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { Braces, ChevronDown, ExternalLink, SearchX } from 'lucide-react'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { flushSync } from 'react-dom'
 import { openApiQuery } from '@/api/hub'
 import { buttonClass } from '@/components/button'
 import { SearchInput } from '@/components/filters'
@@ -120,16 +121,25 @@ function useJumpToAddress(showAll: () => void) {
     const jump = () => {
       const id = location.hash.slice(1)
       if (id === '') return
-      if (!document.getElementById(id)) showAll()
-      requestAnimationFrame(() => {
-        const place = document.getElementById(id)
-        if (place instanceof HTMLDetailsElement) place.open = true
-        place?.scrollIntoView()
-      })
+      // At once: what a search hid is there when it is looked for.
+      if (!document.getElementById(id)) flushSync(showAll)
+      const place = document.getElementById(id)
+      if (place instanceof HTMLDetailsElement) place.open = true
+      place?.scrollIntoView()
     }
-    jump()
+    // The place that is the address already changes nothing there, and may be hidden all the same.
+    const again = (event: MouseEvent) => {
+      const link = event.target instanceof Element ? event.target.closest('a') : null
+      if (link?.getAttribute('href') === location.hash && location.hash !== '') jump()
+    }
+    const frame = requestAnimationFrame(jump)
     addEventListener('hashchange', jump)
-    return () => removeEventListener('hashchange', jump)
+    addEventListener('click', again)
+    return () => {
+      cancelAnimationFrame(frame)
+      removeEventListener('hashchange', jump)
+      removeEventListener('click', again)
+    }
   }, [showAll])
 }
 

@@ -2450,6 +2450,14 @@ export interface components {
              */
             lines: number;
             /**
+             * @description Stretches whose output was so fast that not every line of it is indexed: `[from, until]`, in seconds. Of
+             *     those are the commands that were run, and the screen as it stood each second, at each key, and at the end.
+             */
+            sampled: [
+                number,
+                number
+            ][];
+            /**
              * Format: int32
              * @description Segments that are indexed.
              */
@@ -2482,6 +2490,11 @@ export interface components {
             items: components["schemas"]["RecordingMatch"][];
             /** @description Pass as `cursor` for the next page; `null` on the last one. */
             next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Recordings with stretches of output so fast that not every line of it is indexed; likewise. At most 10000.
+             */
+            sampled: number;
             /**
              * Format: int64
              * @description Recordings whose text is not indexed to its end yet, running ones among them; 0 where only one's own are

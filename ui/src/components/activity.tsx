@@ -5,7 +5,7 @@ import { ledger } from '@/api/hub'
 import type { LedgerEntry, Outcome } from '@/api/types'
 import { may } from '@/lib/access'
 import { cn } from '@/lib/cn'
-import { actionName } from '@/lib/words'
+import { actionName, actorName } from '@/lib/words'
 import { Card } from './page'
 import { InlineProblem, Skeleton } from './states'
 import { RelativeTime } from './time'
@@ -58,7 +58,7 @@ function ActivityLine({ entry }: { entry: LedgerEntry }) {
           {entry.outcome !== 'success' && !saysOutcome(entry) && <span className="text-danger-text"> ({entry.outcome})</span>}
         </p>
         <p className="truncate text-xs text-faint">
-          {entry.actor.name ?? entry.actor.type} · <RelativeTime time={entry.occurred_at} />
+          {actorName(entry.actor)} · <RelativeTime time={entry.occurred_at} />
         </p>
       </div>
     </li>

@@ -1,4 +1,4 @@
-import { formatDuration, formatExact, formatRelative } from '@/lib/format'
+import { formatDay, formatDuration, formatExact, formatRelative, formatSeconds } from '@/lib/format'
 import { useNow } from '@/lib/use-now'
 import { Tip } from './tip'
 
@@ -10,6 +10,19 @@ export function RelativeTime({ time, none = '–' }: { time: string | null | und
     <Tip label={formatExact(time)}>
       <time dateTime={time} className="relative z-10 whitespace-nowrap">
         {formatRelative(time, now)}
+      </time>
+    </Tip>
+  )
+}
+
+/** Date and time as they are, for what is read as evidence; how long ago on hover. */
+export function Moment({ time }: { time: string }) {
+  const now = useNow()
+  return (
+    <Tip label={`${formatRelative(time, now)} · ${formatExact(time)}`}>
+      <time dateTime={time} className="relative z-10 flex flex-col leading-tight whitespace-nowrap tabular-nums">
+        <span>{formatDay(time)}</span>
+        <span className="text-xs text-muted">{formatSeconds(time)}</span>
       </time>
     </Tip>
   )

@@ -12,6 +12,8 @@ const exact = new Intl.DateTimeFormat('en-GB', {
   timeZoneName: 'short',
 })
 const dayTime = new Intl.DateTimeFormat('en-GB', { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit' })
+const day = new Intl.DateTimeFormat('en-GB', { day: '2-digit', month: 'short', year: 'numeric' })
+const timeOfDay = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' })
 
 const STEPS: [limit: number, divisor: number, unit: Intl.RelativeTimeFormatUnit][] = [
@@ -39,6 +41,18 @@ export function formatRelative(time: string, now: number): string {
 export const formatExact = (time: string): string => {
   const date = new Date(time)
   return Number.isNaN(date.getTime()) ? '–' : exact.format(date)
+}
+
+/** Day, month and year. */
+export const formatDay = (time: string): string => {
+  const date = new Date(time)
+  return Number.isNaN(date.getTime()) ? '–' : day.format(date)
+}
+
+/** Time of day with seconds. */
+export const formatSeconds = (time: string): string => {
+  const date = new Date(time)
+  return Number.isNaN(date.getTime()) ? '–' : timeOfDay.format(date)
 }
 
 /** Day and time, short. */

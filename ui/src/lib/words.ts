@@ -128,6 +128,10 @@ const DENIED: Record<string, string> = {
 export const actionName = (action: string, outcome?: Outcome): string =>
   (outcome === 'denied' ? DENIED[action] : undefined) ?? ACTIONS[action] ?? sentence(action)
 
+/** Who did something. A part of the hub is no person, whose name would read as one: only commands are named. */
+export const actorName = (actor: { type: string; name?: string | null }): string =>
+  actor.type === 'system' && !actor.name?.startsWith('openpam ') ? 'The hub' : (actor.name ?? sentence(actor.type))
+
 /** What the hub says about a field, as a sentence beside it: "must not be empty" → "It must not be empty." */
 export function fieldSentence(message: string): string {
   const subject = /^(is|must|may|can|cannot|does|has|names|needs|contains)\b/.test(message) ? `It ${message}` : message

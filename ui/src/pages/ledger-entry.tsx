@@ -7,7 +7,7 @@ import { Dialog, DialogBody, DialogFooter } from '@/components/dialog'
 import { Fact, Facts, LINK } from '@/components/page'
 import { formatExact } from '@/lib/format'
 import { changedFields, detailsOf, fieldLabel, valueText, type Detail } from '@/lib/ledger'
-import { actionName, sentence } from '@/lib/words'
+import { actionName, actorName, sentence } from '@/lib/words'
 import type { LedgerSearch } from '@/router'
 import { ChainFacts } from './ledger-chain'
 
@@ -50,7 +50,7 @@ export function EntryPanel({ entry, onClose, onFilter }: { entry: LedgerEntry; o
             <OutcomeBadge outcome={entry.outcome} />
           </Fact>
           <Fact label="By">
-            <span>{actor.name ?? sentence(actor.type)}</span>
+            <span>{actorName(actor)}</span>
             {actor.id && <FilterLink label="All by them" onClick={() => onFilter({ actor_id: actor.id ?? undefined })} />}
           </Fact>
           <Fact label="About">

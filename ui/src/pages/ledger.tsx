@@ -13,11 +13,11 @@ import { Menu, MenuItem } from '@/components/menu'
 import { NamedCell } from '@/components/named-cell'
 import { Page } from '@/components/page'
 import { EmptyState } from '@/components/states'
-import { RelativeTime } from '@/components/time'
+import { Moment } from '@/components/time'
 import { may } from '@/lib/access'
 import { personName } from '@/lib/format'
 import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
-import { actionName, sentence } from '@/lib/words'
+import { actionName, actorName, sentence } from '@/lib/words'
 import type { LedgerSearch } from '@/router'
 import { ChainBadge } from './ledger-chain'
 import { EntryPanel, OutcomeBadge, OUTCOMES } from './ledger-entry'
@@ -110,7 +110,7 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     enableHiding: false,
     enableSorting: false,
     cell: ({ row: { original: entry } }) => (
-      <NamedCell under={<span className="sm:hidden">{entry.actor.name ?? sentence(entry.actor.type)}</span>}>
+      <NamedCell under={<span className="sm:hidden">{actorName(entry.actor)}</span>}>
         <button
           type="button"
           onClick={() => show(entry)}
@@ -133,7 +133,7 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     header: 'By',
     enableSorting: false,
     meta: { from: 'sm' },
-    cell: ({ row }) => <span className="truncate">{row.original.actor.name ?? sentence(row.original.actor.type)}</span>,
+    cell: ({ row }) => <span className="truncate">{actorName(row.original.actor)}</span>,
   },
   {
     id: 'object',
@@ -161,6 +161,6 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     header: 'When',
     enableSorting: false,
     meta: { className: 'w-28 sm:w-32' },
-    cell: ({ row }) => <RelativeTime time={row.original.occurred_at} />,
+    cell: ({ row }) => <Moment time={row.original.occurred_at} />,
   },
 ]

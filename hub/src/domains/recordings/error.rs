@@ -70,6 +70,9 @@ pub enum Error {
     /// Something else is where this would be stored.
     #[error("the store of recordings holds something else at {0}")]
     Occupied(String),
+    /// Its completer closed it: this hub was taken for dead.
+    #[error("the recording was closed meanwhile, as its hub seemed to be gone")]
+    Closed,
     /// What is stored is larger than any recording's part.
     #[error("the object {0} is larger than any part of a recording")]
     TooLarge(String),
@@ -110,6 +113,7 @@ impl Error {
             Self::Damaged(_)
             | Self::Changed { .. }
             | Self::TooLarge(_)
+            | Self::Closed
             | Self::Purged
             | Self::ReasonMissing
             | Self::Session(_) => false,
@@ -204,6 +208,7 @@ impl From<Error> for Problem {
             | Error::Store(_)
             | Error::SpoolFull
             | Error::Occupied(_)
+            | Error::Closed
             | Error::TooLarge(_)
             | Error::Key(_)) => unavailable(&error),
         }

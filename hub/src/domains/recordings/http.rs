@@ -80,6 +80,9 @@ struct IndexBody {
     lines: i32,
     /// There is more text than is indexed of one session: 200,000 lines, or 16 MiB.
     truncated: bool,
+    /// Stretches whose output was so fast that not every line of it is indexed: `[from, until]`, in seconds. Of
+    /// those are the commands that were run, and the screen as it stood each second, at each key, and at the end.
+    sampled: Vec<(f64, f64)>,
     /// Nothing more will be indexed.
     done: bool,
     /// Why it ends before the recording does: `recording_damaged`.
@@ -92,6 +95,11 @@ impl From<IndexState> for IndexBody {
             segments: state.segments,
             lines: state.lines,
             truncated: state.truncated,
+            sampled: state
+                .sampled
+                .chunks_exact(2)
+                .map(|pair| (player::seconds(pair[0]), player::seconds(pair[1])))
+                .collect(),
             done: state.done,
             error_code: state.error_code,
         }

@@ -19,9 +19,10 @@ use super::{
     Error, keys,
     lines::{Indexed, Lines},
     opened::{genuine, off_thread, tenant_key},
+    pace::{self, Pace},
     service, store, store_of,
-    terminal::Terminal,
-    types::{IndexState, Line, Screen, SegmentEntry, Unindexed},
+    terminal::{Taken, Terminal},
+    types::{IndexState, Screen, SegmentEntry, Unindexed},
     typing::Typing,
 };
 use crate::{
@@ -76,9 +77,19 @@ struct Told {
     stored: u32,
     indexed: u32,
     ended: bool,
-    typing: Typing,
+    reading: Reading,
     failures: u32,
-    due_at: Option<Instant>,
+    /// Not before that, after a failure.
+    retry_at: Option<Instant>,
+    /// What its last segment took, where that was much, and when that was done.
+    worked: Option<(Duration, Instant)>,
+}
+
+/// What goes on from segment to segment and is not in the database.
+#[derive(Debug, Clone, Default)]
+struct Reading {
+    typing: Typing,
+    pace: Pace,
 }
 
 impl Told {
@@ -86,9 +97,23 @@ impl Told {
         self.indexed < self.stored || self.ended
     }
 
-    fn is_due(&self, now: Instant) -> bool {
-        self.has_work() && self.due_at.is_none_or(|due| now >= due)
+    /// When it may have its turn: one that takes long keeps others waiting for less than itself. How long it
+    /// rests is asked anew each time, since a flood may begin or end meanwhile.
+    fn due_at(&self, flood_until: Option<Instant>) -> Option<Instant> {
+        let rested = self.worked.map(|(worked, done_at)| rested(worked, done_at, flood_until));
+        self.retry_at.max(rested)
     }
+
+    fn is_due(&self, now: Instant, flood_until: Option<Instant>) -> bool {
+        self.has_work() && self.due_at(flood_until).is_none_or(|due| now >= due)
+    }
+}
+
+/// When enough was rested after so much work: less, as soon as no session says much any more.
+fn rested(worked: Duration, done_at: Instant, flood_until: Option<Instant>) -> Instant {
+    let after = |share: f64| done_at + worked.mul_f64(1.0 / share - 1.0).min(LONGEST_REST_OF_ONE);
+    let calm = after(SHARE);
+    flood_until.map_or(calm, |until| after(SHARE_IN_A_FLOOD).min(until.max(calm)))
 }
 
 /// A session whose recorder tells of it, for as long as this lives.
@@ -116,7 +141,7 @@ struct Turn {
     id: SessionId,
     tenant_id: TenantId,
     key: Arc<SessionKey>,
-    typing: Typing,
+    reading: Reading,
     /// Everything that was stored is indexed, and the session is over.
     over: bool,
 }
@@ -134,9 +159,10 @@ impl Indexer {
             stored: 0,
             indexed: 0,
             ended: false,
-            typing: Typing::default(),
+            reading: Reading::default(),
             failures: 0,
-            due_at: None,
+            retry_at: None,
+            worked: None,
         };
         self.with(|known| known.sessions.insert(id, told));
         Telling { indexer: self.clone(), id }
@@ -176,14 +202,15 @@ impl Indexer {
     fn turn(&self, now: Instant) -> Option<Turn> {
         self.with(|known| {
             let after = known.last.map_or(Bound::Unbounded, Bound::Excluded);
-            let next = known.sessions.range((after, Bound::Unbounded)).find(|(_, told)| told.is_due(now));
-            let next = next.or_else(|| known.sessions.iter().find(|(_, told)| told.is_due(now)));
+            let is_due = |told: &Told| told.is_due(now, known.flood_until);
+            let next = known.sessions.range((after, Bound::Unbounded)).find(|(_, told)| is_due(told));
+            let next = next.or_else(|| known.sessions.iter().find(|(_, told)| is_due(told)));
             let (id, told) = next?;
             let turn = Turn {
                 id: *id,
                 tenant_id: told.tenant_id,
                 key: told.key.clone(),
-                typing: told.typing.clone(),
+                reading: told.reading.clone(),
                 over: told.indexed >= told.stored,
             };
             known.last = Some(turn.id);
@@ -192,7 +219,10 @@ impl Indexer {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        self.with(|known| known.sessions.values().filter(|told| told.has_work()).filter_map(|told| told.due_at).min())
+        self.with(|known| {
+            let waiting = known.sessions.values().filter(|told| told.has_work());
+            waiting.filter_map(|told| told.due_at(known.flood_until)).min()
+        })
     }
 
     fn waiting(&self) -> u64 {
@@ -201,9 +231,8 @@ impl Indexer {
 
     /// How long to rest after so much work.
     fn rest(&self, worked: Duration) -> Duration {
-        let flood = self.with(|known| known.flood_until.is_some_and(|until| Instant::now() < until));
-        let share = if flood { SHARE_IN_A_FLOOD } else { SHARE };
-        worked.mul_f64(1.0 / share - 1.0).min(LONGEST_REST_OF_ONE)
+        let now = Instant::now();
+        rested(worked, now, self.with(|known| known.flood_until)).duration_since(now)
     }
 }
 
@@ -234,7 +263,7 @@ pub(super) async fn run(hub: &Hub) {
 
 /// One session's turn; how long to rest then.
 async fn take(hub: &Hub, indexer: &Indexer, turn: Turn) -> Duration {
-    let Turn { id, tenant_id, key, typing, over } = turn;
+    let Turn { id, tenant_id, key, reading, over } = turn;
     let context = Context::system(tenant_id, "recording indexer");
     if over {
         let closed = close(hub, &context, id).await;
@@ -244,16 +273,15 @@ async fn take(hub: &Hub, indexer: &Indexer, turn: Turn) -> Duration {
         indexer.with(|known| known.sessions.remove(&id));
         return Duration::ZERO;
     }
-    match advance(hub, &context, id, &key, typing).await {
+    match advance(hub, &context, id, &key, reading, None).await {
         Ok(step) => {
             let rest = indexer.rest(step.worked);
             indexer.with(|known| {
                 if let Some(told) = known.sessions.get_mut(&id) {
                     told.indexed = step.indexed;
-                    told.typing = step.typing;
-                    // One that takes long keeps others waiting for less than itself.
-                    let due_at = (rest > LONGEST_REST).then(|| Instant::now() + rest);
-                    (told.failures, told.due_at) = (0, due_at);
+                    told.reading = step.reading;
+                    (told.failures, told.retry_at) = (0, None);
+                    told.worked = (rest > LONGEST_REST).then(|| (step.worked, Instant::now()));
                 }
             });
             rest.min(LONGEST_REST)
@@ -262,7 +290,7 @@ async fn take(hub: &Hub, indexer: &Indexer, turn: Turn) -> Duration {
             let failures = indexer.with(|known| {
                 known.sessions.get_mut(&id).map_or(0, |told| {
                     told.failures += 1;
-                    told.due_at = Some(Instant::now() + (RETRY * (1_u32 << told.failures.min(6))).min(LONGEST_RETRY));
+                    told.retry_at = Some(Instant::now() + (RETRY * (1_u32 << told.failures.min(6))).min(LONGEST_RETRY));
                     told.failures
                 })
             });
@@ -283,22 +311,23 @@ async fn take(hub: &Hub, indexer: &Indexer, turn: Turn) -> Duration {
 struct Step {
     /// Segments that are indexed now.
     indexed: u32,
-    typing: Typing,
+    reading: Reading,
     worked: Duration,
 }
 
-/// Indexes the next segment, in one transaction.
+/// Indexes the next segment, in one transaction with the event, if there is one.
 async fn advance(
     hub: &Hub,
     context: &Context,
     id: SessionId,
     key: &Arc<SessionKey>,
-    typing: Typing,
+    reading: Reading,
+    event: Option<Event>,
 ) -> Result<Step, Error> {
     let mut tx = hub.db().begin(context).await?;
     let state = store::index::index_state(&mut tx, id).await?.ok_or(Error::NotFound)?;
     if state.done {
-        return Ok(Step { indexed: u32::MAX, typing, worked: Duration::ZERO });
+        return Ok(Step { indexed: u32::MAX, reading, worked: Duration::ZERO });
     }
     let noted = store::segment(&mut tx, id, state.segments).await?.ok_or(Error::NotFound)?;
     let screen = store::screen_before(&mut tx, id, state.segments).await?;
@@ -308,32 +337,33 @@ async fn advance(
     let (key, before) = (key.clone(), state.clone());
     let (read, mut worked) = off_thread(move || {
         let begun = Instant::now();
-        let read = read(id, &noted, &bytes, &key, screen.as_ref(), &before, typing)?;
+        let read = read(id, &noted, &bytes, &key, screen.as_ref(), &before, reading)?;
         Ok((read, begun.elapsed()))
     })
     .await?;
     let begun = Instant::now();
+    let (screen, taken) = read;
+    let reading = Reading { typing: taken.typing, pace: taken.pace };
+    let sampled = pace::joined(state.sampled.clone(), &taken.sampled);
+    let more = store::index::More { lines: &taken.lines, truncated: taken.truncated, sampled: &sampled };
     let mut tx = hub.db().begin(context).await?;
-    if !store::index::note_indexed(&mut tx, context.tenant_id, id, &state, &read.lines, read.truncated).await? {
+    if !store::index::note_indexed(&mut tx, context.tenant_id, id, &state, &more).await? {
         // Another hub was faster: what it did is seen at the next turn.
-        return Ok(Step { indexed: seq, typing: read.typing, worked });
+        return Ok(Step { indexed: seq, reading, worked });
     }
-    store::note_screen(&mut tx, context.tenant_id, id, &read.screen).await?;
+    store::note_screen(&mut tx, context.tenant_id, id, &screen).await?;
+    if let Some(event) = event {
+        let event = service::about(&mut tx, id, event).await?;
+        audit::record(&mut tx, context, event).await?;
+    }
     tx.commit().await.map_err(DbError::from)?;
-    if read.lines.len() >= MANY_LINES {
+    if taken.lines.len() >= MANY_LINES {
         worked += begun.elapsed();
     }
-    Ok(Step { indexed: seq + 1, typing: read.typing, worked })
+    Ok(Step { indexed: seq + 1, reading, worked })
 }
 
-/// What was read from a segment.
-struct Read {
-    screen: Screen,
-    lines: Vec<Line>,
-    truncated: bool,
-    typing: Typing,
-}
-
+/// The screen behind a segment, and what it showed.
 fn read(
     id: SessionId,
     noted: &SegmentEntry,
@@ -341,19 +371,17 @@ fn read(
     key: &SessionKey,
     screen: Option<&Screen>,
     state: &IndexState,
-    typing: Typing,
-) -> Result<Read, Error> {
+    reading: Reading,
+) -> Result<(Screen, Taken), Error> {
     let opened = genuine(id, noted, bytes)?.open(key)?;
     let indexed = Indexed {
         lines: u64::try_from(state.lines).unwrap_or_default(),
         bytes: u64::try_from(state.bytes).unwrap_or_default(),
     };
     let pending = screen.map(|screen| screen.pending.as_slice()).unwrap_or_default();
-    let mut terminal = Terminal::showing(screen, pending, typing, Lines::after(indexed));
+    let mut terminal = Terminal::showing(screen, pending, reading.typing, Lines::after(indexed)).paced(reading.pace);
     terminal.feed(&opened)?;
-    let screen = terminal.screen(noted.seq + 1);
-    let (lines, truncated, typing) = terminal.finish();
-    Ok(Read { screen, lines, truncated, typing })
+    Ok((terminal.screen(noted.seq + 1), terminal.finish()))
 }
 
 /// Notes that a recording is indexed to its end, where it is closed.
@@ -430,18 +458,15 @@ async fn index_closed(hub: &Hub, context: &Context, recording: &Unindexed) -> Re
     if state.segments < recording.segments {
         let seq = u32::try_from(state.segments).unwrap_or_default();
         let bytes = stored(hub, context, id, seq).await?;
-        let mut tx = hub.db().begin(context).await?;
-        let event = service::about(&mut tx, id, Event::success("recording.index")).await?;
-        let event = event.with("from_segment", state.segments);
-        audit::record(&mut tx, context, event).await?;
-        tx.commit().await.map_err(DbError::from)?;
         let segment = Segment::parse(&bytes)?;
         let reader = keys::reader(hub, context, tenant_key(segment.header())).await?;
         let key = Arc::new(SessionKey::unwrap(segment.header(), &reader)?);
-        let mut typing = Typing::default();
+        // With the first text that is taken: not for each attempt, and for one hub.
+        let mut event = Some(Event::success("recording.index").with("from_segment", state.segments));
+        let mut reading = Reading::default();
         for _ in state.segments..recording.segments {
-            let step = advance(hub, context, id, &key, typing).await?;
-            typing = step.typing;
+            let step = advance(hub, context, id, &key, reading, event.take()).await?;
+            reading = step.reading;
             let rest = tokio::time::sleep(hub.indexer().rest(step.worked));
             if hub.lifecycle().soft().run_until_cancelled(rest).await.is_none() {
                 return Ok(());
@@ -449,4 +474,19 @@ async fn index_closed(hub: &Hub, context: &Context, recording: &Unindexed) -> Re
         }
     }
     close(hub, context, id).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_costly_session_rests_for_as_long_as_others_say_much_and_no_longer() {
+        let (second, done_at) = (Duration::from_secs(1), Instant::now());
+        for (flood_lasts, rests) in [(None, 3), (Some(1), 3), (Some(10), 10), (Some(100), 49)] {
+            let until = flood_lasts.map(|seconds| done_at + second * seconds);
+            assert_eq!(rested(second, done_at, until), done_at + second * rests, "{flood_lasts:?}");
+        }
+        assert_eq!(rested(second * 600, done_at, None), done_at + LONGEST_REST_OF_ONE);
+    }
 }

@@ -14,6 +14,8 @@ mod index;
 mod keys;
 mod lines;
 mod opened;
+mod pace;
+mod plain;
 mod player;
 mod recorder;
 mod retention;

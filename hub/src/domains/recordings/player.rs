@@ -8,6 +8,7 @@ use super::{
     Error,
     lines::Lines,
     opened::{Opened, off_thread},
+    pace::Pace,
     store,
     terminal::Terminal,
     types::Screen,
@@ -145,7 +146,7 @@ pub(super) async fn segment(
 /// The screen behind a segment.
 fn draw(before: Option<&Screen>, segment: &OpenedSegment, next: i32) -> Result<Screen, Error> {
     let pending = before.map(|screen| screen.pending.as_slice()).unwrap_or_default();
-    let mut terminal = Terminal::showing(before, pending, Typing::default(), Lines::none());
+    let mut terminal = Terminal::showing(before, pending, Typing::default(), Lines::none()).paced(Pace::screens_only());
     terminal.feed(segment)?;
     Ok(terminal.screen(next))
 }

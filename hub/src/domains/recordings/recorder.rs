@@ -319,7 +319,7 @@ impl Recorder {
             keep(&self.hub, &self.context, self.session_id, segment).await?;
             self.indexing.stored(segment.header.seq, segment.header.plain_bytes);
         }
-        service::close(&self.hub, &self.context, self.session_id, finished.manifest, None).await
+        service::close(&self.hub, &self.context, self.session_id, finished.manifest).await.map(drop)
     }
 }
 
@@ -337,8 +337,8 @@ async fn keep(hub: &Hub, context: &Context, id: SessionId, segment: &SealedSegme
         let stored = tokio::time::timeout_at(until, store(hub, context, id, segment)).await;
         match stored.unwrap_or_else(|_| Err(Error::Store("it does not answer in time".to_owned()))) {
             Ok(()) => return Ok(()),
-            // Trying again changes nothing where something else is in its place.
-            Err(error @ Error::Occupied(_)) => return Err(error),
+            // Trying again changes nothing where something else is in its place, or the recording is closed.
+            Err(error @ (Error::Occupied(_) | Error::Closed)) => return Err(error),
             Err(error) if Instant::now() >= until => return Err(error),
             Err(error) if !std::mem::replace(&mut told, true) => {
                 tracing::warn!(session_id = %id, %error, "a recording's segment is not stored yet");

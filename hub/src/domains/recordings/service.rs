@@ -14,9 +14,7 @@ use super::{
     Error, Recorder, keys,
     keys::Keys,
     storage::Placed,
-    store,
-    store::spool::Waits,
-    store_of,
+    store, store_of,
     types::{IndexState, Recording, SegmentEntry},
     upload,
 };
@@ -85,41 +83,39 @@ fn session(tenant: TenantId, id: SessionId, started_at: chrono::DateTime<chrono:
     }
 }
 
+/// Notes a segment that is stored, as waiting in the spool of this place where it does.
+///
+/// # Errors
+/// `Closed` where the recording was closed without it.
 pub(super) async fn note_segment(
     hub: &Hub,
     context: &Context,
     id: SessionId,
     segment: &SealedSegment,
+    place: Option<&str>,
 ) -> Result<(), Error> {
     let mut tx = hub.db().begin(context).await?;
-    store::note_segment(&mut tx, context.tenant_id, id, segment).await?;
+    if store::note_segment(&mut tx, context.tenant_id, id, segment).await? == store::Noted::Closed {
+        return Err(Error::Closed);
+    }
+    if let Some(place) = place {
+        let seq = i32::try_from(segment.header.seq).unwrap_or(i32::MAX);
+        store::spool::segment_waits(&mut tx, id, seq, place).await?;
+    }
     tx.commit().await.map_err(DbError::from)?;
     Ok(())
 }
 
-/// Signs and stores the manifest, and notes that the recording is closed.
-pub(super) async fn close(
-    hub: &Hub,
-    context: &Context,
-    id: SessionId,
-    manifest: Manifest,
-    lost: Option<&Waits>,
-) -> Result<(), Error> {
+/// Signs and stores the manifest, and notes that the recording is closed; or lets the manifest wait in the
+/// spool, from where it is closed later.
+pub(super) async fn close(hub: &Hub, context: &Context, id: SessionId, manifest: Manifest) -> Result<Placed, Error> {
     let signature = keys::sign(hub, context, manifest.signer, &manifest.to_be_signed()).await?;
     let signed = manifest.into_signed(&signature)?;
-    match upload::keep_manifest(hub, context, id, &signed).await? {
-        Placed::Stored => note_closed(hub, context, id, signed.manifest(), lost).await,
-        // From now on it waits here, and this is not come to again.
-        Placed::Spooled => match lost {
-            Some(lost) => {
-                let mut tx = hub.db().begin(context).await?;
-                upload::note_lost(&mut tx, context, id, lost).await?;
-                tx.commit().await.map_err(DbError::from)?;
-                Ok(())
-            }
-            None => Ok(()),
-        },
+    let placed = upload::keep_manifest(hub, context, id, &signed).await?;
+    if placed == Placed::Stored {
+        note_closed(hub, context, id, signed.manifest()).await?;
     }
+    Ok(placed)
 }
 
 /// Whether the recording is not closed yet.
@@ -128,13 +124,9 @@ pub(super) async fn is_open(hub: &Hub, context: &Context, id: SessionId) -> Resu
     Ok(store::find(&mut tx, id).await?.is_some_and(|recording| recording.state == "recording"))
 }
 
-pub(super) async fn note_closed(
-    hub: &Hub,
-    context: &Context,
-    id: SessionId,
-    manifest: &Manifest,
-    lost: Option<&Waits>,
-) -> Result<(), Error> {
+/// Notes that a recording is closed by this manifest, which is stored; and writes into the trail what was
+/// acknowledged and is not in it, whoever notes it and after whichever crash.
+pub(super) async fn note_closed(hub: &Hub, context: &Context, id: SessionId, manifest: &Manifest) -> Result<(), Error> {
     let state = match (manifest.segments, manifest.closed_by) {
         (0, _) => "empty",
         (_, openpam_recordings::ClosedBy::Writer) => "complete",
@@ -151,8 +143,18 @@ pub(super) async fn note_closed(
             .with("signer", manifest.signer.to_string())
             .with("dropped_bytes", manifest.dropped_bytes);
         audit::record(&mut tx, context, event).await?;
-        if let Some(lost) = lost {
-            upload::note_lost(&mut tx, context, id, lost).await?;
+        // After the row is locked by its change: nothing is noted any more.
+        let kept = i32::try_from(manifest.segments).unwrap_or(i32::MAX);
+        let lost = store::spool::left_out(&mut tx, id, kept).await?;
+        if lost.count > 0 {
+            tracing::error!(session_id = %id, places = ?lost.places, segments = lost.count,
+                "a recording is closed without what was recorded and is not in the store");
+            let event = about(&mut tx, id, Event::failure("recording.spool_lost"))
+                .await?
+                .with("places", lost.places)
+                .with("count", lost.count)
+                .with("segments", lost.segments);
+            audit::record(&mut tx, context, event).await?;
         }
     }
     tx.commit().await.map_err(DbError::from)?;
@@ -185,7 +187,8 @@ pub(super) async fn complete_abandoned(hub: &Hub, tenant_id: TenantId, grace: Ti
         match complete(hub, &context, id, session, overdue.contains(&id)).await {
             // Its hub, or the store, comes back; until then this is no news.
             Err(error @ Error::Waiting { .. }) => tracing::debug!(session_id = %id, %error, "not closed yet"),
-            Ok(()) => tracing::warn!(session_id = %id, "closed a recording that its hub had left open"),
+            Ok(Placed::Stored) => tracing::warn!(session_id = %id, "closed a recording that its hub had left open"),
+            Ok(Placed::Spooled) => {}
             Err(error) => {
                 tracing::warn!(session_id = %id, %error, "a recording that was left open could not be closed");
                 failure = Some(error);
@@ -195,19 +198,39 @@ pub(super) async fn complete_abandoned(hub: &Hub, tenant_id: TenantId, grace: Ti
     failure.map_or(Ok(()), Err)
 }
 
-async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session, overdue: bool) -> Result<(), Error> {
+/// The manifest in the store, if there is one that is of this recording.
+///
+/// # Errors
+/// `Occupied` when there is something else.
+pub(super) async fn stored_manifest(
+    hub: &Hub,
+    context: &Context,
+    session: Session,
+    id: SessionId,
+) -> Result<Option<SignedManifest>, Error> {
+    let Some(bytes) = store_of(hub)?.stored_manifest(context.tenant_id, id).await? else { return Ok(None) };
+    let signed = SignedManifest::parse(&bytes)?;
+    signed.verify()?;
+    let manifest = signed.manifest();
+    if manifest.session != session || !keys::signers(hub, context).await?.contains(&manifest.signer) {
+        return Err(Error::Occupied(format!("{}/manifest", path(context, id))));
+    }
+    Ok(Some(signed))
+}
+
+async fn complete(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+    session: Session,
+    overdue: bool,
+) -> Result<Placed, Error> {
     let storage = store_of(hub)?;
-    let lost = upload::await_spool(hub, context, id, overdue).await?;
+    let given_up = upload::await_spool(hub, context, id, overdue).await?;
     // Its hub may have died between the manifest and the row.
-    if let Some(bytes) = storage.manifest(context.tenant_id, id).await? {
-        let signed = SignedManifest::parse(&bytes)?;
-        signed.verify()?;
-        let manifest = signed.manifest();
-        let ours = manifest.session == session && keys::signers(hub, context).await?.contains(&manifest.signer);
-        if !ours {
-            return Err(Error::Store("the manifest there is not one of this recording".to_owned()));
-        }
-        return note_closed(hub, context, id, manifest, None).await;
+    if let Some(signed) = stored_manifest(hub, context, session, id).await? {
+        note_closed(hub, context, id, signed.manifest()).await?;
+        return Ok(Placed::Stored);
     }
     let mut tx = hub.db().begin(context).await?;
     let noted = store::segments(&mut tx, id).await?;
@@ -217,9 +240,9 @@ async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session,
     let mut until = 0;
     for seq in 0.. {
         let known = noted.get(usize::try_from(seq).unwrap_or(usize::MAX));
-        let Some(bytes) = storage.segment(context.tenant_id, id, seq).await? else {
+        let Some(bytes) = storage.stored_segment(context.tenant_id, id, seq).await? else {
             // INVARIANT: what was stored and noted is never signed away.
-            if known.is_some_and(|known| !lost.as_ref().is_some_and(|lost| lost.segments.contains(&known.seq))) {
+            if known.is_some_and(|known| !given_up.contains(&known.seq)) {
                 return Err(Error::Store(format!("segment {seq}, which was stored, is gone")));
             }
             break;
@@ -237,14 +260,9 @@ async fn complete(hub: &Hub, context: &Context, id: SessionId, session: Session,
             bytes: bytes.clone(),
         };
         // Stored, and its hub died before it was noted.
-        note_segment(hub, context, id, &sealed).await?;
+        note_segment(hub, context, id, &sealed, None).await?;
     }
-    let manifest = completer.finish(until, Outcome::Lost, keys.signer);
-    // What is stored behind a segment that is lost is left out with it.
-    let left_out = |entry: &&SegmentEntry| u32::try_from(entry.seq).is_ok_and(|seq| seq >= manifest.segments);
-    let lost =
-        lost.map(|lost| Waits { segments: noted.iter().filter(left_out).map(|entry| entry.seq).collect(), ..lost });
-    close(hub, context, id, manifest, lost.as_ref()).await
+    close(hub, context, id, completer.finish(until, Outcome::Lost, keys.signer)).await
 }
 
 /// Whether the principal may see the recording of the session; its row.

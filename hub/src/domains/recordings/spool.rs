@@ -160,15 +160,16 @@ impl Spool {
         }
     }
 
-    /// Lets a part be uploaded, once the database knows that it waits here.
-    pub(super) fn admit(&self, part: Part, now: DateTime<Utc>) {
+    /// Lets a part be uploaded, once the database knows that it waits here; `false` where it does not.
+    pub(super) fn admit(&self, part: Part, now: DateTime<Utc>) -> bool {
         let mut state = self.state();
-        let Some(size) = state.there.get(&part).copied() else { return };
+        let Some(size) = state.there.get(&part).copied() else { return false };
         if !state.queue.iter().any(|waiting| waiting.part == part) {
             state.queue.push_back(Waiting { part, size, since: now });
         }
         drop(state);
         self.inner.came.notify_one();
+        true
     }
 
     /// The next part to be uploaded, of a recording that is none of these.

@@ -117,13 +117,23 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Notes that a segment is stored. Noting it twice is harmless.
+/// What became of a segment that was to be noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// It is noted, now or since before.
+    Yes,
+    /// The recording was closed without it.
+    Closed,
+}
+
+/// Notes that a segment is stored. Noting it twice is harmless. Where it says `Closed` the transaction is
+/// to be rolled back.
 pub(super) async fn note_segment(
     connection: &mut PgConnection,
     tenant: TenantId,
     id: SessionId,
     segment: &SealedSegment,
-) -> Result<(), sqlx::Error> {
+) -> Result<Noted, sqlx::Error> {
     let header = &segment.header;
     let micros = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
     let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
@@ -146,9 +156,9 @@ pub(super) async fn note_segment(
     .execute(&mut *connection)
     .await?;
     if noted.rows_affected() == 0 {
-        return Ok(());
+        return Ok(Noted::Yes);
     }
-    sqlx::query!(
+    let open = sqlx::query!(
         "update recordings
          set segments = $2, root = $3, records = records + $4, plain_bytes = plain_bytes + $5,
              stored_bytes = stored_bytes + $6, dropped_bytes = dropped_bytes + $7, duration_us = $8
@@ -164,7 +174,7 @@ pub(super) async fn note_segment(
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(if open.rows_affected() == 1 { Noted::Yes } else { Noted::Closed })
 }
 
 /// Notes how a recording was closed; `false` when it had been.

@@ -1,7 +1,8 @@
 //! A terminal that shows what a recording showed, and takes the lines of text from it.
 //!
-//! A flood of plain lines is not drawn but for its end: the screen behind it is the same. What takes too
-//! long to draw is drawn on a small terminal from there on: its text is taken, its screen is given up.
+//! A flood of plain lines is not drawn but for its end: the screen behind it is the same. Of what is faster than
+//! [`Pace`] allows, not every line is taken. What takes too long to draw is drawn on a small terminal from there
+//! on: its text is taken, its screen is given up.
 
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use tokio::time::Instant;
 use super::{
     Error,
     lines::Lines,
+    pace::{INTERVAL, Pace},
+    plain::{colours, last_lines, plain_lines, without_colours},
     types::{Line, Screen},
     typing::{Ended, Typing},
 };
@@ -31,6 +34,10 @@ const MOST_SCREEN: usize = 4 * 1024 * 1024;
 const MOST: usize = 1_000;
 /// How long a segment may take: a few bytes can ask for a screen of a million cells to be cleared.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Fast output that is drawn at once; and what of it waits before the lines that scrolled by are dropped: not more
+/// than a processor's cache holds.
+const BATCH: usize = 1024 * 1024;
+const WAITING: usize = 128 * 1024;
 /// Rows of one line that are put together.
 const MOST_WRAPPED: usize = 16;
 
@@ -43,6 +50,33 @@ pub(super) struct Terminal {
     ground: bool,
     /// The size it should have, once it took too long to draw.
     given_up: Option<(usize, usize)>,
+    pace: Pace,
+    /// Output that is too fast and not drawn yet, and since when.
+    fast: String,
+    fast_from: u64,
+    /// When not every line was taken, in microseconds.
+    sampled: Vec<(u64, u64)>,
+}
+
+/// What a segment gave.
+pub(super) struct Taken {
+    pub(super) lines: Vec<Line>,
+    /// There was more than one session may have.
+    pub(super) truncated: bool,
+    /// When not every line was taken, because there was more than anybody reads: from, until, in microseconds.
+    pub(super) sampled: Vec<(u64, u64)>,
+    pub(super) typing: Typing,
+    pub(super) pace: Pace,
+}
+
+/// What is taken of what is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    Everything,
+    /// It is too fast.
+    Commands,
+    /// It was taken already.
+    Nothing,
 }
 
 /// What is taken while the model draws.
@@ -53,8 +87,7 @@ struct Watch {
     modes: Modes,
     /// Something was written since the screen was looked at.
     written: bool,
-    /// The lines of what is drawn were taken already.
-    muted: bool,
+    taking: Taking,
     operations: usize,
 }
 
@@ -104,19 +137,40 @@ impl Terminal {
     pub(super) fn showing(screen: Option<&Screen>, pending: &[u8], typing: Typing, lines: Lines) -> Self {
         let size = |number: i32| usize::try_from(number).unwrap_or_default().clamp(1, MOST);
         let (cols, rows) = screen.map_or(USUAL, |it| (size(it.cols), size(it.rows)));
-        let watch =
-            Watch { at_us: 0, lines, typing, modes: Modes::default(), written: false, muted: true, operations: 0 };
-        let mut terminal =
-            Self { model: model(cols, rows), text: Utf8::resume(pending), watch, ground: true, given_up: None };
+        let watch = Watch {
+            at_us: 0,
+            lines,
+            typing,
+            modes: Modes::default(),
+            written: false,
+            taking: Taking::Nothing,
+            operations: 0,
+        };
+        let mut terminal = Self {
+            model: model(cols, rows),
+            text: Utf8::resume(pending),
+            watch,
+            ground: true,
+            given_up: None,
+            pace: Pace::default(),
+            fast: String::new(),
+            fast_from: 0,
+            sampled: Vec::new(),
+        };
         if let Some(screen) = screen {
             terminal.draw(&screen.screen);
             for view in [terminal.model.primary_screen(), terminal.model.screen()] {
                 each_line(view, |text| terminal.watch.lines.known(text));
             }
         }
-        terminal.watch.muted = false;
+        terminal.watch.taking = Taking::Everything;
         terminal.watch.written = false;
         terminal
+    }
+
+    /// Goes on at this pace.
+    pub(super) fn paced(self, pace: Pace) -> Self {
+        Self { pace, ..self }
     }
 
     /// Shows what a segment shows.
@@ -128,6 +182,15 @@ impl Terminal {
         let mut text = String::new();
         for timed in segment.records() {
             let timed = timed?;
+            match timed.record {
+                Record::Output(bytes) if !self.pace.allows(timed.at, bytes.len()) => {
+                    self.fast(timed.at, bytes, until);
+                    continue;
+                }
+                Record::Output(_) | Record::Input(_) | Record::MaskedInput(_) | Record::Resize { .. } => {}
+                _ => continue,
+            }
+            self.draw_fast(until);
             self.watch.at_us = timed.at;
             match timed.record {
                 Record::Output(bytes) => {
@@ -141,8 +204,65 @@ impl Terminal {
                 _ => {}
             }
         }
+        self.draw_fast(until);
         self.watch.rows(&self.model);
         Ok(())
+    }
+
+    /// Output that is too fast: it is drawn together, as long as nobody could have looked.
+    fn fast(&mut self, at_us: u64, bytes: &[u8], until: Instant) {
+        if at_us.saturating_sub(self.fast_from) >= INTERVAL || self.fast.len() + bytes.len() > BATCH {
+            self.draw_fast(until);
+        }
+        if self.fast.is_empty() {
+            self.fast_from = at_us;
+            self.fast.reserve_exact(BATCH);
+        }
+        self.watch.at_us = at_us;
+        let waiting = self.fast.len() / WAITING;
+        self.text.decode(bytes, &mut self.fast);
+        if self.fast.len() / WAITING > waiting && !self.watch.typing.is_waiting() {
+            self.drop_scrolled();
+        }
+    }
+
+    /// Leaves out the lines of fast output that decide nothing about the screen.
+    fn drop_scrolled(&mut self) {
+        let (first, last) = self.scrolled(&self.fast);
+        if first < last {
+            let colours = colours(&self.fast[first..last]);
+            self.fast.replace_range(first..last, &colours);
+        }
+    }
+
+    /// Where the plain lines begin and end that decide nothing about the screen: the first one ends a line that may
+    /// have been begun.
+    fn scrolled(&self, text: &str) -> (usize, usize) {
+        if !self.ground || !self.watch.modes.are_plain() {
+            return (0, 0);
+        }
+        let plain = &text[..plain_lines(text)];
+        let first = plain.find('\n').map_or(0, |end| end + 1);
+        (first, last_lines(plain, self.kept_lines()).unwrap_or(0))
+    }
+
+    /// Draws it, and takes commands and the screen behind it.
+    fn draw_fast(&mut self, until: Instant) {
+        if self.fast.is_empty() {
+            return;
+        }
+        let mut text = std::mem::take(&mut self.fast);
+        self.watch.taking = Taking::Commands;
+        self.output(&text, until);
+        self.watch.taking = Taking::Everything;
+        self.watch.rows(&self.model);
+        let to = self.watch.at_us;
+        match self.sampled.last_mut() {
+            Some((_, end)) if self.fast_from.saturating_sub(*end) < INTERVAL => *end = to,
+            _ => self.sampled.push((self.fast_from, to)),
+        }
+        text.clear();
+        self.fast = text;
     }
 
     fn on_primary(&self) -> bool {
@@ -150,6 +270,7 @@ impl Terminal {
     }
 
     fn keys(&mut self, keys: &[u8]) {
+        self.pace.key(self.watch.at_us);
         if self.on_primary() {
             let (line, cursor) = self.line();
             self.watch.typing.keys(keys, &line, cursor);
@@ -159,6 +280,7 @@ impl Terminal {
     }
 
     fn masked(&mut self) {
+        self.pace.key(self.watch.at_us);
         if self.on_primary() {
             let (line, cursor) = self.line();
             self.watch.typing.masked(&line, cursor);
@@ -188,11 +310,12 @@ impl Terminal {
             if self.given_up.is_none() && Instant::now() >= until {
                 self.give_up();
             }
-            let (plain, lines) = if self.ground && self.watch.modes.are_plain() { plain_lines(text) } else { (0, 0) };
-            if lines > self.kept_lines() + 1 {
-                let (flood, rest) = text.split_at(plain);
-                self.flood(flood, lines);
-                text = rest;
+            let (first, last) = self.scrolled(text);
+            if first < last {
+                self.draw(&text[..first]);
+                self.take_lines(&text[first..last]);
+                self.draw(&colours(&text[first..last]));
+                text = &text[last..];
             } else {
                 let (cols, rows) = self.model.size();
                 let piece = (PIECE * USUAL.0 * USUAL.1 / (cols * rows)).clamp(SMALLEST_PIECE, PIECE);
@@ -219,30 +342,21 @@ impl Terminal {
         2 * self.model.size().1 + 1
     }
 
-    /// Whole plain lines, more than decide about the screen.
-    fn flood(&mut self, text: &str, lines: usize) {
-        // The first one ends a line that may have been begun.
-        let first = text.find('\n').map_or(text.len(), |end| end + 1);
-        self.draw(&text[..first]);
-        let rest = &text[first..];
-        let kept = self.kept_lines();
-        let (mut skipped, mut left) = (0, lines - 1);
-        if self.watch.lines.is_full() {
+    /// Takes plain lines without drawing them.
+    fn take_lines(&mut self, text: &str) {
+        let everything = self.watch.taking == Taking::Everything;
+        if everything && self.watch.lines.is_full() {
             // To be said, and no line looked at.
             self.watch.lines.line(self.watch.at_us, "more");
-        } else {
-            let wrapped = self.on_primary();
-            for line in rest.split_terminator("\r\n") {
-                self.watch.line(line, wrapped);
+            return;
+        }
+        let (wrapped, mut shown) = (self.on_primary(), String::new());
+        for line in text.split_terminator("\r\n") {
+            if !everything && !self.watch.typing.is_waiting() {
+                return;
             }
+            self.watch.line(without_colours(line, &mut shown), wrapped);
         }
-        while left > kept {
-            skipped += rest[skipped..].find('\n').map_or(0, |end| end + 1);
-            left -= 1;
-        }
-        self.watch.muted = true;
-        self.draw(&rest[skipped..]);
-        self.watch.muted = false;
     }
 
     /// Draws everything; knows afterwards whether a sequence was left open.
@@ -274,10 +388,10 @@ impl Terminal {
         Screen { seq, cols: size(cols), rows: size(rows), screen, pending: self.text.pending().to_vec() }
     }
 
-    /// The lines that were taken, whether some were left out, and what is being typed.
-    pub(super) fn finish(self) -> (Vec<Line>, bool, Typing) {
+    /// What was taken.
+    pub(super) fn finish(self) -> Taken {
         let (lines, truncated) = self.watch.lines.finish();
-        (lines, truncated, self.watch.typing)
+        Taken { lines, truncated, sampled: self.sampled, typing: self.watch.typing, pace: self.pace }
     }
 }
 
@@ -285,18 +399,21 @@ impl Watch {
     /// A line that came to its end. On the alternate screen lines are written again and again.
     fn line(&mut self, text: &str, primary: bool) {
         if !primary {
-            self.lines.row(self.at_us, text);
+            if self.taking == Taking::Everything {
+                self.lines.row(self.at_us, text);
+            }
             return;
         }
         match self.typing.line_ends(text) {
             Ended::Command(from) => self.lines.command(self.at_us, &text[..from], &text[from..]),
-            Ended::Output => self.lines.line(self.at_us, text),
+            Ended::Output if self.taking == Taking::Everything => self.lines.line(self.at_us, text),
+            Ended::Output => {}
         }
     }
 
     /// Every line of the screen that was not taken before.
     fn rows(&mut self, model: &Model) {
-        if !std::mem::take(&mut self.written) {
+        if self.taking != Taking::Everything || !std::mem::take(&mut self.written) {
             return;
         }
         each_line(model.screen(), |text| self.lines.row(self.at_us, text));
@@ -315,11 +432,14 @@ impl Observer for Watch {
             return;
         }
         self.modes.follow(function, model.size().1);
-        if self.muted {
+        if self.taking == Taking::Nothing {
             return;
         }
         match function {
             Function::Lf | Function::Nel => {
+                if self.taking == Taking::Commands && !self.typing.is_waiting() {
+                    return;
+                }
                 let (line, _) = line_at(model.screen(), model.cursor().row, 0);
                 self.line(&line, model.active_screen_kind() == ScreenKind::Primary);
             }
@@ -393,28 +513,6 @@ fn each_line(view: View<'_>, mut each: impl FnMut(&str)) {
     }
 }
 
-/// How much at the beginning is lines of printable characters and tabs that end with CR LF, in bytes
-/// and in lines.
-fn plain_lines(text: &str) -> (usize, usize) {
-    let bytes = text.as_bytes();
-    let (mut at, mut end, mut lines) = (0, 0, 0);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\t' | 0x20..=0x7e => at += 1,
-            b'\r' if bytes.get(at + 1) == Some(&b'\n') => {
-                at += 2;
-                end = at;
-                lines += 1;
-            }
-            // U+0080 to U+009F are controls.
-            0xc2 if bytes.get(at + 1).is_some_and(|next| *next < 0xa0) => break,
-            0x80.. => at += 1,
-            _ => break,
-        }
-    }
-    (end, lines)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -433,7 +531,7 @@ mod tests {
     }
 
     fn texts(terminal: Terminal) -> Vec<String> {
-        terminal.finish().0.into_iter().map(|line| line.text).collect()
+        terminal.finish().lines.into_iter().map(|line| line.text).collect()
     }
 
     /// What a shell and its person do, letter by letter: `<` keys, `*` keys that do not show, `>` output.
@@ -448,7 +546,7 @@ mod tests {
             }
         }
         terminal.watch.rows(&terminal.model);
-        let lines = terminal.finish().0;
+        let lines = terminal.finish().lines;
         let command = |line: &Line| {
             let from = usize::from(line.command_from?);
             Some(line.text.chars().skip(from).collect::<String>())
@@ -565,6 +663,61 @@ mod tests {
         }
     }
 
+    #[test]
+    fn of_fast_output_the_beginning_the_end_and_what_was_run_are_taken() {
+        let session = openpam_recordings::Session {
+            tenant_id: uuid::Uuid::nil(),
+            session_id: uuid::Uuid::nil(),
+            content: openpam_recordings::Content::Terminal,
+            started_at: 0,
+        };
+        let recipient = openpam_recordings::Recipient {
+            role: openpam_recordings::Role::Tenant,
+            key: openpam_recordings::RecipientKey([9; 32]),
+        };
+        let system = aws_lc_rs::rand::SystemRandom::new();
+        let random = &mut openpam_recordings::random::Secure(&system);
+        let mut writer =
+            openpam_recordings::Writer::new(session, &[recipient], openpam_recordings::Limits::default(), random)
+                .unwrap();
+        let mut full = Model::new(80, 24).unwrap();
+        let (mut number, mut at) = (0, 0);
+        let _ = writer.resize(0, 80, 24).unwrap();
+        for (run, echo) in [("", "$ "), ("ls\r", "ls\r\n"), ("make\r", "$ make\r\n")] {
+            let _ = writer.record(at, Record::Input(run.as_bytes())).unwrap();
+            let mut shown = echo.to_owned();
+            for _ in 0..40 {
+                while shown.len() < 32 * 1024 {
+                    number += 1;
+                    shown += &format!("\u{1b}[{}mline {number}\u{1b}[K\r\n", 30 + number % 9);
+                }
+                at += 40_000;
+                let _ = writer.output(at, shown.as_bytes()).unwrap();
+                full.feed(shown.as_str());
+                shown.clear();
+            }
+            let _ = writer.output(at, b"$ ").unwrap();
+            full.feed("$ ");
+        }
+        let key = writer.opener();
+        let segment = writer.close_segment(at).unwrap().unwrap();
+        let opened = openpam_recordings::Segment::parse(&segment.bytes).unwrap().open(&key).unwrap();
+        let mut terminal = terminal(80, 24);
+        terminal.feed(&opened).unwrap();
+        assert_eq!(terminal.model.dump(), full.dump(), "the screen is approximate");
+        let taken = terminal.finish();
+        let commands = taken.lines.iter().filter(|line| line.command_from.is_some());
+        let commands = commands.map(|line| line.text.trim_start_matches("$ ").to_owned()).collect::<Vec<_>>();
+        assert_eq!(commands, ["ls", "make"]);
+        for wanted in ["$ line 1".to_owned(), "line 2".to_owned(), format!("line {number}")] {
+            assert!(taken.lines.iter().any(|line| line.text == wanted), "{wanted}");
+        }
+        assert!((taken.lines.len() as u64) < number / 2, "{} of {number} lines", taken.lines.len());
+        assert!(taken.lines.is_sorted_by_key(|line| line.at_us));
+        let sampled = taken.sampled.iter().map(|(from, until)| until - from).sum::<u64>();
+        assert!(sampled > 1_000_000 && sampled < at, "{:?}", taken.sampled);
+    }
+
     /// Everything a terminal may be told before a flood comes.
     fn before() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
@@ -608,12 +761,15 @@ mod tests {
     }
 
     fn flood() -> impl Strategy<Value = String> {
-        (prop::collection::vec("[a-zA-Z0-9 \t.é界]{0,40}", 1..8), 1_usize..60, "[a-z]{0,10}").prop_map(
-            |(lines, times, rest)| {
+        (
+            prop::collection::vec("([a-zA-Z0-9 \t.é界]{0,20}|\u{1b}\\[(0|1;44|7|39|48:5:9)?m|\u{1b}\\[K){0,3}", 1..8),
+            1_usize..60,
+            "[a-z]{0,10}",
+        )
+            .prop_map(|(lines, times, rest)| {
                 let block = lines.iter().map(|line| format!("{line}\r\n")).collect::<String>();
                 block.repeat(times) + &rest
-            },
-        )
+            })
     }
 
     proptest! {
@@ -638,7 +794,7 @@ mod tests {
         /// The lines of a flood are those that a terminal shows.
         #[test]
         fn a_flood_that_is_not_drawn_leaves_the_same_lines(
-            lines in prop::collection::vec("[a-zA-Z0-9 .é]{0,25}", 1..8), times in 1_usize..40, rows in 4..9_i32,
+            lines in prop::collection::vec("([a-zA-Z0-9 .é]{0,12}|\u{1b}\\[(0|31|1;4)?m){0,2}", 1..8), times in 1_usize..40, rows in 4..9_i32,
         ) {
             let flood = lines.iter().map(|line| format!("{line}\r\n")).collect::<String>().repeat(times);
             let (mut short, mut slow) = (terminal(30, rows), terminal(30, rows));

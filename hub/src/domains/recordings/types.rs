@@ -73,6 +73,8 @@ pub(super) struct IndexState {
     pub(super) bytes: i64,
     /// There is more text than is indexed of one session.
     pub(super) truncated: bool,
+    /// Stretches that were too fast for each line to be indexed: beginnings and ends in turn, in microseconds.
+    pub(super) sampled: Vec<i64>,
     /// Nothing more will be indexed.
     pub(super) done: bool,
     /// Why not everything is.

@@ -131,6 +131,11 @@ impl Typing {
         *self = Self::default();
     }
 
+    /// Whether something was entered and did not show yet: the next lines tell.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.entered.is_empty()
+    }
+
     /// Says what a line is that came to its end.
     pub(super) fn line_ends(&mut self, line: &str) -> Ended {
         let Some(entry) = self.entered.front() else { return Ended::Output };

@@ -5,7 +5,6 @@ use std::{collections::HashSet, time::Duration};
 use bytes::Bytes;
 use openpam_ids::SessionId;
 use openpam_recordings::{Manifest, SealedSegment, Segment, SignedManifest};
-use sqlx::PgConnection;
 
 use super::{
     Error, service,
@@ -15,12 +14,7 @@ use super::{
     store::spool::Waits,
     store_of,
 };
-use crate::{
-    context::Context,
-    db::DbError,
-    domains::audit::{self, Event},
-    state::Hub,
-};
+use crate::{context::Context, db::DbError, state::Hub};
 
 /// Between attempts while the store is down, the first and the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -43,18 +37,27 @@ pub(super) async fn keep_segment(
     segment: &SealedSegment,
 ) -> Result<(), Error> {
     let storage = store_of(hub)?;
+    let name = openpam_recordings::dir::segment_name(segment.header.seq);
+    let part = Part { tenant: context.tenant_id, session: id, name };
+    // A hub that was taken for dead, and is not, stores nothing behind what was closed or purged.
+    if !service::is_open(hub, context, id).await? {
+        return Err(Error::Closed);
+    }
     let placed = storage.put_segment(context.tenant_id, id, segment).await?;
     let spool = storage.spool().filter(|_| placed == Placed::Spooled);
-    let seq = i32::try_from(segment.header.seq).unwrap_or(i32::MAX);
-    let mut tx = hub.db().begin(context).await?;
-    store::note_segment(&mut tx, context.tenant_id, id, segment).await?;
-    if let Some(spool) = spool {
-        store::spool::segment_waits(&mut tx, id, seq, spool.place()).await?;
+    match service::note_segment(hub, context, id, segment, spool.map(Spool::place)).await {
+        Ok(()) => {}
+        Err(Error::Closed) => {
+            match spool {
+                Some(spool) => spool.remove(&part).await?,
+                None => storage.delete_part(&part).await?,
+            }
+            return Err(Error::Closed);
+        }
+        Err(error) => return Err(error),
     }
-    tx.commit().await.map_err(DbError::from)?;
     if let Some(spool) = spool {
-        let name = openpam_recordings::dir::segment_name(segment.header.seq);
-        spool.admit(Part { tenant: context.tenant_id, session: id, name }, hub.clock().now());
+        let _ = spool.admit(part, hub.clock().now());
     }
     Ok(())
 }
@@ -79,7 +82,7 @@ pub(super) async fn keep_manifest(
         store::spool::manifest_waits(&mut tx, id, spool.place()).await?;
         tx.commit().await.map_err(DbError::from)?;
         let name = openpam_recordings::dir::MANIFEST_NAME.to_owned();
-        spool.admit(Part { tenant: context.tenant_id, session: id, name }, hub.clock().now());
+        let _ = spool.admit(Part { tenant: context.tenant_id, session: id, name }, hub.clock().now());
     }
     Ok(placed)
 }
@@ -91,23 +94,24 @@ async fn segments_wait(
     id: SessionId,
     manifest: &Manifest,
 ) -> Result<Option<String>, Error> {
+    let of_manifest = |seq: i32| u32::try_from(seq).is_ok_and(|seq| seq < manifest.segments);
+    let waits = waits(hub, context, id).await?;
+    Ok(waits.into_iter().find(|part| part.seq.is_some_and(of_manifest)).map(|part| part.place))
+}
+
+/// What of a recording waits in a spool.
+async fn waits(hub: &Hub, context: &Context, id: SessionId) -> Result<Vec<Waits>, Error> {
     let mut tx = hub.db().begin(context).await?;
-    let waits = store::spool::waits(&mut tx, id).await?;
-    let of_manifest = |seq: &i32| u32::try_from(*seq).is_ok_and(|seq| seq < manifest.segments);
-    Ok(waits.filter(|waits| waits.segments.iter().any(of_manifest)).map(|waits| waits.place))
+    Ok(store::spool::waits(&mut tx, id).await?)
 }
 
 /// Why a part of a recording is not where it should be: it waits in another hub's spool, or is gone.
 pub(super) async fn missing(hub: &Hub, context: &Context, id: SessionId, seq: u32) -> Error {
-    let waits = async {
-        let mut tx = hub.db().begin(context).await?;
-        Ok::<_, Error>(store::spool::waits(&mut tx, id).await?)
-    };
-    match waits.await {
-        Ok(Some(waits)) if i32::try_from(seq).is_ok_and(|seq| waits.segments.contains(&seq)) => {
-            Error::Waiting { place: waits.place }
-        }
-        Ok(_) => Error::Changed { seq },
+    match waits(hub, context, id).await {
+        Ok(waits) => match waits.into_iter().find(|part| part.seq.map(u32::try_from) == Some(Ok(seq))) {
+            Some(part) => Error::Waiting { place: part.place },
+            None => Error::Changed { seq },
+        },
         Err(error) => error,
     }
 }
@@ -159,7 +163,8 @@ async fn empty(hub: &Hub, storage: &Storage, spool: &Spool) -> Result<(), Error>
         match bring(hub, storage, spool, &part).await {
             Ok(()) => failures = 0,
             Err(error) => {
-                failures += 1;
+                // A manifest that waits for its segments says nothing about the store.
+                failures += usize::from(!matches!(error, Error::Waiting { .. }));
                 spool.postpone(part.session);
                 stuck.insert(part.session);
                 failure = Some(error);
@@ -204,63 +209,72 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
     };
     let Some(seq) = part.seq() else {
         let signed = SignedManifest::parse(&bytes)?;
-        if !service::is_open(hub, context, part.session).await? {
-            return Ok(Uploaded::NotNeeded);
-        }
         if let Some(place) = segments_wait(hub, context, part.session, signed.manifest()).await? {
             return Err(Error::Waiting { place });
         }
-        put(bytes).await?;
-        service::note_closed(hub, context, part.session, signed.manifest(), None).await?;
+        // Another hub may have closed it; then its manifest is in the store.
+        let session = signed.manifest().session;
+        if let Some(stored) = service::stored_manifest(hub, context, session, part.session).await? {
+            service::note_closed(hub, context, part.session, stored.manifest()).await?;
+            return Ok(if stored.to_bytes()[..] == bytes[..] { Uploaded::Stored } else { Uploaded::NotNeeded });
+        }
+        if !service::is_open(hub, context, part.session).await? {
+            return Ok(Uploaded::NotNeeded);
+        }
+        put(bytes).await.map_err(|error| match error {
+            // Another hub was faster: looked at again.
+            Error::Occupied(_) => Error::Store("another manifest came first".to_owned()),
+            error => error,
+        })?;
+        service::note_closed(hub, context, part.session, signed.manifest()).await?;
         return Ok(Uploaded::Stored);
     };
     let segment = Segment::parse(&bytes)?;
     let seq = i32::try_from(seq).unwrap_or(i32::MAX);
-    let mut tx = hub.db().begin(context).await?;
-    let noted = store::spool::belongs(&mut tx, part.session, seq).await?;
-    drop(tx);
     // A process that died before it noted a segment acknowledged nothing: the recording may be closed
     // without it at any moment.
-    if noted.is_none_or(|noted| noted[..] != segment.hash().0[..]) {
+    let is_needed = async || {
+        let mut tx = hub.db().begin(context).await?;
+        let noted = store::spool::belongs(&mut tx, part.session, seq).await?;
+        if noted.is_none_or(|noted| noted[..] != segment.hash().0[..]) {
+            return Ok(None);
+        }
+        Ok::<_, Error>(Some(tx))
+    };
+    if is_needed().await?.is_none() {
         return Ok(Uploaded::NotNeeded);
     }
-    put(bytes).await?;
-    let mut tx = hub.db().begin(context).await?;
+    put(bytes.clone()).await?;
+    let Some(mut tx) = is_needed().await? else {
+        // Closed without it, or purged, in between.
+        storage.delete_part(part).await?;
+        return Ok(Uploaded::NotNeeded);
+    };
     store::spool::segment_stored(&mut tx, part.session, seq).await?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(Uploaded::Stored)
 }
 
-/// What of a recording that a hub left open waits in a spool, and is not waited for any longer.
+/// The numbers of what of a recording, which a hub left open, waits in a spool and is not waited for any
+/// longer: nobody has it any more, or not for too long.
 ///
 /// # Errors
 /// `Waiting` while it may still come.
-pub(super) async fn await_spool(
-    hub: &Hub,
-    context: &Context,
-    id: SessionId,
-    overdue: bool,
-) -> Result<Option<Waits>, Error> {
-    let mut tx = hub.db().begin(context).await?;
-    let Some(waits) = store::spool::waits(&mut tx, id).await? else { return Ok(None) };
-    // What waits here comes as soon as the store does.
-    let is_ours = store_of(hub)?.spool().is_some_and(|spool| spool.place() == waits.place);
-    if is_ours || !overdue { Err(Error::Waiting { place: waits.place }) } else { Ok(Some(waits)) }
-}
-
-/// Writes into the trail that a recording is closed without what waits in a spool.
-pub(super) async fn note_lost(
-    connection: &mut PgConnection,
-    context: &Context,
-    id: SessionId,
-    lost: &Waits,
-) -> Result<(), Error> {
-    tracing::error!(session_id = %id, place = %lost.place, segments = lost.segments.len(),
-        "a recording is closed without what waits in the spool of a hub that did not come back");
-    let event = service::about(connection, id, Event::failure("recording.spool_lost"))
-        .await?
-        .with("place", lost.place.as_str())
-        .with("segments", lost.segments.clone());
-    audit::record(connection, context, event).await?;
-    Ok(())
+pub(super) async fn await_spool(hub: &Hub, context: &Context, id: SessionId, overdue: bool) -> Result<Vec<i32>, Error> {
+    let waits = waits(hub, context, id).await?;
+    let spool = store_of(hub)?.spool();
+    for waiting in &waits {
+        // What waits here comes as soon as the store does; but the spool may have lost it.
+        let is_here = spool.filter(|spool| spool.place() == waiting.place).is_some_and(|spool| {
+            let name = match waiting.seq {
+                Some(seq) => openpam_recordings::dir::segment_name(u32::try_from(seq).unwrap_or_default()),
+                None => openpam_recordings::dir::MANIFEST_NAME.to_owned(),
+            };
+            spool.admit(Part { tenant: context.tenant_id, session: id, name }, hub.clock().now())
+        });
+        if is_here || !overdue {
+            return Err(Error::Waiting { place: waiting.place.clone() });
+        }
+    }
+    Ok(waits.into_iter().filter_map(|waiting| waiting.seq).collect())
 }

@@ -141,14 +141,13 @@ async fn update_zone(
     Json(body): Json<ZoneChange>,
 ) -> Result<Json<ZoneBody>, Problem> {
     let mut tx = hub.db().begin(&context).await?;
-    let before = service::zone(&mut tx, id).await?.fields;
-    let fields = ZoneFields {
-        name: body.name.unwrap_or(before.name),
-        description: body.description.map_or(before.description, Option::unwrap_or_default),
-        kind: body.kind.unwrap_or(before.kind),
-        site_id: body.site_id.unwrap_or(before.site_id),
-    };
-    let zone = service::update_zone(&mut tx, &context, id, fields).await?;
+    let zone = service::update_zone(&mut tx, &context, id, |zone| {
+        body.name.into_iter().for_each(|name| zone.name = name);
+        body.description.into_iter().for_each(|description| zone.description = description.unwrap_or_default());
+        body.kind.into_iter().for_each(|kind| zone.kind = kind);
+        body.site_id.into_iter().for_each(|site_id| zone.site_id = site_id);
+    })
+    .await?;
     tx.commit().await.map_err(TargetsError::from)?;
     Ok(Json(zone.into()))
 }
@@ -255,13 +254,12 @@ async fn update_site(
     Json(body): Json<SiteChange>,
 ) -> Result<Json<SiteBody>, Problem> {
     let mut tx = hub.db().begin(&context).await?;
-    let before = service::site(&mut tx, id).await?.fields;
-    let fields = SiteFields {
-        name: body.name.unwrap_or(before.name),
-        code: body.code.unwrap_or(before.code),
-        description: body.description.map_or(before.description, Option::unwrap_or_default),
-    };
-    let site = service::update_site(&mut tx, &context, id, fields).await?;
+    let site = service::update_site(&mut tx, &context, id, |site| {
+        body.name.into_iter().for_each(|name| site.name = name);
+        body.code.into_iter().for_each(|code| site.code = code);
+        body.description.into_iter().for_each(|description| site.description = description.unwrap_or_default());
+    })
+    .await?;
     tx.commit().await.map_err(TargetsError::from)?;
     Ok(Json(site.into()))
 }

@@ -49,14 +49,18 @@ pub(super) async fn create_site(
     site(connection, id).await
 }
 
+/// Changes a site: `change` gets what it is and makes it what it shall be. Other writers wait.
 pub(super) async fn update_site(
     connection: &mut PgConnection,
     context: &Context,
     id: SiteId,
-    mut fields: SiteFields,
+    change: impl FnOnce(&mut SiteFields) + Send,
 ) -> Result<Site> {
-    validation::site(&mut fields)?;
+    store::lock_site(connection, id).await?;
     let before = site(connection, id).await?.fields;
+    let mut fields = before.clone();
+    change(&mut fields);
+    validation::site(&mut fields)?;
     store::update_site(connection, id, &fields).await?;
     let event = Event::success("site.update")
         .on("site", id, &fields.name)
@@ -68,6 +72,7 @@ pub(super) async fn update_site(
 }
 
 pub(super) async fn delete_site(connection: &mut PgConnection, context: &Context, id: SiteId) -> Result<()> {
+    store::lock_site(connection, id).await?;
     let site = site(connection, id).await?;
     store::delete_site(connection, id).await?;
     audit::record(connection, context, Event::success("site.delete").on("site", id, site.fields.name)).await?;
@@ -105,14 +110,18 @@ pub(super) async fn create_zone(
     zone(connection, id).await
 }
 
+/// Changes a zone: `change` gets what it is and makes it what it shall be. Other writers wait.
 pub(super) async fn update_zone(
     connection: &mut PgConnection,
     context: &Context,
     id: ZoneId,
-    mut fields: ZoneFields,
+    change: impl FnOnce(&mut ZoneFields) + Send,
 ) -> Result<Zone> {
-    check_zone(connection, &mut fields).await?;
+    store::lock_zone(connection, id).await?;
     let before = zone(connection, id).await?.fields;
+    let mut fields = before.clone();
+    change(&mut fields);
+    check_zone(connection, &mut fields).await?;
     store::update_zone(connection, id, &fields).await?;
     let mut event = Event::success("zone.update")
         .on("zone", id, &fields.name)
@@ -128,6 +137,7 @@ pub(super) async fn update_zone(
 }
 
 pub(super) async fn delete_zone(connection: &mut PgConnection, context: &Context, id: ZoneId) -> Result<()> {
+    store::lock_zone(connection, id).await?;
     let zone = zone(connection, id).await?;
     store::delete_zone(connection, id).await?;
     audit::record(connection, context, Event::success("zone.delete").on("zone", id, zone.fields.name)).await?;

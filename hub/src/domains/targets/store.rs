@@ -502,3 +502,19 @@ pub(super) async fn lock_target(connection: &mut PgConnection, id: TargetId) -> 
         .await?;
     Ok(())
 }
+
+/// Holds other writers of this zone back until the transaction ends.
+pub(super) async fn lock_zone(connection: &mut PgConnection, id: ZoneId) -> Result<()> {
+    sqlx::query!("select 1 as held from zones where zone_id = $1 for update", id.as_uuid())
+        .fetch_optional(connection)
+        .await?;
+    Ok(())
+}
+
+/// Holds other writers of this site back until the transaction ends.
+pub(super) async fn lock_site(connection: &mut PgConnection, id: SiteId) -> Result<()> {
+    sqlx::query!("select 1 as held from sites where site_id = $1 for update", id.as_uuid())
+        .fetch_optional(connection)
+        .await?;
+    Ok(())
+}

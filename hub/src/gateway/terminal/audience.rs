@@ -12,16 +12,14 @@ use std::sync::{
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use openpam_ids::ParticipantId;
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::{Duration, Instant, sleep_until},
-};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     messages::{InputRight, Joined, MessageError, NOBODY_ASKS, ServerMessage},
     output::{Output, Retained},
     screen::Sizes,
     socket::Socket,
+    typing::{self, Typed, Typing},
 };
 use crate::domains::{
     recordings::Recorder,
@@ -32,13 +30,6 @@ use crate::domains::{
 const WAITING_BYTES: usize = 512 * 1024;
 /// Pieces that may wait for it.
 const WAITING: usize = 256;
-/// Messages of input that may wait for the session.
-const TYPED: usize = 4;
-/// What a participant typed goes on in pieces of at most this size, each taking its time: what the
-/// target has is out of the reach of who takes the right back.
-const PIECE: usize = 512;
-const BYTES_PER_SECOND: u32 = 8 * 1024;
-
 /// What a participant's task is told while the session goes on. When it hears no more, it fell behind.
 #[derive(Debug, Clone)]
 pub(super) enum Feed {
@@ -94,14 +85,6 @@ pub(super) enum Said {
     Left,
 }
 
-/// What somebody types, by which decision.
-#[derive(Debug)]
-pub(super) struct Typed {
-    pub participant: ParticipantId,
-    pub decision: u64,
-    pub bytes: Bytes,
-}
-
 /// A participant's wish to see the screen and what follows.
 pub(super) struct Subscription {
     pub participant: Arc<LiveParticipant>,
@@ -140,6 +123,8 @@ struct Member {
     right: InputRight,
     /// What was allowed stands in the trail.
     written: bool,
+    /// What they typed and has not gone on.
+    typing: Typing,
 }
 
 impl Member {
@@ -184,11 +169,8 @@ impl Room<'_> {
 pub(super) struct Audience {
     members: Vec<Member>,
     sizes: Sizes,
-    /// Made when the first participant comes.
-    typed: Option<(mpsc::Sender<Typed>, mpsc::Receiver<Typed>)>,
-    /// What of it is to go on yet, and when.
-    rest: Option<Typed>,
-    next_at: Instant,
+    /// Whose turn to type it is.
+    turn: usize,
     /// Who typed last; `None` for the session's person.
     typist: Option<ParticipantId>,
     /// Bytes that participants typed.
@@ -197,15 +179,7 @@ pub(super) struct Audience {
 
 impl Audience {
     pub(super) fn new(size: (u16, u16)) -> Self {
-        Self {
-            members: Vec::new(),
-            sizes: Sizes::new(size),
-            typed: None,
-            rest: None,
-            next_at: Instant::now(),
-            typist: None,
-            typed_bytes: 0,
-        }
+        Self { members: Vec::new(), sizes: Sizes::new(size), turn: 0, typist: None, typed_bytes: 0 }
     }
 
     /// Bytes that participants typed so far.
@@ -263,43 +237,23 @@ impl Audience {
         self.members.iter().any(|member| member.right == InputRight::Granted && member.written)
     }
 
-    /// A piece of what somebody typed. Never returns where nobody ever came. Cancel safe.
-    pub(super) async fn next_typed(&mut self) -> Typed {
-        let mut rest = match (self.rest.take(), &mut self.typed) {
-            (Some(rest), _) => rest,
-            // The other end is kept beside it: it does not close.
-            (None, Some((_, typed))) => match typed.recv().await {
-                Some(typed) => typed,
-                None => std::future::pending().await,
-            },
-            (None, None) => std::future::pending().await,
-        };
-        if Instant::now() < self.next_at {
-            self.rest = Some(rest);
-            sleep_until(self.next_at).await;
-            rest = match self.rest.take() {
-                Some(rest) => rest,
-                None => std::future::pending().await,
-            };
-        }
-        let piece = rest.bytes.split_to(rest.bytes.len().min(PIECE));
-        let (participant, decision) = (rest.participant, rest.decision);
-        self.rest = Some(rest).filter(|rest| !rest.bytes.is_empty());
-        let takes = Duration::from_secs(1) * u32::try_from(piece.len()).unwrap_or(u32::MAX) / BYTES_PER_SECOND;
-        self.next_at = Instant::now() + takes;
-        Typed { participant, decision, bytes: piece }
+    /// A piece of what somebody typed, each of them in turn. Never returns where nobody types. Cancel safe.
+    pub(super) async fn next_typed(&mut self) -> (ParticipantId, Typed) {
+        let Self { members, turn, .. } = self;
+        let (at, typed) = typing::next(members, |member| &mut member.typing, turn).await;
+        (members[at].participant.id, typed)
     }
 
     /// The bytes, when whoever typed them may type: the recording then says who it is.
-    pub(super) fn admit(&mut self, typed: Typed, room: &mut Room<'_>) -> Option<Bytes> {
-        let member = self.members.iter().find(|member| member.participant.id == typed.participant);
-        let Some(member) = member.filter(|member| member.may_type(typed.decision)) else {
+    pub(super) fn admit(&mut self, who: ParticipantId, typed: Typed, room: &mut Room<'_>) -> Option<Bytes> {
+        let member = self.members.iter_mut().find(|member| member.participant.id == who)?;
+        if !member.may_type(typed.decision) {
             // The piece was the head of the rest, if there is one.
-            self.rest = None;
+            member.typing.forget_rest();
             return None;
-        };
-        if self.typist != Some(typed.participant) {
-            self.typist = Some(typed.participant);
+        }
+        if self.typist != Some(who) {
+            self.typist = Some(who);
             room.mark(&format!("{} types", member.participant.name()));
         }
         member.participant.count_sent(typed.bytes.len());
@@ -322,19 +276,22 @@ impl Audience {
         let Subscription { participant, visible, consent, answer } = subscription;
         let (feed, receiver) = mpsc::channel(WAITING);
         let waiting = Waiting::default();
-        let (typing, _) = self.typed.get_or_insert_with(|| mpsc::channel(TYPED));
+        let known = self.members.iter().position(|member| member.participant.id == participant.id);
+        let fresh = Typing::new();
+        let door = known.map_or(&fresh, |at| &self.members[at].typing).door();
         let view = View {
             retained: room.output.retained(),
             sizes: self.sizes.clone(),
             recorded: room.recorder.is_some(),
             feed: receiver,
             waiting: waiting.clone(),
-            typing: typing.clone(),
+            typing: door,
         };
         if answer.send(view).is_err() {
             return;
         }
-        if let Some(member) = self.members.iter_mut().find(|member| member.participant.id == participant.id) {
+        if let Some(at) = known {
+            let member = &mut self.members[at];
             (member.feed, member.waiting) = (Some(feed), waiting);
         } else if let Some(consent) = consent {
             if visible {
@@ -343,7 +300,16 @@ impl Audience {
             }
             let right = InputRight::None;
             let feed = Some(feed);
-            self.members.push(Member { participant, visible, feed, waiting, consent, right, written: false });
+            self.members.push(Member {
+                participant,
+                visible,
+                feed,
+                waiting,
+                consent,
+                right,
+                written: false,
+                typing: fresh,
+            });
             if visible {
                 self.tell_participants(room);
             } else {

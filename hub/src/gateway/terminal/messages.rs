@@ -154,6 +154,11 @@ pub(super) const READ_ONLY: MessageError =
 /// A message that somebody else may send.
 pub(super) const NOT_YOURS: MessageError =
     MessageError { code: "message_not_allowed", message: "This message is not for you to send here." };
+/// More input of a guest than may wait.
+pub(super) const TOO_MUCH_INPUT: MessageError = MessageError {
+    code: "too_much_input",
+    message: "This was not sent: at most 64 KiB of what you type or paste may wait, at 8 KiB a second.",
+};
 /// An answer to nobody.
 pub(super) const NOBODY_ASKS: MessageError =
     MessageError { code: "nobody_asks", message: "They have left, or do not ask to type any more." };

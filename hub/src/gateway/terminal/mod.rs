@@ -16,6 +16,7 @@ mod resume;
 mod screen;
 mod session;
 mod socket;
+mod typing;
 mod watching;
 
 pub use attachments::Attachments;

@@ -12,12 +12,13 @@ use tokio::{
 
 use super::{
     attachments::Visit,
-    audience::{Consent, Feed, Said, Subscription, Typed, View, Waiting},
+    audience::{Consent, Feed, Said, Subscription, View, Waiting},
     farewell,
     keys::is_typed,
-    messages::{ClientMessage, MessageError, NOT_YOURS, READ_ONLY, ServerMessage},
+    messages::{ClientMessage, MessageError, NOT_YOURS, READ_ONLY, ServerMessage, TOO_MUCH_INPUT},
     output::{CREDIT, Output},
     socket::{self, Event, Socket},
+    typing::{Parked, Parking, Typed},
 };
 use crate::{
     db::DbError,
@@ -37,6 +38,8 @@ const PACE: Duration = Duration::from_millis(500);
 const ASK_AGAIN: Duration = Duration::from_secs(3);
 /// How long the trail may take, before a right to type is not given.
 const TRAIL: Duration = Duration::from_secs(5);
+/// Between two tries to write that a right to type is no more.
+const WRITE_AGAIN: Duration = Duration::from_secs(5);
 /// How long the session's task may take to say that it is over.
 const LAST_WORD: Duration = Duration::from_secs(1);
 /// After the session's end its last output may take this long.
@@ -78,7 +81,8 @@ pub(super) async fn serve(hub: Hub, seat: Seat, visits: mpsc::Sender<Visit>, soc
         may_type: None,
         asked: false,
         ask_at: now,
-        typed: None,
+        parked: Parked::default(),
+        unwritten: None,
         next_ping: now + keepalive(&hub),
     };
     let over = server.run().await;
@@ -86,7 +90,7 @@ pub(super) async fn serve(hub: Hub, seat: Seat, visits: mpsc::Sender<Visit>, soc
         server.last_output().await;
     }
     let _ = server.visits.send(Visit::Said(participant.id, Said::Left)).await;
-    let socket = server.socket;
+    let (socket, unwritten) = (server.socket, server.unwritten.map(|(ended, _)| ended));
     let code = match &over {
         Over::Left => "left",
         Over::Broken(_, code) => code,
@@ -99,7 +103,7 @@ pub(super) async fn serve(hub: Hub, seat: Seat, visits: mpsc::Sender<Visit>, soc
             Over::Leave(leave) => farewell::say(socket, &request_id, leave.end()).await,
         }
     };
-    tokio::join!(goodbye, finish(&hub, &participant, code));
+    tokio::join!(goodbye, finish(&hub, &participant, unwritten, code));
     drop(seat);
 }
 
@@ -115,10 +119,17 @@ async fn begin(hub: &Hub, participant: &LiveParticipant) -> Result<bool, Problem
 
 /// Writes that they left; tries again while the database is down. What cannot be written in the end is
 /// closed by the reconciler.
-async fn finish(hub: &Hub, participant: &LiveParticipant, code: &str) {
+async fn finish(hub: &Hub, participant: &LiveParticipant, mut unwritten: Option<Ended>, code: &str) {
     for delay in [0, 1, 2, 4, 8] {
         tokio::time::sleep(Duration::from_secs(delay)).await;
-        match sessions::end_participation(hub, participant, code).await {
+        let writing = async {
+            if let Some(ended) = unwritten {
+                sessions::record_input_change(hub, participant, ended.change, ended.code).await?;
+                unwritten = None;
+            }
+            sessions::end_participation(hub, participant, code).await
+        };
+        match writing.await {
             Ok(()) => return,
             Err(error) => {
                 tracing::error!(participant_id = %participant.id, %error, "could not write that somebody left");
@@ -139,6 +150,13 @@ enum Over {
     Broken(u16, &'static str),
     /// They had to.
     Leave(Leave),
+}
+
+/// How a right to type ended, or did not begin.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    change: InputChange,
+    code: Option<&'static str>,
 }
 
 enum Act {
@@ -176,8 +194,10 @@ struct Server {
     /// They have asked, and nobody answered.
     asked: bool,
     ask_at: Instant,
-    /// What they typed and the session has no room for.
-    typed: Option<Typed>,
+    /// What they typed and the session has no room for. They are listened to all the same.
+    parked: Parked,
+    /// The end of a right to type that does not stand in the trail yet, and when to try again.
+    unwritten: Option<(Ended, Instant)>,
     next_ping: Instant,
 }
 
@@ -199,16 +219,16 @@ impl Server {
             let may_take = self.output.may_read(false) && self.next_size.is_none();
             let waits_for_pace = self.feed.is_none() && Instant::now() < self.screen_at;
             let deadline = if waits_for_pace { self.next_ping.min(self.screen_at) } else { self.next_ping };
+            let deadline = self.unwritten.as_ref().map_or(deadline, |(_, again_at)| deadline.min(*again_at));
             let wants_to_write = self.socket.wants_to_write(&self.output);
             let (reader, writer) = self.socket.split();
-            let reader = self.typed.is_none().then_some(reader);
             let writer = wants_to_write.then_some(writer);
             let act = tokio::select! {
                 leave = asked_to_leave(&mut leave_requests) => Act::Leave(leave),
-                event = socket::next_event(reader) => Act::Browser(event),
+                event = socket::next_event(Some(reader)) => Act::Browser(event),
                 written = socket::write(writer, &mut self.output) => Act::Written(written),
                 fed = next_fed(self.feed.as_mut()), if may_take => Act::Fed(fed),
-                () = has_room(self.typing.as_ref()), if self.typed.is_some() => Act::Room,
+                () = has_room(self.typing.as_ref()), if !self.parked.is_empty() => Act::Room,
                 Ok(()) = self.decided.changed() => Act::Decided,
                 () = tokio::time::sleep_until(deadline) => Act::Time,
             };
@@ -225,6 +245,9 @@ impl Server {
                 Act::Room => self.hand_over(),
                 Act::Decided => self.on_decided().await,
                 Act::Time => {
+                    if self.unwritten.is_some_and(|(_, again_at)| again_at <= Instant::now()) {
+                        self.write_again().await;
+                    }
                     if !self.check_signs_of_life() {
                         return Over::Left;
                     }
@@ -330,15 +353,17 @@ impl Server {
         if is_typed(&bytes) {
             self.participant.note_key();
         }
-        self.typed = Some(Typed { participant: self.participant.id, decision, bytes });
-        self.hand_over();
+        match self.parked.take(decision, &bytes) {
+            Parking::Taken => self.hand_over(),
+            Parking::Refused => self.complain(TOO_MUCH_INPUT),
+            Parking::RefusedAgain => {}
+        }
     }
 
     /// Hands over what was typed, if the session has room for it.
     fn hand_over(&mut self) {
-        let (Some(typed), Some(typing)) = (self.typed.take(), &self.typing) else { return };
-        if let Err(mpsc::error::TrySendError::Full(typed)) = typing.try_send(typed) {
-            self.typed = Some(typed);
+        if let Some(typing) = &self.typing {
+            self.parked.hand_over(typing);
         }
     }
 
@@ -359,21 +384,38 @@ impl Server {
         let Consent { decision, allowed, person_left } = *self.decided.borrow_and_update();
         let asked = std::mem::take(&mut self.asked);
         if allowed {
-            if self.write(InputChange::Granted, None).await {
+            // INVARIANT: the trail tells one right after the other.
+            if self.write_again().await && self.write(InputChange::Granted, None).await {
                 self.may_type = Some(decision);
                 self.say(Said::Written(decision)).await;
             } else {
                 self.say(Said::NotWritten(decision)).await;
                 // What took too long may stand there all the same.
-                self.write(InputChange::TakenBack, Some("not_written")).await;
+                self.write_end(Ended { change: InputChange::TakenBack, code: Some("not_written") }).await;
             }
             return;
         }
-        self.typed = None;
+        self.parked.forget();
         // The session's task lets nothing through already; this is for the trail.
         let change =
             if self.may_type.take().is_some() || !asked { InputChange::TakenBack } else { InputChange::Refused };
-        self.write(change, person_left.then_some("person_left")).await;
+        self.write_end(Ended { change, code: person_left.then_some("person_left") }).await;
+    }
+
+    /// Writes that a right to type is no more, if need be later.
+    async fn write_end(&mut self, ended: Ended) {
+        if !self.write(ended.change, ended.code).await {
+            // Several of them say no more than the last one.
+            self.unwritten = Some((ended, Instant::now() + WRITE_AGAIN));
+        }
+    }
+
+    /// Tries again to write what could not be written; whether nothing is left of it.
+    async fn write_again(&mut self) -> bool {
+        let Some((ended, _)) = self.unwritten else { return true };
+        let written = self.write(ended.change, ended.code).await;
+        self.unwritten = (!written).then(|| (ended, Instant::now() + WRITE_AGAIN));
+        written
     }
 
     /// Writes into the trail; whether it stands there.
@@ -407,10 +449,6 @@ impl Server {
         let period = keepalive(&self.hub);
         self.next_ping = now + period;
         self.socket.queue_ping();
-        if self.typed.is_some() {
-            // They are not listened to while what they typed waits for the session.
-            self.socket.last_heard = now;
-        }
         now.duration_since(self.socket.last_heard) <= period * 2 + Duration::from_secs(5)
     }
 

@@ -8,13 +8,14 @@ use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
+use openpam_ids::ParticipantId;
 use openpam_telemetry::names;
 use russh::{ChannelMsg, client::Handle};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     attachments::Visit,
-    audience::{Audience, Typed},
+    audience::Audience,
     farewell,
     input::{self, Backlog},
     keys::is_typed,
@@ -23,6 +24,7 @@ use super::{
     outside::{News, Outside},
     recording,
     socket::{self, Event, Socket},
+    typing::Typed,
 };
 use crate::{
     domains::{
@@ -65,7 +67,7 @@ enum Act {
     Delivered(Result<(), russh::Error>),
     Recorded(Result<(), recordings::Error>),
     News(News, Outside),
-    Typed(Typed),
+    Typed(ParticipantId, Typed),
     Time,
 }
 
@@ -198,7 +200,9 @@ impl Carrier {
             }
             // Nor does input go on that cannot be recorded.
             let may_take_input = recorder_keeps_up && !self.backlog.is_full();
-            let somebody_types = self.audience.somebody_types();
+            // Nor to a target that is at its end.
+            let may_type =
+                may_take_input && !delivering && last_output_until.is_none() && self.audience.somebody_types();
             let (reader, writer) = match &mut self.socket {
                 None => (None, None),
                 Some(socket) => {
@@ -213,7 +217,7 @@ impl Carrier {
                 written = socket::write(writer, &mut self.output) => Act::Written(written),
                 delivered = &mut delivery, if delivering && last_output_until.is_none() => Act::Delivered(delivered),
                 recorded = recording::progress(self.recorder.as_mut()) => Act::Recorded(recorded),
-                typed = self.audience.next_typed(), if may_take_input && somebody_types && !delivering => Act::Typed(typed),
+                (who, typed) = self.audience.next_typed(), if may_type => Act::Typed(who, typed),
                 (news, outside) = &mut news => Act::News(news, outside),
                 () = &mut alarm => Act::Time,
             };
@@ -251,8 +255,8 @@ impl Carrier {
                     news.set(outside.news());
                     self.on_news(happened)
                 }
-                Act::Typed(typed) => {
-                    self.on_typed(typed);
+                Act::Typed(who, typed) => {
+                    self.on_typed(who, typed);
                     None
                 }
                 Act::Time => {

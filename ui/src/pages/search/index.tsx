@@ -9,7 +9,7 @@ import { hasCode } from '@/api/problem'
 import type { RecordingHit, RecordingMatch } from '@/api/types'
 import { Button } from '@/components/button'
 import { Field, Input } from '@/components/field'
-import { FilterChip } from '@/components/filters'
+import { DateRangeChip, FilterChip } from '@/components/filters'
 import { MatchText } from '@/components/match-text'
 import { LINK, Page } from '@/components/page'
 import { EmptyState, ErrorState, Skeleton } from '@/components/states'
@@ -69,11 +69,6 @@ function SearchForm({ search, everybody }: { search: RecordingsSearch; everybody
       <Input value={draft[name] ?? ''} maxLength={200} placeholder={placeholder} onChange={(event) => set({ [name]: event.target.value })} />
     </Field>
   )
-  const day = (name: 'from' | 'to', label: string) => (
-    <Field label={label} className="min-w-0">
-      <Input type="date" value={draft[name] ?? ''} min="2020-01-01" max="2099-12-31" onChange={(event) => set({ [name]: event.target.value || undefined })} />
-    </Field>
-  )
   const onSubmit = (event: FormEvent) => {
     event.preventDefault()
     const q = trimmed(draft.q)
@@ -107,16 +102,15 @@ function SearchForm({ search, everybody }: { search: RecordingsSearch; everybody
             className="font-mono"
           />
         </Field>
-        <span className="flex items-center gap-2">
+        <span className="flex flex-wrap items-center gap-2">
+          <DateRangeChip label="Dates" value={draft} onChange={({ from, to }) => set({ from, to })} />
           <FilterChip label="Kind" value={draft.kind} options={[...KINDS]} onChange={(kind) => set({ kind })} />
           <Button type="submit" variant="primary" icon={Search}>
             Search
           </Button>
         </span>
       </div>
-      <div className="grid grid-cols-2 gap-3 sm:grid-cols-3 lg:grid-cols-5">
-        {day('from', 'From')}
-        {day('to', 'To')}
+      <div className={cn('grid grid-cols-2 gap-3', everybody && 'sm:grid-cols-3')}>
         {everybody && text('user', 'User', 'Anybody')}
         {text('target', 'Target', 'Any target')}
         {text('zone', 'Zone', 'Any zone')}
@@ -155,6 +149,7 @@ function Results({ search, q }: { search: RecordingsSearch; q: string }) {
   const pages = query.data?.pages ?? []
   const items = pages.flatMap((page) => page.items)
   const unindexed = pages[0]?.unindexed ?? 0
+  const sampled = pages[0]?.sampled ?? 0
   const list = useRef<HTMLUListElement>(null)
   if (query.isPending) return <Loading />
   if (query.isError && items.length === 0) {
@@ -174,10 +169,15 @@ function Results({ search, q }: { search: RecordingsSearch; q: string }) {
       <ErrorState error={query.error} onRetry={() => void query.refetch()} />
     )
   }
-  const behind = unindexed > 0 && (
-    <p role="note" className="text-xs text-muted">
-      {count(unindexed, 'recording')} cannot be searched to {unindexed === 1 ? 'its' : 'their'} end yet; running sessions count too.
-    </p>
+  const behind = (unindexed > 0 || sampled > 0) && (
+    <div role="note" className="text-xs text-muted">
+      {unindexed > 0 && (
+        <p>
+          {count(unindexed, 'recording')} cannot be searched to {unindexed === 1 ? 'its' : 'their'} end yet; running sessions count too.
+        </p>
+      )}
+      {sampled > 0 && <p>In {count(sampled, 'recording')} some output was too fast for each of its lines to be searched.</p>}
+    </div>
   )
   if (items.length === 0) {
     return (

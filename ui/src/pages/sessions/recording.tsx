@@ -14,6 +14,7 @@ import { useAttended } from '@/lib/attention'
 import { count, formatBytes, formatDuration } from '@/lib/format'
 import { useChangeSearch } from '@/lib/use-list-search'
 import type { SessionSearch } from '@/router'
+import { formatPosition } from '@/player/format'
 import type { Activity } from '@/player/timeline'
 import { Purged, Retention } from './retention'
 
@@ -221,9 +222,12 @@ function Integrity({ recording, checkedAt, running }: { recording: Recording; ch
   )
 }
 
+/** Stretches of fast output that are named. */
+const MOST_STRETCHES = 4
+
 /** Says where not everything that was shown can be found. */
 function Searchable({ index, closed }: { index: Recording['index']; closed: boolean }) {
-  const { truncated, done, error_code } = index
+  const { truncated, sampled, done, error_code } = index
   if (error_code) {
     return (
       <p className="mt-2 text-xs text-warning-text">
@@ -233,6 +237,16 @@ function Searchable({ index, closed }: { index: Recording['index']; closed: bool
   }
   if (truncated) {
     return <p className="mt-2 text-xs text-warning-text">It showed more text than is kept for the search: the first 200,000 lines or 16 MiB can be found.</p>
+  }
+  if (sampled.length > 0) {
+    const shown = sampled.slice(0, MOST_STRETCHES).map(([from = 0, until = 0]) => `${formatPosition(from)} and ${formatPosition(until)}`)
+    const more = sampled.length - shown.length
+    return (
+      <p className="mt-2 text-xs text-muted">
+        Not every line of fast output can be searched between {shown.join(', ')}
+        {more > 0 && ` and in ${String(more)} more stretches`}. What stood on the screen each second, and commands, can be.
+      </p>
+    )
   }
   if (closed && !done) return <p className="mt-2 text-xs text-muted">Its text is still being indexed: the search may not find everything yet.</p>
   return null

@@ -53,7 +53,7 @@ export interface WatchOptions {
 
 const GIVE_UP_ATTEMPTS = 8
 /** Codes of errors that refuse one message and end nothing. */
-const PASSING = new Set(['read_only', 'message_not_allowed', 'nobody_asks', 'malformed_message', 'unknown_message'])
+const PASSING = new Set(['read_only', 'message_not_allowed', 'nobody_asks', 'too_much_input', 'malformed_message', 'unknown_message'])
 
 const REFUSALS: Record<string, string> = {
   not_found: 'There is no such session for you',

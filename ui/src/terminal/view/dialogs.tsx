@@ -33,8 +33,11 @@ export function PasteDialog() {
       }
       footer={
         <DialogFooter>
-          <Button onClick={cancelPaste}>Cancel</Button>
-          <Button variant="primary" autoFocus onClick={() => workspace.confirmPaste()}>
+          {/* Focused, so that an Enter that was meant for the shell pastes nothing unread. */}
+          <Button autoFocus onClick={cancelPaste}>
+            Cancel
+          </Button>
+          <Button variant="primary" onClick={() => workspace.confirmPaste()}>
             Paste
           </Button>
         </DialogFooter>
@@ -64,8 +67,10 @@ export function CloseDialog() {
       description={`What runs in the foreground on ${names.join(', ')} is stopped.`}
       footer={
         <DialogFooter>
-          <Button onClick={() => workspace.show({ closing: null })}>Keep open</Button>
-          <Button variant="danger" autoFocus onClick={() => closing && workspace.close(closing)}>
+          <Button autoFocus onClick={() => workspace.show({ closing: null })}>
+            Keep open
+          </Button>
+          <Button variant="danger" onClick={() => closing && workspace.close(closing)}>
             End
           </Button>
         </DialogFooter>

@@ -1,7 +1,7 @@
 /** Somebody else's session, live: full bleed, and clear about who watches whom. */
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { CircleStop, Eye, Hand, Keyboard, LoaderCircle, X } from 'lucide-react'
+import { CircleStop, Eye, Hand, Keyboard, LoaderCircle, Maximize2, Minimize2, X } from 'lucide-react'
 import { useEffect, useRef, useState } from 'react'
 import '@xterm/xterm/css/xterm.css'
 import { useMe } from '@/api/hooks'
@@ -36,17 +36,22 @@ function Watch({ id, mode }: { id: string; mode: 'watch' | 'join' }) {
   const { resolved } = useTheme()
   const place = useRef<HTMLDivElement>(null)
   const connection = useRef<WatchConnection | null>(null)
+  const shown = useRef<WatchScreen | null>(null)
   const [state, setState] = useState<WatchState>({ phase: 'connecting' })
   const [ready, setReady] = useState<WatchReadyMessage | null>(null)
   const [right, setRight] = useState<InputRight>('none')
   const [people, setPeople] = useState<ParticipantsMessage | null>(null)
   const [notice, setNotice] = useState<NoticeMessage | null>(null)
   const [ending, setEnding] = useState(false)
+  const [fits, setFits] = useState(true)
+  const [whole, setWhole] = useState(false)
   const [round, setRound] = useState(0)
   useEffect(() => {
     const parent = place.current
     if (!parent) return undefined
-    const screen = new WatchScreen(parent, preferences, resolved, (bytes) => connection.current?.send(bytes))
+    const screen = new WatchScreen(parent, preferences, resolved, (bytes) => connection.current?.send(bytes), setFits)
+    shown.current = screen
+    screen.showWhole(whole)
     const watching = new WatchConnection({
       base: location.origin,
       sessionId: id,
@@ -68,6 +73,7 @@ function Watch({ id, mode }: { id: string; mode: 'watch' | 'join' }) {
     void watching.start()
     return () => {
       connection.current = null
+      shown.current = null
       watching.dispose()
       screen.dispose()
     }
@@ -99,6 +105,18 @@ function Watch({ id, mode }: { id: string; mode: 'watch' | 'join' }) {
             </Button>
           )}
           {right === 'asked' && <span className="text-xs">Waiting for {owner} to allow it…</span>}
+          {open && (!fits || whole) && (
+            <Button
+              size="sm"
+              icon={whole ? Maximize2 : Minimize2}
+              onClick={() => {
+                shown.current?.showWhole(!whole)
+                setWhole(!whole)
+              }}
+            >
+              {whole ? 'Readable size' : 'Fit'}
+            </Button>
+          )}
           {open && session && (own || mayEndAny(me)) && (
             <Button size="sm" variant="danger-ghost" icon={CircleStop} onClick={() => setEnding(true)}>
               End…

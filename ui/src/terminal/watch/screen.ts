@@ -9,12 +9,14 @@ import type { WatchSink } from '../protocol/watch-connection'
 
 const RESET = '\x1bc'
 const SMALLEST_FONT = 2
+/** Below this size nothing can be read: what does not fit is scrolled to instead. */
+const READABLE_FONT = 9
 const FIT_ATTEMPTS = 12
 const encoder = new TextEncoder()
 
 /**
- * A terminal that shows somebody else's session: at the size of theirs, in letters as large as fit, and
- * without an answer to what programs ask, because theirs answers.
+ * A terminal that shows somebody else's session: at the size of theirs, in letters as large as fit and can be
+ * read (or, where that is asked for, so small that all fits), and without an answer to what programs ask, because theirs answers.
  */
 export class WatchScreen implements WatchSink {
   readonly terminal: Terminal
@@ -23,10 +25,13 @@ export class WatchScreen implements WatchSink {
   readonly #guard: ReplayGuard
   readonly #resizes = new ResizeObserver(() => this.#scheduleFit())
   readonly #largest: number
+  readonly #onFit: (fits: boolean) => void
+  #whole = false
   #frame = 0
 
-  constructor(parent: HTMLElement, preferences: TerminalPreferences, appearance: 'light' | 'dark', onInput: (bytes: Uint8Array<ArrayBuffer>) => void) {
+  constructor(parent: HTMLElement, preferences: TerminalPreferences, appearance: 'light' | 'dark', onInput: (bytes: Uint8Array<ArrayBuffer>) => void, onFit: (fits: boolean) => void) {
     this.#parent = parent
+    this.#onFit = onFit
     this.#largest = preferences.fontSize
     this.terminal = new Terminal({
       allowProposedApi: true,
@@ -69,6 +74,12 @@ export class WatchScreen implements WatchSink {
     if (allowed) this.terminal.focus()
   }
 
+  /** Whether all of the screen is shown, however small its letters are then. */
+  showWhole(whole: boolean): void {
+    this.#whole = whole
+    this.#scheduleFit()
+  }
+
   dispose(): void {
     cancelAnimationFrame(this.#frame)
     this.#resizes.disconnect()
@@ -87,7 +98,7 @@ export class WatchScreen implements WatchSink {
     this.#frame = requestAnimationFrame(() => this.#fit(FIT_ATTEMPTS))
   }
 
-  /** Letters as large as fit, up to the size one is used to. */
+  /** Letters as large as fit, up to the size one is used to; says whether those that fit can be read. */
   #fit(attempts: number): void {
     const drawn = this.#parent.querySelector('.xterm-screen')
     if (!drawn || drawn.clientWidth === 0 || this.#parent.clientWidth < 20) return
@@ -95,7 +106,9 @@ export class WatchScreen implements WatchSink {
     const scale = Math.min(this.#parent.clientWidth / drawn.clientWidth, this.#parent.clientHeight / drawn.clientHeight)
     // The cells of letters are whole pixels: what fits by the numbers may still be a little too large.
     const wanted = Math.floor(font * scale * 4) / 4
-    const fitting = Math.max(SMALLEST_FONT, Math.min(this.#largest, scale < 1 && wanted === font ? font - 0.25 : wanted))
+    const smallest = this.#whole ? SMALLEST_FONT : Math.min(READABLE_FONT, this.#largest)
+    const fitting = Math.max(smallest, Math.min(this.#largest, scale < 1 && wanted === font ? font - 0.25 : wanted))
+    this.#onFit(wanted >= READABLE_FONT || wanted >= this.#largest)
     if (fitting === font || attempts === 0) return
     this.terminal.options.fontSize = fitting
     this.#frame = requestAnimationFrame(() => this.#fit(attempts - 1))

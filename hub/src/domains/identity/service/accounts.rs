@@ -67,7 +67,7 @@ pub(in super::super) async fn create(
     Ok(account)
 }
 
-/// Changes an account.
+/// Changes an account. Other writers wait.
 pub(in super::super) async fn update(
     hub: &Hub,
     context: &Context,
@@ -75,6 +75,7 @@ pub(in super::super) async fn update(
     change: ServiceAccountChange,
 ) -> Result<ServiceAccount, IdentityError> {
     let mut tx = hub.db().begin(context).await?;
+    store::lock(&mut tx, id).await?;
     let before = get_in(&mut tx, id).await?;
     store::update(&mut tx, id, &change).await?;
     let after = get_in(&mut tx, id).await?;
@@ -93,6 +94,7 @@ pub(in super::super) async fn update(
 /// Removes an account with its tokens.
 pub(in super::super) async fn delete(hub: &Hub, context: &Context, id: ServiceAccountId) -> Result<(), IdentityError> {
     let mut tx = hub.db().begin(context).await?;
+    store::lock(&mut tx, id).await?;
     let account = get_in(&mut tx, id).await?;
     store::delete(&mut tx, id).await?;
     let event = Event::success("service_account.delete").on("service_account", id, &account.name);

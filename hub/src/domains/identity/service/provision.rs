@@ -14,7 +14,7 @@ use super::super::{
 use super::{local, users as people};
 use crate::{
     context::{Actor, Clock, Context, Ids, Role},
-    db::{DbError, set_scope},
+    db::{DbError, require_row_security, set_scope},
     domains::audit::{self, Event},
 };
 
@@ -45,6 +45,7 @@ pub async fn create_admin(connection: &mut PgConnection, admin: NewAdmin) -> Res
         return Err(IdentityError::weak_password("password"));
     }
     let hash = passwords::hash(&admin.password)?;
+    require_row_security(connection).await?;
     let known = users::tenant_by_slug(connection, &admin.tenant).await?;
     let tenant_id: TenantId = known.unwrap_or_else(|| Ids.fresh());
     let context = Context::system(tenant_id, "openpam admin create");
@@ -86,6 +87,7 @@ pub async fn unlock_account(
     tenant: &str,
     username: &str,
 ) -> Result<Option<DateTime<Utc>>, IdentityError> {
+    require_row_security(connection).await?;
     let tenant_id = users::tenant_by_slug(connection, tenant).await?.ok_or(IdentityError::NotFound("tenant"))?;
     let context = Context::system(tenant_id, "openpam admin unlock");
     let mut tx = connection.begin().await?;

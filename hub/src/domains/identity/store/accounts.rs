@@ -48,6 +48,14 @@ pub(in super::super) async fn list(
         .collect())
 }
 
+/// Holds other writers of this account back until the transaction ends.
+pub(in super::super) async fn lock(connection: &mut PgConnection, id: ServiceAccountId) -> Result<()> {
+    sqlx::query!("select 1 as held from service_accounts where service_account_id = $1 for update", id.as_uuid())
+        .fetch_optional(connection)
+        .await?;
+    Ok(())
+}
+
 pub(in super::super) async fn insert(
     connection: &mut PgConnection,
     tenant: TenantId,

@@ -105,6 +105,8 @@ pub(super) struct MatchesBody {
     /// Recordings whose text is not indexed to its end yet, running ones among them; 0 where only one's own are
     /// searched.
     unindexed: i64,
+    /// Recordings with stretches of output so fast that not every line of it is indexed; likewise. At most 10000.
+    sampled: i64,
 }
 
 fn hit(line: FoundLine, text: &str, commands: bool) -> HitBody {
@@ -160,7 +162,8 @@ pub(super) async fn search_recordings(
         hits: if query.session_id.is_some() { HITS_WITHIN } else { HITS },
     };
     let text = super::super::lines::tidy(&wanted.text);
-    let Found { sessions, unindexed } = search::search(&hub, &context, wanted, cursor.after, cursor.fetch()).await?;
+    let Found { sessions, unindexed, sampled } =
+        search::search(&hub, &context, wanted, cursor.after, cursor.fetch()).await?;
     let page = Page::<(FoundSession, Vec<FoundLine>)>::of(sessions, cursor.limit, |(session, _)| session.session_id);
     let items = page.items.into_iter().map(|(session, lines)| MatchBody {
         session_id: session.session_id,
@@ -173,5 +176,5 @@ pub(super) async fn search_recordings(
         count: session.count,
         hits: lines.into_iter().map(|line| hit(line, &text, commands)).collect(),
     });
-    Ok(Json(MatchesBody { items: items.collect(), next_cursor: page.next_cursor, unindexed }))
+    Ok(Json(MatchesBody { items: items.collect(), next_cursor: page.next_cursor, unindexed, sampled }))
 }

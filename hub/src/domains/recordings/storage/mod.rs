@@ -281,6 +281,21 @@ impl Storage {
         self.get(&Part { tenant, session, name: MANIFEST_NAME.to_owned() }, MAX_MANIFEST_BYTES).await
     }
 
+    /// As [`Self::segment`], of the store alone.
+    pub(super) async fn stored_segment(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        seq: u32,
+    ) -> Result<Option<Bytes>, Error> {
+        self.get_at(&self.path(tenant, session, &segment_name(seq)), MAX_SEGMENT_BYTES).await
+    }
+
+    /// As [`Self::manifest`], of the store alone.
+    pub(super) async fn stored_manifest(&self, tenant: TenantId, session: SessionId) -> Result<Option<Bytes>, Error> {
+        self.get_at(&self.path(tenant, session, MANIFEST_NAME), MAX_MANIFEST_BYTES).await
+    }
+
     /// Until when the store lets nobody delete the recording, where it is locked. The manifest was stored
     /// last, so that its lock ends last.
     pub(super) async fn locked_until(
@@ -297,6 +312,18 @@ impl Storage {
     /// Deletes all that is stored of a recording, for good: every version, where the store keeps several.
     pub(super) async fn delete(&self, tenant: TenantId, session: SessionId) -> Result<(), Error> {
         self.delete_below(&self.place([tenant.to_string(), session.to_string()])).await
+    }
+
+    /// Deletes one part, which belongs to no recording that is kept.
+    pub(super) async fn delete_part(&self, part: &Part) -> Result<(), Error> {
+        let path = self.path(part.tenant, part.session, &part.name);
+        if let Some(s3) = &self.inner.s3 {
+            return s3.delete_below(path.as_ref()).await;
+        }
+        match self.inner.store.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(Error::Store(openpam_telemetry::with_causes(&error))),
+        }
     }
 
     async fn delete_below(&self, folder: &Path) -> Result<(), Error> {

@@ -6,6 +6,14 @@ use uuid::Uuid;
 
 use super::super::types::{IndexState, Line, Unindexed};
 
+/// What one more segment brings to the index.
+pub(in super::super) struct More<'a> {
+    pub(in super::super) lines: &'a [Line],
+    pub(in super::super) truncated: bool,
+    /// All stretches that were too fast so far: beginnings and ends in turn, in microseconds.
+    pub(in super::super) sampled: &'a [i64],
+}
+
 /// How far a recording is indexed; done, where it is being deleted.
 pub(in super::super) async fn index_state(
     connection: &mut PgConnection,
@@ -13,7 +21,7 @@ pub(in super::super) async fn index_state(
 ) -> Result<Option<IndexState>, sqlx::Error> {
     sqlx::query_as!(
         IndexState,
-        r#"select segments, lines, bytes, truncated, error_code,
+        r#"select segments, lines, bytes, truncated, sampled, error_code,
                   (done or exists (select from recordings as deleted
                                    where deleted.session_id = $1 and deleted.state in ('purging', 'purged'))) as "done!"
            from recording_index where session_id = $1"#,
@@ -29,21 +37,22 @@ pub(in super::super) async fn note_indexed(
     tenant: TenantId,
     id: SessionId,
     before: &IndexState,
-    lines: &[Line],
-    truncated: bool,
+    more: &More<'_>,
 ) -> Result<bool, sqlx::Error> {
+    let lines = more.lines;
     let bytes = lines.iter().map(|line| line.text.len()).sum::<usize>();
     let noted = sqlx::query!(
         "update recording_index
          set segments = segments + 1, lines = lines + $3, bytes = bytes + $4, truncated = truncated or $5,
-             indexed_at = now()
+             sampled = $6, indexed_at = now()
          where session_id = $1 and segments = $2 and not done
            and exists (select from recordings where recordings.session_id = $1 and state not in ('purging', 'purged'))",
         id.as_uuid(),
         before.segments,
         i32::try_from(lines.len()).unwrap_or(i32::MAX),
         i64::try_from(bytes).unwrap_or(i64::MAX),
-        truncated
+        more.truncated,
+        more.sampled
     )
     .execute(&mut *connection)
     .await?;

@@ -202,6 +202,16 @@ pub(in super::super) async fn count_open(connection: &mut PgConnection) -> Resul
     .await
 }
 
+/// Recordings with output that was too fast for each line of it to be indexed.
+pub(in super::super) async fn count_sampled(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!"
+           from (select from recording_index where sampled <> '{}' limit 10000) as sampled"#
+    )
+    .fetch_one(connection)
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use super::pattern;

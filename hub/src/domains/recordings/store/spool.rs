@@ -54,7 +54,7 @@ pub(crate) async fn manifest_stored(connection: &mut PgConnection, id: SessionId
 }
 
 /// The hash of a segment that belongs to a recording that is kept: one that was closed without it, or is
-/// purged, has it no more.
+/// purged, has it no more. Nothing closes or purges the recording until the transaction ends.
 pub(crate) async fn belongs(
     connection: &mut PgConnection,
     id: SessionId,
@@ -62,7 +62,8 @@ pub(crate) async fn belongs(
 ) -> Result<Option<Vec<u8>>, sqlx::Error> {
     sqlx::query_scalar!(
         "select hash from recording_segments join recordings using (tenant_id, session_id)
-         where session_id = $1 and seq = $2 and seq < recordings.segments and state not in ('purging', 'purged')",
+         where session_id = $1 and seq = $2 and seq < recordings.segments and state not in ('purging', 'purged')
+         for share of recordings",
         id.as_uuid(),
         seq
     )
@@ -70,18 +71,19 @@ pub(crate) async fn belongs(
     .await
 }
 
-/// What of a recording waits in a spool.
+/// A part of a recording that waits in a spool.
 #[derive(Debug, Clone)]
 pub(crate) struct Waits {
-    /// Where the first part waits.
+    /// Its number; none for the manifest.
+    pub(crate) seq: Option<i32>,
+    /// Where.
     pub(crate) place: String,
-    /// Numbers of the segments.
-    pub(crate) segments: Vec<i32>,
 }
 
-/// What of a recording waits in a spool; none where all is stored.
-pub(crate) async fn waits(connection: &mut PgConnection, id: SessionId) -> Result<Option<Waits>, sqlx::Error> {
-    let rows = sqlx::query!(
+/// What of a recording waits in a spool, segments in their order, the manifest last.
+pub(crate) async fn waits(connection: &mut PgConnection, id: SessionId) -> Result<Vec<Waits>, sqlx::Error> {
+    sqlx::query_as!(
+        Waits,
         r#"select seq as "seq?", spool as "place!" from recording_segments
            where session_id = $1 and spool is not null
            union all
@@ -90,7 +92,30 @@ pub(crate) async fn waits(connection: &mut PgConnection, id: SessionId) -> Resul
         id.as_uuid()
     )
     .fetch_all(connection)
-    .await?;
-    let Some(place) = rows.first().map(|row| row.place.clone()) else { return Ok(None) };
-    Ok(Some(Waits { place, segments: rows.into_iter().filter_map(|row| row.seq).collect() }))
+    .await
+}
+
+/// What was noted of a recording and is not in its manifest.
+#[derive(Debug, Clone)]
+pub(crate) struct LeftOut {
+    pub(crate) count: i64,
+    /// The first thousand.
+    pub(crate) segments: Vec<i32>,
+    /// The spools that some of it waits in.
+    pub(crate) places: Vec<String>,
+}
+
+/// What was noted and is behind the manifest's last segment.
+pub(crate) async fn left_out(connection: &mut PgConnection, id: SessionId, kept: i32) -> Result<LeftOut, sqlx::Error> {
+    sqlx::query_as!(
+        LeftOut,
+        r#"select count(*) as "count!",
+                  coalesce((array_agg(seq order by seq))[1:1000], '{}') as "segments!",
+                  coalesce(array_agg(distinct spool) filter (where spool is not null), '{}') as "places!"
+           from recording_segments where session_id = $1 and seq >= $2"#,
+        id.as_uuid(),
+        kept
+    )
+    .fetch_one(connection)
+    .await
 }

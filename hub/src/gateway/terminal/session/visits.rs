@@ -1,16 +1,18 @@
 //! Who comes to a running session and who goes: its person's browsers, and those who watch or join.
 
+use openpam_ids::ParticipantId;
 use openpam_secret::ExposeSecret as _;
 use tokio::time::Instant;
 
 use super::{Carrier, RESTARTING, error_message};
 use crate::gateway::terminal::{
     attachments::{Arrival, Visit},
-    audience::{Audience, Room, Typed},
+    audience::{Audience, Room},
     keys::is_typed,
     messages::{MessageError, ServerMessage},
     output::Output,
     socket::Socket,
+    typing::Typed,
 };
 
 impl Carrier {
@@ -26,9 +28,9 @@ impl Carrier {
     }
 
     /// Somebody typed whom the session's person may have let.
-    pub(super) fn on_typed(&mut self, typed: Typed) {
+    pub(super) fn on_typed(&mut self, who: ParticipantId, typed: Typed) {
         let (audience, mut room) = self.audience();
-        let Some(bytes) = audience.admit(typed, &mut room) else { return };
+        let Some(bytes) = audience.admit(who, typed, &mut room) else { return };
         if is_typed(&bytes) {
             self.last_key = Instant::now();
             self.live.note_key_of_other();
