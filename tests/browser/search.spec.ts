@@ -103,7 +103,7 @@ test('filters are in the address, commands are told apart, and nothing found is 
   await expect(page.getByRole('link', { name: /^Command at/ })).toHaveCount(1)
   await page.goto(`/search?q=early-word&to=2020-01-02`)
   await expect(page.getByText('Nothing was found')).toBeVisible()
-  await expect(page.getByRole('button', { name: 'Days: until 2020-01-02' })).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Dates: until 2020-01-02' })).toBeVisible()
 })
 
 test('who may play nothing finds no search, and who may play what is theirs finds only that', async ({ browserFor, world }) => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { count, formatAddress, formatBytes, formatClock, formatDuration, formatRelative, initials } from './format'
 import { choiceParam, flagParam, returnPath, textParam } from './search'
-import { sentence, signInProblem } from './words'
+import { actorName, sentence, signInProblem } from './words'
 
 describe('returnPath', () => {
   it('keeps a place of this application', () => expect(returnPath('/targets?q=web#x')).toBe('/targets?q=web#x'))
@@ -51,6 +51,13 @@ describe('formats', () => {
 })
 
 describe('words', () => {
+  it('names people and commands, and no part of the hub as if it were one', () => {
+    expect(actorName({ type: 'system', name: 'sessions' })).toBe('The hub')
+    expect(actorName({ type: 'system', name: 'openpam admin unlock' })).toBe('openpam admin unlock')
+    expect(actorName({ type: 'user', name: 'alice' })).toBe('alice')
+    expect(actorName({ type: 'service_account', name: null })).toBe('Service account')
+  })
+
   it('say the same for a wrong name and a wrong password', () => expect(signInProblem('invalid_credentials').message).toBe('The user name or the password is wrong.'))
   it('treat the end of a sign-in as no mistake', () => expect(signInProblem('expired').calm).toBe(true))
   it('make sentences out of codes', () => expect(sentence('target.host_key_trusted')).toBe('Target host key trusted'))

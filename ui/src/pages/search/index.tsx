@@ -103,7 +103,7 @@ function SearchForm({ search, everybody }: { search: RecordingsSearch; everybody
           />
         </Field>
         <span className="flex flex-wrap items-center gap-2">
-          <DateRangeChip label="Days" value={draft} onChange={({ from, to }) => set({ from, to })} />
+          <DateRangeChip label="Dates" value={draft} onChange={({ from, to }) => set({ from, to })} />
           <FilterChip label="Kind" value={draft.kind} options={[...KINDS]} onChange={(kind) => set({ kind })} />
           <Button type="submit" variant="primary" icon={Search}>
             Search
