@@ -39,6 +39,12 @@ test('an entry of the ledger shows what changed as a table, and gives its JSON',
   const name = unique('Changed')
   await world.admin.patch(`/admin/users/${person.id}`, { display_name: name, email: 'somebody.with.a.long.address@example.com', roles: ['operator'], enabled: false })
   const open = async (page: Page) => {
+    await page.goto('/ledger')
+    // Evidence has a date, not only an age.
+    const row = page.getByRole('row').filter({ has: page.getByRole('button') }).first()
+    await expect(row.getByRole('time')).toHaveText(new RegExp(`^\\d{2} \\w{3,4} ${new Date().getUTCFullYear()}\\s*\\d{2}:\\d{2}:\\d{2}$`))
+    expect(await overflows(page)).toBe(false)
+    await picture(page, `ledger-rows-${page.viewportSize()?.width}`)
     await page.goto(`/ledger?object_id=${person.id}&action=user.update`)
     await page.getByRole('cell').getByRole('button', { name: 'User changed' }).click()
     await expect(page.getByRole('dialog').getByRole('table')).toBeVisible()
