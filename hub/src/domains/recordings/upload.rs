@@ -40,7 +40,7 @@ pub(super) async fn keep_segment(
     let name = openpam_recordings::dir::segment_name(segment.header.seq);
     let part = Part { tenant: context.tenant_id, session: id, name };
     // A hub that was taken for dead, and is not, stores nothing behind what was closed or purged.
-    if !service::is_open(hub, context, id).await? {
+    if service::state(hub, context, id).await?.as_deref() != Some("recording") {
         return Err(Error::Closed);
     }
     let placed = storage.put_segment(context.tenant_id, id, segment).await?;
@@ -218,8 +218,13 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
             service::note_closed(hub, context, part.session, stored.manifest()).await?;
             return Ok(if stored.to_bytes()[..] == bytes[..] { Uploaded::Stored } else { Uploaded::NotNeeded });
         }
-        if !service::is_open(hub, context, part.session).await? {
-            return Ok(Uploaded::NotNeeded);
+        match service::state(hub, context, part.session).await?.as_deref() {
+            Some("recording") => {}
+            // The only manifest there is: for a person to look at.
+            Some("complete" | "completed" | "empty") => {
+                return Err(Error::Occupied("a recording that is closed, and has no manifest in the store".to_owned()));
+            }
+            _ => return Ok(Uploaded::NotNeeded),
         }
         put(bytes).await.map_err(|error| match error {
             // Another hub was faster: looked at again.
@@ -236,10 +241,11 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
     let is_needed = async || {
         let mut tx = hub.db().begin(context).await?;
         let noted = store::spool::belongs(&mut tx, part.session, seq).await?;
-        if noted.is_none_or(|noted| noted[..] != segment.hash().0[..]) {
-            return Ok(None);
+        match noted {
+            None => Ok(None),
+            Some(noted) if noted[..] == segment.hash().0[..] => Ok(Some(tx)),
+            Some(_) => Err(Error::Occupied("a segment of which another one was noted".to_owned())),
         }
-        Ok::<_, Error>(Some(tx))
     };
     if is_needed().await?.is_none() {
         return Ok(Uploaded::NotNeeded);
