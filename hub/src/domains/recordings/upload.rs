@@ -7,7 +7,7 @@ use openpam_ids::SessionId;
 use openpam_recordings::{Manifest, SealedSegment, Segment, SignedManifest};
 
 use super::{
-    Error, service,
+    Error, keys, service,
     spool::{Part, Spool},
     storage::{Placed, Storage},
     store,
@@ -74,6 +74,9 @@ pub(super) async fn keep_manifest(
     signed: &SignedManifest,
 ) -> Result<Placed, Error> {
     let storage = store_of(hub)?;
+    if service::state(hub, context, id).await?.as_deref() != Some("recording") {
+        return Err(Error::Closed);
+    }
     // INVARIANT: the manifest is stored last.
     let waits = storage.spool().is_some() && segments_wait(hub, context, id, signed.manifest()).await?.is_some();
     let placed = storage.put_manifest(context.tenant_id, id, signed.to_bytes(), waits).await?;
@@ -209,6 +212,10 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
     };
     let Some(seq) = part.seq() else {
         let signed = SignedManifest::parse(&bytes)?;
+        signed.verify()?;
+        if !keys::signers(hub, context).await?.contains(&signed.manifest().signer) {
+            return Err(Error::Occupied("a manifest that none of the tenant's keys signed".to_owned()));
+        }
         if let Some(place) = segments_wait(hub, context, part.session, signed.manifest()).await? {
             return Err(Error::Waiting { place });
         }
