@@ -12,6 +12,11 @@ use super::types::Line;
 pub(super) const MOST_LINES: u64 = 200_000;
 /// Bytes of text of one session that are indexed, at most.
 pub(super) const MOST_BYTES: u64 = 16 * 1024 * 1024;
+/// Beyond that, lines and bytes that are left for commands: who shows much hides none of them.
+const MOST_COMMANDS: u64 = 50_000;
+const MOST_COMMAND_BYTES: u64 = 4 * 1024 * 1024;
+/// Characters of a prompt that are indexed, the last ones: a long one leaves room for its command.
+const MOST_PROMPT: usize = 128;
 /// Characters of a line that are indexed.
 const MOST_CHARACTERS: usize = 512;
 /// Lines that a screen is compared with.
@@ -52,7 +57,7 @@ impl Lines {
 
     /// Takes nothing.
     pub(super) fn none() -> Self {
-        Self::after(Indexed { lines: MOST_LINES, bytes: MOST_BYTES })
+        Self::after(Indexed { lines: u64::MAX, bytes: u64::MAX })
     }
 
     /// Whether no line is taken any more.
@@ -88,14 +93,18 @@ impl Lines {
 
     /// A command that was run, behind its prompt. What was run twice is there twice.
     pub(super) fn command(&mut self, at_us: u64, prompt: &str, command: &str) {
-        if self.is_full() {
+        if self.indexed.lines >= MOST_LINES.saturating_add(MOST_COMMANDS)
+            || self.indexed.bytes >= MOST_BYTES.saturating_add(MOST_COMMAND_BYTES)
+        {
             self.truncated = true;
             return;
         }
-        let (prompt, command) = (tidy(prompt), tidy(command));
+        let (mut prompt, command) = (tidy(prompt), tidy(command));
+        if let Some((from, _)) = prompt.char_indices().rev().nth(MOST_PROMPT - 1) {
+            prompt = tidy(&prompt[from..]);
+        }
         let text = if prompt.is_empty() { command } else { tidy(&format!("{prompt} {command}")) };
         let from = if prompt.is_empty() { 0 } else { prompt.chars().count() + 1 };
-        // A prompt as long as a line leaves no room for the command.
         let command_from = u16::try_from(from).ok().filter(|_| from < text.chars().count());
         let hash = self.hash(&text);
         self.take(hash, Line { at_us, text, command_from });
@@ -198,7 +207,7 @@ mod tests {
         let (taken, _) = lines.finish();
         assert_eq!((taken[0].text.as_str(), taken[0].command_from), ("user@höst:~$ systemctl stop x", Some(13)));
         assert_eq!((taken[1].text.as_str(), taken[1].command_from), ("ls", Some(0)));
-        assert_eq!(taken[2].command_from, None);
+        assert_eq!((taken[2].text.len(), taken[2].command_from), (131, Some(129)), "a long prompt hides no command");
     }
 
     #[test]
@@ -208,9 +217,15 @@ mod tests {
         assert!(lines.is_full());
         lines.line(1, "one more");
         lines.row(1, "one more");
-        lines.command(1, "$", "one more");
+        lines.command(1, "$", "rm -r /");
         let (taken, truncated) = lines.finish();
-        assert_eq!((taken.len(), truncated), (1, true));
+        assert_eq!((taken.len(), truncated), (2, true), "the command is found all the same");
+        let mut lines = Lines::after(Indexed { lines: MOST_LINES + MOST_COMMANDS, bytes: 0 });
+        lines.command(1, "$", "one more");
+        assert_eq!((lines.finish()), (vec![], true));
+        let mut lines = Lines::none();
+        lines.command(1, "$", "one more");
+        assert_eq!(lines.finish().0, []);
         let mut lines = Lines::after(Indexed { lines: 0, bytes: MOST_BYTES - 1 });
         lines.line(1, "fits");
         assert!(lines.is_full());

@@ -118,10 +118,10 @@ pub(super) async fn close(hub: &Hub, context: &Context, id: SessionId, manifest:
     Ok(placed)
 }
 
-/// Whether the recording is not closed yet.
-pub(super) async fn is_open(hub: &Hub, context: &Context, id: SessionId) -> Result<bool, Error> {
+/// The recording's state; none where there is no such recording.
+pub(super) async fn state(hub: &Hub, context: &Context, id: SessionId) -> Result<Option<String>, Error> {
     let mut tx = hub.db().begin(context).await?;
-    Ok(store::find(&mut tx, id).await?.is_some_and(|recording| recording.state == "recording"))
+    Ok(store::find(&mut tx, id).await?.map(|recording| recording.state))
 }
 
 /// Notes that a recording is closed by this manifest, which is stored; and writes into the trail what was
@@ -261,6 +261,15 @@ async fn complete(
         };
         // Stored, and its hub died before it was noted.
         note_segment(hub, context, id, &sealed, None).await?;
+    }
+    // A hub that was taken for dead may go on until the recording is closed: nothing that it was told is kept
+    // is to be signed away.
+    let mut tx = hub.db().begin(context).await?;
+    let came = store::segments(&mut tx, id).await?;
+    drop(tx);
+    let read = usize::try_from(completer.head().segments).unwrap_or(usize::MAX);
+    if given_up.is_empty() && came.len() > read {
+        return Err(Error::Store("segments came while it was closed".to_owned()));
     }
     close(hub, context, id, completer.finish(until, Outcome::Lost, keys.signer)).await
 }

@@ -2,7 +2,7 @@
 //! to the disk before it counts, bounded in size, of one hub alone. What it holds survives the hub.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fs::{self, File},
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
@@ -63,7 +63,9 @@ struct State {
     /// What may be uploaded, the oldest first: it is noted in the database.
     queue: VecDeque<Waiting>,
     /// What is on the disk.
-    there: std::collections::HashMap<Part, u64>,
+    there: HashMap<Part, u64>,
+    /// What is being written to it.
+    writing: HashSet<Part>,
 }
 
 /// The spool. Cheap to clone.
@@ -140,24 +142,27 @@ impl Spool {
             if state.bytes.saturating_add(size) > self.inner.most {
                 return Err(Error::SpoolFull);
             }
+            if !state.writing.insert(part.clone()) {
+                return Err(Error::Store("the spool is slow: an attempt before still writes".to_owned()));
+            }
             state.bytes += size;
         }
-        let file = part.file(&self.inner.folder);
-        let written = tokio::task::spawn_blocking(move || write(&file, &bytes)).await;
-        let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        let mut state = self.state();
-        match written {
-            Ok(()) => {
-                state.there.insert(part.clone(), size);
-                drop(state);
-                self.report(None);
-                Ok(())
+        // All of it off the task: whoever gives up waiting leaves nothing half counted.
+        let (spool, part) = (self.clone(), part.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            let written = write(&part.file(&spool.inner.folder), &bytes);
+            let mut state = spool.state();
+            state.writing.remove(&part);
+            match &written {
+                Ok(()) => drop(state.there.insert(part, size)),
+                Err(_) => state.bytes = state.bytes.saturating_sub(size),
             }
-            Err(error) => {
-                state.bytes = state.bytes.saturating_sub(size);
-                Err(Error::Store(format!("it does not answer, and the spool failed: {error}")))
-            }
-        }
+            drop(state);
+            spool.report(None);
+            written
+        });
+        let written = written.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        written.map_err(|error| Error::Store(format!("it does not answer, and the spool failed: {error}")))
     }
 
     /// Lets a part be uploaded, once the database knows that it waits here; `false` where it does not.

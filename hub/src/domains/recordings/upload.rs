@@ -7,7 +7,7 @@ use openpam_ids::SessionId;
 use openpam_recordings::{Manifest, SealedSegment, Segment, SignedManifest};
 
 use super::{
-    Error, service,
+    Error, keys, service,
     spool::{Part, Spool},
     storage::{Placed, Storage},
     store,
@@ -40,7 +40,7 @@ pub(super) async fn keep_segment(
     let name = openpam_recordings::dir::segment_name(segment.header.seq);
     let part = Part { tenant: context.tenant_id, session: id, name };
     // A hub that was taken for dead, and is not, stores nothing behind what was closed or purged.
-    if !service::is_open(hub, context, id).await? {
+    if service::state(hub, context, id).await?.as_deref() != Some("recording") {
         return Err(Error::Closed);
     }
     let placed = storage.put_segment(context.tenant_id, id, segment).await?;
@@ -74,6 +74,9 @@ pub(super) async fn keep_manifest(
     signed: &SignedManifest,
 ) -> Result<Placed, Error> {
     let storage = store_of(hub)?;
+    if service::state(hub, context, id).await?.as_deref() != Some("recording") {
+        return Err(Error::Closed);
+    }
     // INVARIANT: the manifest is stored last.
     let waits = storage.spool().is_some() && segments_wait(hub, context, id, signed.manifest()).await?.is_some();
     let placed = storage.put_manifest(context.tenant_id, id, signed.to_bytes(), waits).await?;
@@ -209,6 +212,10 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
     };
     let Some(seq) = part.seq() else {
         let signed = SignedManifest::parse(&bytes)?;
+        signed.verify()?;
+        if !keys::signers(hub, context).await?.contains(&signed.manifest().signer) {
+            return Err(Error::Occupied("a manifest that none of the tenant's keys signed".to_owned()));
+        }
         if let Some(place) = segments_wait(hub, context, part.session, signed.manifest()).await? {
             return Err(Error::Waiting { place });
         }
@@ -218,8 +225,13 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
             service::note_closed(hub, context, part.session, stored.manifest()).await?;
             return Ok(if stored.to_bytes()[..] == bytes[..] { Uploaded::Stored } else { Uploaded::NotNeeded });
         }
-        if !service::is_open(hub, context, part.session).await? {
-            return Ok(Uploaded::NotNeeded);
+        match service::state(hub, context, part.session).await?.as_deref() {
+            Some("recording") => {}
+            // The only manifest there is: for a person to look at.
+            Some("complete" | "completed" | "empty") => {
+                return Err(Error::Occupied("a recording that is closed, and has no manifest in the store".to_owned()));
+            }
+            _ => return Ok(Uploaded::NotNeeded),
         }
         put(bytes).await.map_err(|error| match error {
             // Another hub was faster: looked at again.
@@ -236,10 +248,11 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
     let is_needed = async || {
         let mut tx = hub.db().begin(context).await?;
         let noted = store::spool::belongs(&mut tx, part.session, seq).await?;
-        if noted.is_none_or(|noted| noted[..] != segment.hash().0[..]) {
-            return Ok(None);
+        match noted {
+            None => Ok(None),
+            Some(noted) if noted[..] == segment.hash().0[..] => Ok(Some(tx)),
+            Some(_) => Err(Error::Occupied("a segment of which another one was noted".to_owned())),
         }
-        Ok::<_, Error>(Some(tx))
     };
     if is_needed().await?.is_none() {
         return Ok(Uploaded::NotNeeded);

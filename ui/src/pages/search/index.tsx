@@ -176,7 +176,7 @@ function Results({ search, q }: { search: RecordingsSearch; q: string }) {
           {count(unindexed, 'recording')} cannot be searched to {unindexed === 1 ? 'its' : 'their'} end yet; running sessions count too.
         </p>
       )}
-      {sampled > 0 && <p>In {count(sampled, 'recording')} some output was too fast for each of its lines to be searched.</p>}
+      {sampled > 0 && <p>In {count(sampled, 'recording')} not every line can be searched: output was too fast or too much, or a part is damaged.</p>}
     </div>
   )
   if (items.length === 0) {

@@ -236,7 +236,7 @@ function Searchable({ index, closed }: { index: Recording['index']; closed: bool
     )
   }
   if (truncated) {
-    return <p className="mt-2 text-xs text-warning-text">It showed more text than is kept for the search: the first 200,000 lines or 16 MiB can be found.</p>
+    return <p className="mt-2 text-xs text-warning-text">It showed more text than is kept for the search: at most the first 200,000 lines or 16 MiB, and commands, can be found.</p>
   }
   if (sampled.length > 0) {
     const shown = sampled.slice(0, MOST_STRETCHES).map(([from = 0, until = 0]) => `${formatPosition(from)} and ${formatPosition(until)}`)
