@@ -344,11 +344,11 @@ impl Terminal {
 
     /// Takes plain lines without drawing them.
     fn take_lines(&mut self, text: &str) {
-        let everything = self.watch.taking == Taking::Everything;
+        let mut everything = self.watch.taking == Taking::Everything;
         if everything && self.watch.lines.is_full() {
-            // To be said, and no line looked at.
+            // To be said; lines are looked at for what was typed alone.
             self.watch.lines.line(self.watch.at_us, "more");
-            return;
+            everything = false;
         }
         let (wrapped, mut shown) = (self.on_primary(), String::new());
         for line in text.split_terminator("\r\n") {
