@@ -39,8 +39,9 @@ pub(super) async fn keep_segment(
     let storage = store_of(hub)?;
     let name = openpam_recordings::dir::segment_name(segment.header.seq);
     let part = Part { tenant: context.tenant_id, session: id, name };
-    // A hub that was taken for dead, and is not, stores nothing behind what was closed or purged.
-    if service::state(hub, context, id).await?.as_deref() != Some("recording") {
+    // A hub that was taken for dead, and is not, leaves nothing behind what was closed or purged. It is asked
+    // first where nothing can be deleted afterwards.
+    if storage.lock_mode().is_some() && service::state(hub, context, id).await?.as_deref() != Some("recording") {
         return Err(Error::Closed);
     }
     let placed = storage.put_segment(context.tenant_id, id, segment).await?;
