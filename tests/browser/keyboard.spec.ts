@@ -141,6 +141,6 @@ test('settings and retention are changed with keys, and pages without anything s
     [page, '/search', 'Find a moment in a recording'],
   ] as const) {
     await who.goto(path)
-    await expect(who.getByRole('main').getByText(says).first()).toBeVisible()
+    await expect(who.getByRole('main').locator('p').filter({ hasText: says }).first()).toBeVisible()
   }
 })
