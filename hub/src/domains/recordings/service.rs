@@ -31,6 +31,9 @@ use crate::{
 
 /// Verifications at the same time: each reads and hashes a whole recording.
 static VERIFICATIONS: Semaphore = Semaphore::const_new(2);
+/// How long a look at a recording waits for its verification: a long one is played all the same, and
+/// verified with the command.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(8);
 /// Segments of a verification that wait to be hashed.
 const WAITING: usize = 2;
 
@@ -291,18 +294,19 @@ pub(super) async fn visible(
     Ok((session, recording))
 }
 
-/// A recording, its segments, what a verification says without opening it, and how far it is indexed.
+/// A recording, its segments, what a verification says without opening it, and how far it is indexed. No report
+/// where the verification takes too long.
 pub(super) async fn get(
     hub: &Hub,
     context: &Context,
     id: SessionId,
-) -> Result<(Recording, Vec<SegmentEntry>, Report, IndexState), Error> {
+) -> Result<(Recording, Vec<SegmentEntry>, Option<Report>, IndexState), Error> {
     let mut tx = hub.db().begin(context).await?;
     let (_, recording) = visible(&mut tx, context, id).await?;
     let segments = store::segments(&mut tx, id).await?;
     let index = store::index::index_state(&mut tx, id).await?.unwrap_or_default();
     drop(tx);
-    let report = verify(hub, context, &recording).await?;
+    let report = tokio::time::timeout(PATIENCE, verify(hub, context, &recording)).await.ok().transpose()?;
     Ok((recording, segments, report, index))
 }
 

@@ -176,6 +176,7 @@ function Integrity({ recording, checkedAt, running }: { recording: Recording; ch
   const intact = verification.verdict === 'intact'
   const open = ['incomplete', 'empty'].includes(verification.verdict) && state === 'recording'
   const empty = verification.verdict === 'empty' && state === 'empty'
+  const notDone = verification.verdict === 'not_done'
   return (
     <div className="px-4 pt-3 pb-3" data-verdict={verification.verdict}>
       {intact ? (
@@ -185,6 +186,10 @@ function Integrity({ recording, checkedAt, running }: { recording: Recording; ch
       ) : open || empty ? (
         <Verdict tone="info" icon={ShieldQuestion} word={empty ? 'Empty' : running ? 'Still being recorded' : 'Not closed yet'}>
           {checked.length > 0 ? `so far intact: checked ${list(checked.map(({ name }) => name))} at ${at}` : 'nothing to check yet'}
+        </Verdict>
+      ) : notDone ? (
+        <Verdict tone="info" icon={ShieldQuestion} word="Not verified here">
+          {verification.message}
         </Verdict>
       ) : (
         <>
