@@ -53,7 +53,8 @@ create table ledger_entries (
     leaf_hash    bytea not null,
     sequenced_at timestamptz not null default clock_timestamp(),
     constraint ledger_entries_pkey primary key (tenant_id, seq),
-    constraint ledger_entries_once unique (tenant_id, event_id),
+    -- By kind: an event may have a row change's id.
+    constraint ledger_entries_once unique (tenant_id, event_id, kind),
     constraint ledger_entries_seq check (seq >= 0),
     constraint ledger_entries_kind check (kind in (1, 2)),
     constraint ledger_entries_size check (octet_length(canonical) between 89 and 1853),
@@ -222,7 +223,7 @@ create policy ledger_by_owner on ledger_system_leaves for select to current_user
 -- Leads: by right of the lock, or because the leader has been silent for so long. The epoch, or nothing.
 create function openpam.ledger_lead(candidate uuid, has_lock boolean, silence interval, wanted_name text)
     returns table (epoch bigint, name text)
-    language sql volatile security definer set search_path = pg_catalog, public
+    language sql volatile security definer set search_path = pg_catalog, public, pg_temp
 begin atomic
     update public.ledger_leader l
     set epoch = l.epoch + 1, holder = candidate, since = clock_timestamp(), seen_at = clock_timestamp(),
@@ -233,7 +234,7 @@ end;
 
 -- Begins each transaction of the leader, and fails where another leads. Whoever wants to lead waits for its end.
 create function openpam.ledger_fence(own_epoch bigint) returns void
-    language plpgsql volatile security definer set search_path = pg_catalog, public as $$
+    language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
     leader public.ledger_leader;
 begin
@@ -249,11 +250,11 @@ end
 $$;
 
 create function openpam.ledger_watermark() returns text
-    language sql stable security definer set search_path = pg_catalog, public
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp
     return (select watermark::text from public.ledger_leader);
 
 create function openpam.ledger_set_watermark(own_epoch bigint, seen text) returns void
-    language sql volatile security definer set search_path = pg_catalog, public
+    language sql volatile security definer set search_path = pg_catalog, public, pg_temp
 begin atomic
     update public.ledger_leader set watermark = seen::pg_snapshot where epoch = own_epoch;
 end;
@@ -263,7 +264,7 @@ create function openpam.ledger_new_events(seen text, until text, after_xid bigin
     returns table (xid bigint, event_id uuid, tenant_id uuid, occurred_us bigint, actor_type text, actor_id uuid,
                    actor_name text, action text, outcome text, object_type text, object_id uuid, object_name text,
                    request_id text, client_address text, detail text, salts bytea)
-    language plpgsql stable security definer set search_path = pg_catalog, public as $$
+    language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
     old pg_snapshot := seen::pg_snapshot;
     new pg_snapshot := until::pg_snapshot;
@@ -275,16 +276,17 @@ begin
          where e.xid >= pg_snapshot_xmax(old) and (e.xid, e.audit_event_id) > (behind, after_id)
            and pg_visible_in_snapshot(e.xid, new)
            and not exists (select from public.ledger_entries l
-                           where l.tenant_id = e.tenant_id and l.event_id = e.audit_event_id)
+                           where l.tenant_id = e.tenant_id and l.event_id = e.audit_event_id and l.kind = 1)
          order by e.xid, e.audit_event_id limit most)
         union all
         (select e.* from pg_snapshot_xip(old) x cross join lateral (
+            -- What has its place must not count towards the limit: nobody would come back for the rest.
             select * from public.audit_events a
             where a.xid = x and (a.xid, a.audit_event_id) > (behind, after_id)
-            order by a.audit_event_id limit most) e
-         where pg_visible_in_snapshot(x, new)
-           and not exists (select from public.ledger_entries l
-                           where l.tenant_id = e.tenant_id and l.event_id = e.audit_event_id))
+              and pg_visible_in_snapshot(a.xid, new)
+              and not exists (select from public.ledger_entries l
+                              where l.tenant_id = a.tenant_id and l.event_id = a.audit_event_id and l.kind = 1)
+            order by a.audit_event_id limit most) e)
     )
     select f.xid::text::bigint, f.audit_event_id, f.tenant_id, (extract(epoch from f.occurred_at) * 1000000)::bigint,
            f.actor_type, f.actor_id, f.actor_name, f.action, f.outcome, f.object_type, f.object_id, f.object_name,
@@ -297,7 +299,7 @@ create function openpam.ledger_new_changes(seen text, until text, after_xid bigi
     returns table (xid bigint, event_id uuid, tenant_id uuid, occurred_us bigint, table_name text, operation text,
                    row_id text, before_image text, after_image text, actor text, request_id text, database_user text,
                    salts bytea)
-    language plpgsql stable security definer set search_path = pg_catalog, public as $$
+    language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
     old pg_snapshot := seen::pg_snapshot;
     new pg_snapshot := until::pg_snapshot;
@@ -309,16 +311,16 @@ begin
          where c.xid >= pg_snapshot_xmax(old) and (c.xid, c.row_change_id) > (behind, after_id)
            and pg_visible_in_snapshot(c.xid, new)
            and not exists (select from public.ledger_entries l
-                           where l.tenant_id = c.tenant_id and l.event_id = c.row_change_id)
+                           where l.tenant_id = c.tenant_id and l.event_id = c.row_change_id and l.kind = 2)
          order by c.xid, c.row_change_id limit most)
         union all
         (select c.* from pg_snapshot_xip(old) x cross join lateral (
             select * from public.row_changes r
             where r.xid = x and (r.xid, r.row_change_id) > (behind, after_id)
-            order by r.row_change_id limit most) c
-         where pg_visible_in_snapshot(x, new)
-           and not exists (select from public.ledger_entries l
-                           where l.tenant_id = c.tenant_id and l.event_id = c.row_change_id))
+              and pg_visible_in_snapshot(r.xid, new)
+              and not exists (select from public.ledger_entries l
+                              where l.tenant_id = r.tenant_id and l.event_id = r.row_change_id and l.kind = 2)
+            order by r.row_change_id limit most) c)
     )
     select f.xid::text::bigint, f.row_change_id, f.tenant_id, (extract(epoch from f.occurred_at) * 1000000)::bigint,
            f.table_name, f.operation, f.row_id, f.before_image::text, f.after_image::text, f.actor, f.request_id,
@@ -329,7 +331,7 @@ $$;
 
 -- The heads that are larger than their tenants' last checkpoints.
 create function openpam.ledger_unsigned() returns table (tenant_id uuid, size bigint, frontier bytea)
-    language sql stable security definer set search_path = pg_catalog, public
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp
 begin atomic
     select h.tenant_id, h.size, h.frontier from public.ledger_heads h
     where h.size > coalesce((select max(c.size) from public.ledger_checkpoints c where c.tenant_id = h.tenant_id), 0)
@@ -340,7 +342,7 @@ end;
 -- not heard of, how many entries there are, and how many places a checkpoint speaks for.
 create function openpam.ledger_state()
     returns table (holder uuid, epoch bigint, silence double precision, lag double precision, entries bigint)
-    language sql stable security definer set search_path = pg_catalog, public
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp
 begin atomic
     select l.holder, l.epoch, extract(epoch from clock_timestamp() - l.seen_at)::double precision,
            coalesce((select max(extract(epoch from clock_timestamp() - e.sequenced_at))::double precision
@@ -353,12 +355,12 @@ begin atomic
 end;
 
 create function openpam.ledger_name() returns text
-    language sql stable security definer set search_path = pg_catalog, public
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp
     return (select name from public.ledger_leader);
 
 -- The last checkpoint of each log; of the system's the tenant is null.
 create function openpam.ledger_latest() returns table (tenant_id uuid, size bigint, note text)
-    language sql stable security definer set search_path = pg_catalog, public
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp
 begin atomic
     select h.tenant_id, c.size, c.note from public.ledger_heads h
     cross join lateral (select k.size, k.note from public.ledger_checkpoints k
@@ -370,7 +372,7 @@ end;
 -- The system's leaves in a range, for who verifies the installation.
 create function openpam.ledger_system_range(first bigint, most integer)
     returns table (seq bigint, tenant_id uuid, size bigint, text text)
-    language sql stable security definer set search_path = pg_catalog, public
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp
 begin atomic
     select s.seq, s.tenant_id, s.size, s.text from public.ledger_system_leaves s where s.seq >= first
     order by s.seq limit most;

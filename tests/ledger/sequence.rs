@@ -92,6 +92,85 @@ async fn a_transaction_that_takes_long_is_not_lost_and_holds_up_nobody() -> anyh
 }
 
 #[tokio::test]
+async fn a_long_transaction_of_many_rounds_is_not_lost_when_its_leader_fails_between_them() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    // Before the first event of the transaction has its place nothing fails, and behind that one round does. A
+    // sequence counts also what is rolled back.
+    world
+        .database
+        .by_hand(
+            "create sequence test_failures; create table test_slow as select gen_random_uuid() as id from generate_series(1, 12000);
+             grant select on test_slow to openpam_app;
+             create function test_fail() returns trigger language plpgsql security definer as $$
+             begin
+                 if exists (select from ledger_entries where event_id in (select id from test_slow)) and nextval('test_failures') = 1 then
+                     raise exception 'this round fails';
+                 end if;
+                 return null;
+             end $$;
+             create trigger test_fail before insert on ledger_entries for each statement execute function test_fail();",
+        )
+        .await?;
+    let mut slow = world.database.as_tenant(tenant).await?;
+    let mut transaction = slow.begin().await?;
+    sqlx::query(
+        "insert into audit_events (audit_event_id, tenant_id, actor_type, actor_name, action, outcome)
+         select id, $1, 'system', 'slow', 'test.slow', 'success' from test_slow",
+    )
+    .bind(tenant)
+    .execute(&mut *transaction)
+    .await?;
+    // The ledger has seen that it is under way.
+    write_events(&world.database, tenant, 10).await?;
+    eventually("the watermark names the transaction", Duration::from_secs(20), || async {
+        let named = "select count(*) from ledger_leader, pg_snapshot_xip(watermark) x
+                     where x = any (select backend_xid::text::xid8 from pg_stat_activity where backend_xid is not null and datname = current_database())";
+        Ok((number(&world.database, named).await? > 0).then_some(()))
+    })
+    .await?;
+    transaction.commit().await?;
+    let failed = "select count(*) from test_failures where is_called";
+    eventually("a round has failed", Duration::from_secs(20), || async {
+        Ok((number(&world.database, failed).await? == 1).then_some(()))
+    })
+    .await?;
+    settled(&world.database).await?;
+    let placed = "select count(*) from ledger_entries where event_id in (select id from test_slow)";
+    ensure!(number(&world.database, placed).await? == 12_000, "events of the long transaction have no place");
+    is_gapless(&world).await?;
+    let verified = verify(&world.hub, &[]).await?;
+    ensure!(verified.sound, "{}", verified.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_with_the_id_of_a_row_change_has_its_own_place() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    world.zone().await?;
+    settled(&world.database).await?;
+    let mut connection = world.database.as_tenant(tenant).await?;
+    sqlx::query(
+        "insert into audit_events (audit_event_id, tenant_id, actor_type, actor_name, action, outcome)
+         select row_change_id, $1, 'system', 'x', 'test.same', 'success' from row_changes order by row_change_id limit 1",
+    )
+    .bind(tenant)
+    .execute(&mut connection)
+    .await?;
+    let placed = "select count(*) from ledger_entries e join audit_events a on a.audit_event_id = e.event_id
+                  where a.action = 'test.same' and e.kind = 1";
+    eventually("it has its place", Duration::from_secs(10), || async {
+        Ok((number(&world.database, placed).await? == 1).then_some(()))
+    })
+    .await?;
+    settled(&world.database).await?;
+    let verified = verify(&world.hub, &[]).await?;
+    ensure!(verified.sound, "{}", verified.text);
+    Ok(())
+}
+
+#[tokio::test]
 async fn of_two_hubs_one_leads_and_the_other_takes_over_within_five_seconds() -> anyhow::Result<()> {
     let mut world = World::default().await?;
     let tenant = world.database.tenant_id(&world.options.tenant).await?;

@@ -1,9 +1,9 @@
 //! Every table, as the catalogue knows it: a tenant, a policy, forced row-level security.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-use super::migrated;
+use super::{migrated, sql_state};
 
 /// Tables that belong to no tenant, and why.
 pub const WITHOUT_TENANT: &[(&str, &str)] = &[
@@ -161,6 +161,61 @@ async fn the_application_role_can_neither_bypass_nor_own_nor_create() -> anyhow:
         ensure!(refused.is_err(), "the application role was allowed to {statement}");
     }
     application.close().await?;
+    Ok(())
+}
+
+/// Functions that run as their owner and would look for types and tables in the caller's temporary schema first.
+async fn led_astray(connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
+    let rows = sqlx::query(
+        "select p.oid::regprocedure::text as name from pg_proc p
+         where prosecdef and pronamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+           and not exists (select from unnest(proconfig) setting where setting ~ '^search_path=pg_catalog, .*pg_temp$')
+         order by 1",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.iter().map(|row| row.get("name")).collect())
+}
+
+#[tokio::test]
+async fn no_function_with_its_owners_rights_looks_into_the_callers_temporary_schema() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let mut owner = database.owner().await?;
+    let row = sqlx::query("select count(*) as count from pg_proc where prosecdef and pronamespace = 'openpam'::regnamespace")
+        .fetch_one(&mut owner)
+        .await?;
+    ensure!(row.get::<i64, _>("count") > 10, "expected the functions of the ledger and more");
+    let found = led_astray(&mut owner).await?;
+    ensure!(found.is_empty(), "pg_temp is not the last of the search path of: {}", found.join(", "));
+    sqlx::raw_sql(
+        "create function openpam.astray() returns integer language sql security definer
+         set search_path = pg_catalog, public return 1",
+    )
+    .execute(&mut owner)
+    .await?;
+    assert_eq!(led_astray(&mut owner).await?, ["openpam.astray()"], "one without it is found");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_type_of_the_callers_own_does_not_run_as_the_owner() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let mut application = database.application().await?;
+    let temporary = "create function pg_temp.who(value pg_catalog.pg_snapshot) returns boolean language plpgsql as
+                     $body$ begin raise exception 'ran as %', current_user; end $body$";
+    let refused = sqlx::raw_sql(temporary).execute(&mut application).await.err();
+    let error = refused.context("the application may make temporary things")?;
+    ensure!(sql_state(&error) == "42501", "expected no privilege, got {error}");
+    // And if it could.
+    database.by_hand(&format!("grant temporary on database {} to openpam_app", database.name())).await?;
+    let mut application = database.application().await?;
+    for statement in [
+        temporary,
+        "create domain pg_temp.pg_snapshot as pg_catalog.pg_snapshot check (pg_temp.who(value))",
+        "select * from openpam.ledger_new_events('1:1:', '2:2:', 0, '00000000-0000-0000-0000-000000000000', 1)",
+    ] {
+        sqlx::raw_sql(statement).execute(&mut application).await.with_context(|| statement.to_owned())?;
+    }
     Ok(())
 }
 

@@ -189,12 +189,12 @@ pub(crate) async fn unsequenced(connection: &mut PgConnection) -> Result<(i64, O
                select audit_event_id as id, xid from audit_events e
                where tenant_id = openpam.current_tenant() and not exists (
                    select from ledger_entries l
-                   where l.tenant_id = openpam.current_tenant() and l.event_id = e.audit_event_id)
+                   where l.tenant_id = openpam.current_tenant() and l.event_id = e.audit_event_id and l.kind = 1)
                union all
                select row_change_id, xid from row_changes c
                where tenant_id = openpam.current_tenant() and not exists (
                    select from ledger_entries l
-                   where l.tenant_id = openpam.current_tenant() and l.event_id = c.row_change_id)
+                   where l.tenant_id = openpam.current_tenant() and l.event_id = c.row_change_id and l.kind = 2)
            ), judged as (
                select id, pg_visible_in_snapshot(xid, openpam.ledger_watermark()::pg_snapshot) as passed from without
            )
