@@ -127,7 +127,8 @@ impl RecordingHub {
 
 #[derive(Subcommand)]
 enum AuditCommand {
-    /// Recompute the ledger and name everything that is wrong; exit 1 when something is
+    /// Recompute the ledger and name everything that is wrong; exit 1 when something is, 2 when a bundle is checked
+    /// and no key is trusted
     Verify {
         #[command(flatten)]
         file: ConfigFile,
@@ -174,10 +175,16 @@ enum EvidenceCommand {
         #[arg(long, value_name = "FOLDER")]
         recording: Option<PathBuf>,
     },
-    /// Check such a file with nothing else at hand; exit 1 when something is wrong
+    /// Check such a file with nothing else at hand; exit 1 when something is wrong, 2 when no key is trusted
     Verify {
         /// The file
         bundle: PathBuf,
+        /// The session that it is to be about
+        #[arg(long, value_name = "ID")]
+        session: Option<String>,
+        /// The recording may be missing from the file
+        #[arg(long)]
+        without_recording: bool,
         /// Ed25519 public key, base64, of the ledger to trust; may be repeated
         #[arg(long, value_name = "KEY")]
         trust: Vec<String>,
@@ -307,8 +314,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 let export = openpam_hub::commands::evidence::Export { tenant, session, out, recording };
                 openpam_hub::commands::evidence::export(&file.config, export).await?;
             }
-            Command::Evidence(EvidenceCommand::Verify { bundle, trust, verbose }) => {
-                return openpam_hub::commands::evidence::verify(&bundle, &trust, verbose);
+            Command::Evidence(EvidenceCommand::Verify { bundle, session, without_recording, trust, verbose }) => {
+                use openpam_hub::commands::evidence;
+                return evidence::verify(&evidence::Check { bundle, trust, session, without_recording, verbose });
             }
             Command::Recording(command) => return look_at_recording(command).await,
             Command::Openapi => openpam_hub::commands::openapi()?,

@@ -5,7 +5,8 @@ use std::{path::Path, process::Stdio, time::Duration};
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use openpam_ledger::{
-    Checkpoint, Hash, LedgerName, Log, Signers, TreeHead, leaf_hash, verify_consistency, verify_inclusion,
+    BundleReader, BundleWriter, Checkpoint, Hash, LedgerName, Log, Signers, TreeHead, leaf_hash, verify_consistency,
+    verify_inclusion,
 };
 use openpam_tests::{HubOptions, World, eventually, hub::Folder, unique};
 use serde_json::Value;
@@ -98,6 +99,11 @@ async fn the_trail_is_exported_as_json_lines_and_as_csv_and_the_export_is_in_it(
 }
 
 async fn openpam(arguments: &[&str]) -> anyhow::Result<(bool, String)> {
+    let (code, text) = openpam_code(arguments).await?;
+    Ok((code == Some(0), text))
+}
+
+async fn openpam_code(arguments: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
     let output = tokio::process::Command::new(openpam_tests::hub::binary()?)
         .args(arguments)
         // A machine that has nothing else.
@@ -107,7 +113,19 @@ async fn openpam(arguments: &[&str]) -> anyhow::Result<(bool, String)> {
         .output()
         .await?;
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    Ok((output.status.success(), text))
+    Ok((output.status.code(), text))
+}
+
+/// The bundle without the sections whose names begin like that.
+fn without(bundle: &[u8], prefix: &str) -> anyhow::Result<Vec<u8>> {
+    let mut reader = BundleReader::new(bundle)?;
+    let mut writer = BundleWriter::new(Vec::new())?;
+    while let Some(section) = reader.section()? {
+        if !section.name.starts_with(prefix) {
+            writer.section(&section.name, &section.body)?;
+        }
+    }
+    Ok(writer.finish()?)
 }
 
 #[tokio::test]
@@ -144,6 +162,27 @@ async fn the_evidence_of_a_session_is_checked_where_nothing_else_is() -> anyhow:
     ensure!(!sound, "it was trusted by another key:\n{text}");
     let (sound, text) = openpam(&["audit", "verify", "--offline", path, "--trust", &key]).await?;
     ensure!(sound && text.contains("ledger: intact"), "{text}");
+    // Whoever trusts no key has verified nothing.
+    for arguments in [&["evidence", "verify", path][..], &["audit", "verify", "--offline", path]] {
+        let (code, text) = openpam_code(arguments).await?;
+        ensure!(code == Some(2), "{arguments:?}: {code:?}\n{text}");
+        ensure!(!text.contains("nothing is wrong") && text.contains("not verified"), "{text}");
+    }
+    // It is about this session, and no other.
+    let (sound, text) = openpam(&["evidence", "verify", path, "--trust", &key, "--session", &session]).await?;
+    ensure!(sound && text.contains(&session), "{text}");
+    let other = uuid::Uuid::from_u128(5).to_string();
+    let (sound, text) = openpam(&["evidence", "verify", path, "--trust", &key, "--session", &other]).await?;
+    ensure!(!sound && text.contains("session_not_in_bundle"), "{text}");
+    // The recording was closed with segments: they cannot be taken out unnoticed.
+    let stripped = world.hub.folder().join("stripped");
+    std::fs::write(&stripped, without(&std::fs::read(&file)?, "recording/")?)?;
+    let stripped = stripped.to_str().context("a path that is no text")?;
+    let (sound, text) = openpam(&["evidence", "verify", stripped, "--trust", &key]).await?;
+    ensure!(!sound && text.contains("recording_missing"), "{text}");
+    let allowed = ["evidence", "verify", stripped, "--trust", &key, "--without-recording"];
+    let (sound, text) = openpam(&allowed).await?;
+    ensure!(sound && text.contains("the recording was left out"), "{text}");
     // A byte anywhere.
     let bytes = std::fs::read(&file)?;
     for place in (0..16).map(|part| 20 + part * (bytes.len() - 40) / 16) {

@@ -121,12 +121,13 @@ async fn a_long_transaction_of_many_rounds_is_not_lost_when_its_leader_fails_bet
     .bind(tenant)
     .execute(&mut *transaction)
     .await?;
+    let own = sqlx::query("select pg_current_xact_id()::text as own").fetch_one(&mut *transaction).await?;
+    let own: String = own.get("own");
     // The ledger has seen that it is under way.
     write_events(&world.database, tenant, 10).await?;
     eventually("the watermark names the transaction", Duration::from_secs(20), || async {
-        let named = "select count(*) from ledger_leader, pg_snapshot_xip(watermark) x
-                     where x = any (select backend_xid::text::xid8 from pg_stat_activity where backend_xid is not null and datname = current_database())";
-        Ok((number(&world.database, named).await? > 0).then_some(()))
+        let named = format!("select count(*) from ledger_leader, pg_snapshot_xip(watermark) x where x = '{own}'::xid8");
+        Ok((number(&world.database, &named).await? > 0).then_some(()))
     })
     .await?;
     transaction.commit().await?;

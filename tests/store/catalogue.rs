@@ -181,9 +181,10 @@ async fn led_astray(connection: &mut PgConnection) -> anyhow::Result<Vec<String>
 async fn no_function_with_its_owners_rights_looks_into_the_callers_temporary_schema() -> anyhow::Result<()> {
     let database = migrated().await?;
     let mut owner = database.owner().await?;
-    let row = sqlx::query("select count(*) as count from pg_proc where prosecdef and pronamespace = 'openpam'::regnamespace")
-        .fetch_one(&mut owner)
-        .await?;
+    let row =
+        sqlx::query("select count(*) as count from pg_proc where prosecdef and pronamespace = 'openpam'::regnamespace")
+            .fetch_one(&mut owner)
+            .await?;
     ensure!(row.get::<i64, _>("count") > 10, "expected the functions of the ledger and more");
     let found = led_astray(&mut owner).await?;
     ensure!(found.is_empty(), "pg_temp is not the last of the search path of: {}", found.join(", "));

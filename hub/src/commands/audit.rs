@@ -20,6 +20,8 @@ use crate::{
 const BASE64: base64::engine::GeneralPurpose = base64::engine::general_purpose::STANDARD;
 /// Bytes that are read of a file with checkpoints.
 const MAX_ANCHOR_BYTES: u64 = 1 << 30;
+/// How the program ends where nothing is wrong, and nothing proves it either.
+const NOT_VERIFIED: u8 = 2;
 
 /// What `openpam audit verify` is asked for.
 #[derive(Debug, Default)]
@@ -151,19 +153,37 @@ pub fn verify_bundle(path: &Path, trust: &[String], verbose: bool) -> anyhow::Re
     let mut reader = BundleReader::new(BufReader::new(file))?;
     let mut evidence = Evidence::new(signers, None);
     let mut out = io::stdout().lock();
+    let mut others = 0;
     while let Some(section) = reader.section()? {
-        evidence.section(&section.name, &section.body, &mut |entry, contents| {
+        let taken = evidence.section(&section.name, &section.body, &mut |entry, contents| {
             if verbose {
                 let _ = writeln!(out, "  entry {}: {}, {} contents", entry.seq, entry.action, contents.len());
             }
         });
+        others += u64::from(!taken);
     }
     let report = evidence.finish();
     print_report(&mut out, &report)?;
-    if !trusts {
-        writeln!(out, "signatures were not checked: name the keys that you trust with --trust")?;
+    if others > 0 {
+        writeln!(out, "{others} sections were not looked at: openpam evidence verify does")?;
     }
-    Ok(if matches!(report.verdict, Verdict::Defective(_)) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    conclude(&mut out, !matches!(report.verdict, Verdict::Defective(_)), trusts)
+}
+
+/// The last line about a bundle, and how the program ends. Whoever trusts no key has verified nothing: anybody can
+/// make a bundle with a key of their own.
+pub(super) fn conclude(out: &mut impl io::Write, sound: bool, trusts: bool) -> anyhow::Result<ExitCode> {
+    let (line, code) = match (sound, trusts) {
+        (false, _) => ("this is not as it was signed", ExitCode::FAILURE),
+        (true, true) => ("nothing is wrong", ExitCode::SUCCESS),
+        (true, false) => (
+            "not verified: signatures were not checked, and anybody could have made this. Name the keys that you \
+             trust with --trust",
+            ExitCode::from(NOT_VERIFIED),
+        ),
+    };
+    writeln!(out, "{line}")?;
+    Ok(code)
 }
 
 /// Prints what came of the ledger's part of a bundle.

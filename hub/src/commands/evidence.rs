@@ -1,7 +1,7 @@
 //! `openpam evidence`: everything about one session in one file, and its check on a machine that has nothing else.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, BufReader, BufWriter, Write as _},
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
-use openpam_ledger::{BundleReader, BundleWriter, Evidence, EvidenceReport, Field, Signers, Verdict};
+use openpam_ledger::{BundleReader, BundleWriter, Content, Entry, Evidence, Field, Signers, Verdict};
 use openpam_recordings::{SignerKey, Verifier, dir::Folder};
 
 use super::audit;
@@ -48,8 +48,7 @@ pub struct Export {
 pub async fn export(config_path: &Path, export: Export) -> anyhow::Result<()> {
     let config = Config::load(config_path)?;
     let db = Db::new(&config.database)?;
-    let session_id =
-        uuid::Uuid::parse_str(&export.session).with_context(|| format!("{} is no session id", export.session))?;
+    let session_id = session_id(&export.session)?;
     let tenant = db.tenant_by_slug(&export.tenant).await?;
     let tenant_id = tenant.with_context(|| format!("there is no tenant {}", export.tenant))?;
     let file = File::create_new(&export.out).with_context(|| format!("cannot make {}", export.out.display()))?;
@@ -82,6 +81,10 @@ pub async fn export(config_path: &Path, export: Export) -> anyhow::Result<()> {
         writeln!(out, "to be checked with: openpam evidence verify --trust {} FILE", BASE64.encode(key))?;
     }
     Ok(())
+}
+
+fn session_id(text: &str) -> anyhow::Result<uuid::Uuid> {
+    uuid::Uuid::parse_str(text).with_context(|| format!("{text} is no session id"))
 }
 
 struct Written {
@@ -124,13 +127,58 @@ async fn write(
     Ok(Written { ledger, segments })
 }
 
-/// What the ledger says of the recording when it was closed.
+/// What `openpam evidence verify` is asked for.
+#[derive(Debug, Default)]
+pub struct Check {
+    /// The file.
+    pub bundle: PathBuf,
+    /// Keys to trust, base64.
+    pub trust: Vec<String>,
+    /// The session that it is to be about.
+    pub session: Option<String>,
+    /// The recording may be left out of the file.
+    pub without_recording: bool,
+    /// Say more.
+    pub verbose: bool,
+}
+
+/// What the ledger says of a recording when it was closed. Nothing where its detail is not given out.
 #[derive(Debug, Default)]
 struct Closed {
-    session: Option<(uuid::Uuid, String)>,
     root: Option<String>,
     signer: Option<String>,
     segments: Option<u64>,
+}
+
+/// What the entries of a file are about.
+#[derive(Debug, Default)]
+struct Told {
+    /// Closings of recordings, by their sessions.
+    closed: BTreeMap<uuid::Uuid, Closed>,
+    /// Sessions that entries are about.
+    sessions: BTreeSet<uuid::Uuid>,
+    actions: BTreeMap<String, u64>,
+}
+
+impl Told {
+    fn entry(&mut self, entry: &Entry<'_>, contents: &[Content<'_>]) {
+        *self.actions.entry(entry.action.to_owned()).or_default() += 1;
+        let Some(object) = entry.object.filter(|object| matches!(object.kind, "session" | "sessions")) else { return };
+        let Ok(session) = uuid::Uuid::parse_str(object.id) else { return };
+        self.sessions.insert(session);
+        if entry.action != "recording.close" {
+            return;
+        }
+        let detail = contents.iter().find(|content| content.field == Field::Detail);
+        let detail = detail.and_then(|detail| serde_json::from_slice::<serde_json::Value>(detail.bytes).ok());
+        let text = |name: &str| detail.as_ref()?.get(name)?.as_str().map(str::to_owned);
+        let closed = Closed {
+            root: text("root"),
+            signer: text("signer"),
+            segments: detail.as_ref().and_then(|detail| detail.get("segments")?.as_u64()),
+        };
+        self.closed.insert(session, closed);
+    }
 }
 
 /// `openpam evidence verify`: the ledger's part by the keys that are trusted, the recording by what the ledger
@@ -138,33 +186,21 @@ struct Closed {
 ///
 /// # Errors
 /// When the file cannot be read, or is no bundle.
-pub fn verify(path: &Path, trust: &[String], verbose: bool) -> anyhow::Result<ExitCode> {
-    let log_keys = audit::keys(trust)?;
+pub fn verify(check: &Check) -> anyhow::Result<ExitCode> {
+    let path = &check.bundle;
+    let log_keys = audit::keys(&check.trust)?;
+    let asked = check.session.as_deref().map(session_id).transpose()?;
     let trusts = !log_keys.is_empty();
     let signers = if trusts { Signers::Trusted { log_keys, witnesses: Vec::new(), needed: 0 } } else { Signers::Any };
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut reader = BundleReader::new(BufReader::new(file))?;
     let mut evidence = Evidence::new(signers, None);
     let mut out = io::stdout().lock();
-    let mut closed = Closed::default();
-    let mut actions = BTreeMap::<String, u64>::new();
+    let mut told = Told::default();
     let mut recording = None::<Verifier<'static>>;
     let (mut manifest, mut unknown) = (None, 0);
     while let Some(section) = reader.section()? {
-        let taken = evidence.section(&section.name, &section.body, &mut |entry, contents| {
-            *actions.entry(entry.action.to_owned()).or_default() += 1;
-            let detail = contents.iter().find(|content| content.field == Field::Detail);
-            let detail = detail.and_then(|detail| serde_json::from_slice::<serde_json::Value>(detail.bytes).ok());
-            if let (Some(object), true) = (entry.object, entry.action == "recording.close") {
-                let text = |name: &str| detail.as_ref()?.get(name)?.as_str().map(str::to_owned);
-                closed = Closed {
-                    session: Some((entry.tenant_id, object.id.to_owned())),
-                    root: text("root"),
-                    signer: text("signer"),
-                    segments: detail.as_ref().and_then(|detail| detail.get("segments")?.as_u64()),
-                };
-            }
-        });
+        let taken = evidence.section(&section.name, &section.body, &mut |entry, contents| told.entry(entry, contents));
         if taken {
         } else if section.name == MANIFEST {
             manifest = Some(section.body);
@@ -177,45 +213,98 @@ pub fn verify(path: &Path, trust: &[String], verbose: bool) -> anyhow::Result<Ex
     }
     let report = evidence.finish();
     audit::print_report(&mut out, &report)?;
-    if verbose {
-        for (action, count) in &actions {
+    if check.verbose {
+        for (action, count) in &told.actions {
             writeln!(out, "  {count} × {action}")?;
         }
     }
-    let sound = print_recording(&mut out, &report, &closed, recording, manifest.as_deref())?;
+    let (session, one) = print_session(&mut out, &told, asked)?;
+    let closed = session.and_then(|session| told.closed.get(&session));
+    let recorded = match recording {
+        Some(recording) => {
+            let about = report.about.as_ref().map(|(_, tenant_id)| *tenant_id).zip(session);
+            print_recording(&mut out, about, closed, recording, manifest.as_deref())?
+        }
+        None => print_no_recording(&mut out, closed, check.without_recording)?,
+    };
     if unknown > 0 {
         writeln!(out, "{unknown} sections are not known to this program")?;
     }
-    if !trusts {
-        writeln!(out, "signatures were not checked: name the keys that you trust with --trust")?;
+    let sound = one && recorded && unknown == 0 && !matches!(report.verdict, Verdict::Defective(_));
+    audit::conclude(&mut out, sound, trusts)
+}
+
+/// Which session the file is about. `false` where it is not about the one that was asked for, or about several.
+fn print_session(
+    out: &mut impl io::Write,
+    told: &Told,
+    asked: Option<uuid::Uuid>,
+) -> anyhow::Result<(Option<uuid::Uuid>, bool)> {
+    if let Some(session) = asked {
+        let found = told.sessions.contains(&session);
+        writeln!(out, "session: {session}")?;
+        if !found {
+            writeln!(out, "  session_not_in_bundle: no entry in this file is about it")?;
+        }
+        return Ok((asked, found));
     }
-    let sound = sound && unknown == 0 && !matches!(report.verdict, Verdict::Defective(_));
-    writeln!(out, "{}", if sound { "nothing is wrong" } else { "this is not as it was signed" })?;
-    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match told.sessions.iter().collect::<Vec<_>>().as_slice() {
+        [] => writeln!(out, "session: none, no entry in this file is about one")?,
+        [session] => {
+            writeln!(out, "session: {session}")?;
+            return Ok((Some(**session), true));
+        }
+        several => {
+            writeln!(out, "session: one of {}", several.len())?;
+            writeln!(out, "  session_ambiguous: entries are about several sessions: name one with --session")?;
+        }
+    }
+    Ok((None, false))
+}
+
+/// A file without a recording. `false` where the ledger says that there was one, and nobody said that it may be
+/// left out.
+fn print_no_recording(
+    out: &mut impl io::Write,
+    closed: Option<&Closed>,
+    may_be_left_out: bool,
+) -> anyhow::Result<bool> {
+    let expected = match closed {
+        None => {
+            writeln!(out, "recording: none in this file, and no entry in it says that one was closed")?;
+            return Ok(true);
+        }
+        Some(Closed { segments: Some(0), .. }) => {
+            writeln!(out, "recording: none in this file, 0 segments were recorded")?;
+            return Ok(true);
+        }
+        Some(Closed { segments: Some(count), .. }) => count.to_string(),
+        Some(Closed { segments: None, .. }) => "an unknown number of".to_owned(),
+    };
+    writeln!(out, "recording: none in this file, {expected} segments were recorded")?;
+    if may_be_left_out {
+        writeln!(out, "  the recording was left out, and nothing is said of it")?;
+    } else {
+        writeln!(out, "  recording_missing: it was taken out, or never put in (--without-recording allows that)")?;
+    }
+    Ok(may_be_left_out)
 }
 
 /// The recording, held against what the ledger says of it. `false` where they do not fit.
 fn print_recording(
     out: &mut impl io::Write,
-    evidence: &EvidenceReport,
-    closed: &Closed,
-    recording: Option<Verifier<'_>>,
+    about: Option<(uuid::Uuid, uuid::Uuid)>,
+    closed: Option<&Closed>,
+    mut verifier: Verifier<'_>,
     manifest: Option<&[u8]>,
 ) -> anyhow::Result<bool> {
-    let tenant = evidence.about.as_ref().map(|(_, tenant_id)| *tenant_id);
-    let Some(mut verifier) = recording else {
-        let expected = closed.segments.unwrap_or_default();
-        writeln!(out, "recording: none in this file, {expected} segments were recorded")?;
-        return Ok(true);
-    };
-    let session = closed.session.as_ref().and_then(|(_, id)| uuid::Uuid::parse_str(id).ok());
-    if let (Some(tenant), Some(session)) = (tenant, session) {
+    if let Some((tenant, session)) = about {
         verifier = verifier.of_session(tenant, session);
     }
     let report = verifier.finish(manifest);
     writeln!(out, "recording: {}, {} segments", report.verdict.code(), report.segments)?;
     let manifest = manifest.and_then(|bytes| openpam_recordings::SignedManifest::parse(bytes).ok());
-    let fits = manifest.as_ref().is_some_and(|signed| {
+    let fits = manifest.as_ref().zip(closed).is_some_and(|(signed, closed)| {
         let manifest = signed.manifest();
         let signer: SignerKey = manifest.signer;
         closed.root.as_deref() == Some(manifest.root.to_string().as_str())
