@@ -150,6 +150,8 @@ async fn the_evidence_of_a_session_is_checked_where_nothing_else_is() -> anyhow:
     let arguments = ["evidence", "export", "--tenant", &world.options.tenant, "--session", &session, "--out", path];
     let said = world.hub.command(&arguments, None).await?;
     ensure!(!said.contains(" 0 segments"), "the recording is in it: {said}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file)?.permissions());
+    ensure!(mode & 0o077 == 0, "others may read the evidence: {mode:o}");
     let key = world.admin.get("/audit/ledger").await?["public_keys"][0].as_str().unwrap_or_default().to_owned();
     let check = ["evidence", "verify", path, "--trust", &key, "--verbose"];
     let (sound, text) = openpam(&check).await?;
@@ -200,7 +202,7 @@ async fn the_evidence_of_a_session_is_checked_where_nothing_else_is() -> anyhow:
 
 /// Everything of the ledger behind a place is gone, checkpoints and the system's log included, as after a restore
 /// from a backup; only what was kept elsewhere knows.
-fn rolled_back(size: i64) -> String {
+pub(super) fn rolled_back(size: i64) -> String {
     format!(
         "set session_replication_role = replica;
          delete from audit_events where audit_event_id in (select event_id from ledger_entries where seq >= {size});
@@ -247,11 +249,11 @@ async fn what_was_rolled_back_is_told_by_the_anchor_and_not_signed_again() -> an
         .await?;
     let told = verify(&world.hub, &[]).await?;
     ensure!(!told.sound && told.text.contains("  truncated: "), "the anchor knows of more:\n{}", told.text);
-    // Without the anchor nothing is wrong: that is what anchors are for.
+    // An anchor that is gone is no reason to find nothing.
     let kept = folder.0.join("kept");
     std::fs::rename(&file, &kept)?;
     let blind = verify(&world.hub, &[]).await?;
-    ensure!(blind.sound, "expected nothing to be told without an anchor:\n{}", blind.text);
+    ensure!(!blind.sound && blind.text.contains("  anchor_missing: "), "{}", blind.text);
     let given = verify(&world.hub, &["--anchor", kept.to_str().unwrap_or_default()]).await?;
     ensure!(!given.sound && given.text.contains("  truncated: "), "{}", given.text);
     std::fs::rename(&kept, &file)?;
@@ -266,6 +268,76 @@ async fn what_was_rolled_back_is_told_by_the_anchor_and_not_signed_again() -> an
     ensure!(number(&world.database, "select max(size) from ledger_checkpoints").await? == size, "a fork was signed");
     let ready: Value = reqwest::get(format!("{}/readyz", hub.url())).await?.json().await?;
     ensure!(ready["ledger"]["state"] == "behind_anchor" && ready["ready"] == true, "{ready}");
+    Ok(())
+}
+
+async fn anchoring(folder: &Folder) -> anyhow::Result<(World, std::path::PathBuf, uuid::Uuid)> {
+    std::fs::create_dir_all(&folder.0)?;
+    let file = folder.0.join("anchor");
+    let mut options = HubOptions::default();
+    options.ledger.insert("anchor_file", format!("\"{}\"", file.display()));
+    options.ledger.insert("anchor_interval_seconds", "1".to_owned());
+    let world = World::start(options).await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    write_events(&world.database, tenant, 50).await?;
+    settled(&world.database).await?;
+    eventually("the checkpoint is anchored", Duration::from_secs(10), || async {
+        Ok((anchored(&file, tenant)? >= 50).then_some(()))
+    })
+    .await?;
+    Ok((world, file, tenant))
+}
+
+#[tokio::test]
+async fn nothing_is_signed_without_the_anchor_that_took_checkpoints() -> anyhow::Result<()> {
+    let folder = Folder(std::env::temp_dir().join(unique("openpam-test-anchor")));
+    let (mut world, file, tenant) = anchoring(&folder).await?;
+    // While it leads: the file is not begun anew.
+    std::fs::rename(&file, folder.0.join("kept"))?;
+    write_events(&world.database, tenant, 10).await?;
+    world.hub.wait_for_log(&["the ledger is not the one that is anchored"]).await?;
+    ensure!(!file.exists(), "a new file was begun in the place of the one that is gone");
+    // When it begins to lead.
+    world.hub.terminate().await?;
+    let signed = number(&world.database, "select max(size) from ledger_checkpoints").await?;
+    let hub = world.another_hub().await?;
+    hub.wait_for_log(&["the ledger is not the one that is anchored", "the anchor has not what it took"]).await?;
+    write_events(&world.database, tenant, 10).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ensure!(
+        number(&world.database, "select max(size) from ledger_checkpoints").await? == signed,
+        "it was signed without its anchor"
+    );
+    ensure!(!verify(&world.hub, &[]).await?.sound, "the anchor is gone");
+    std::fs::write(&file, "")?;
+    let emptied = verify(&world.hub, &[]).await?;
+    ensure!(!emptied.sound && emptied.text.contains("  anchor_incomplete: "), "{}", emptied.text);
+    // It is back.
+    std::fs::rename(folder.0.join("kept"), &file)?;
+    settled(&world.database).await?;
+    let verified = verify(&world.hub, &[]).await?;
+    ensure!(verified.sound, "{}", verified.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_anchor_of_which_nothing_is_used_is_a_finding_and_stops_signing() -> anyhow::Result<()> {
+    let folder = Folder(std::env::temp_dir().join(unique("openpam-test-anchor")));
+    let (mut world, _, tenant) = anchoring(&folder).await?;
+    world.hub.terminate().await?;
+    ensure!(verify(&world.hub, &[]).await?.sound, "before anything");
+    // The ledger under another name: all that was anchored is of another. Its own notes are made to fit by hand
+    // where the attacker has a key; here they need not, since the anchor alone is looked at.
+    world.database.by_hand("update ledger_leader set name = 'another/ledger'").await?;
+    let renamed = verify(&world.hub, &[]).await?;
+    ensure!(!renamed.sound && renamed.text.contains("  anchor_unused: "), "{}", renamed.text);
+    let signed = number(&world.database, "select max(size) from ledger_checkpoints").await?;
+    let hub = world.another_hub().await?;
+    hub.wait_for_log(&["the ledger is not the one that is anchored", "another ledger's checkpoints"]).await?;
+    write_events(&world.database, tenant, 10).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let now = number(&world.database, "select max(size) from ledger_checkpoints").await?;
+    ensure!(now == signed, "a ledger of another name was signed");
     Ok(())
 }
 

@@ -308,3 +308,39 @@ async fn the_application_cannot_choose_what_the_ledger_relies_on() -> anyhow::Re
     ensure!(leaves.get::<i64, _>(0) == 0, "a tenant sees the leaves of others");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_tenant_whose_ledger_is_damaged_holds_up_no_other_and_goes_on_when_it_is_mended() -> anyhow::Result<()> {
+    let mut world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    let (slug, _) = world.another_tenant().await?;
+    let other = world.database.tenant_id(&slug).await?;
+    write_events(&world.database, tenant, 300).await?;
+    settled(&world.database).await?;
+    world.hub.terminate().await?;
+    let head = format!("select encode(frontier, 'hex') from ledger_heads where tenant_id = '{tenant}'");
+    let frontier = world.database.by_hand(&head).await?;
+    world.database.by_hand(&format!("update ledger_heads set frontier = '\\x00' where tenant_id = '{tenant}'")).await?;
+    let hub = world.another_hub().await?;
+    write_events(&world.database, tenant, 40).await?;
+    hub.wait_for_log(&["the tenant's ledger is damaged", &tenant.to_string()]).await?;
+    write_events(&world.database, other, 400).await?;
+    let signed = format!("select coalesce(max(size), 0) from ledger_checkpoints where tenant_id = '{other}'");
+    eventually("the other tenant's events are signed", Duration::from_secs(10), || async {
+        Ok((number(&world.database, &signed).await? >= 400).then_some(()))
+    })
+    .await?;
+    let ready: serde_json::Value = reqwest::get(format!("{}/readyz", hub.url())).await?.json().await?;
+    ensure!(ready["ledger"]["state"] == "damaged", "{ready}");
+    let waiting = format!(
+        "select count(*) from audit_events where tenant_id = '{tenant}' and audit_event_id not in (select event_id from ledger_entries)"
+    );
+    ensure!(number(&world.database, &waiting).await? >= 40, "the damaged tenant's events got places");
+    let mend = format!("update ledger_heads set frontier = decode('{frontier}', 'hex') where tenant_id = '{tenant}'");
+    world.database.by_hand(&mend).await?;
+    settled(&world.database).await?;
+    is_gapless(&world).await?;
+    let verified = verify(&hub, &[]).await?;
+    ensure!(verified.sound, "{}", verified.text);
+    Ok(())
+}

@@ -1,9 +1,12 @@
 //! Whatever a superuser does to what is stored, `openpam audit verify` finds and names it.
 
-use anyhow::ensure;
-use openpam_tests::World;
+use std::time::Duration;
 
-use super::{settled, verify, write_events};
+use anyhow::ensure;
+use openpam_tests::{World, eventually};
+use serde_json::Value;
+
+use super::{number, proofs::rolled_back, settled, verify, write_events};
 
 /// What a superuser has to switch off first.
 const UNGUARDED: &str = "set session_replication_role = replica;
@@ -168,5 +171,42 @@ async fn each_change_by_a_superuser_is_found_by_its_code() -> anyhow::Result<()>
         }
     }
     ensure!(failures.is_empty(), "{} of {}:\n{}", failures.len(), ATTACKS.len(), failures.join("\n"));
+    Ok(())
+}
+
+/// Without an anchor, while the hub runs: its key must not sign what was made of the log behind its back.
+#[tokio::test]
+async fn a_leader_does_not_sign_what_was_rewritten_under_it() -> anyhow::Result<()> {
+    for is_awake in [true, false] {
+        let world = World::default().await?;
+        let tenant = world.database.tenant_id(&world.options.tenant).await?;
+        settled(&world.database).await?;
+        let size = number(&world.database, "select max(size) from ledger_checkpoints").await?;
+        let frontier = world.database.by_hand("select encode(frontier, 'hex') from ledger_heads").await?;
+        ensure!(number(&world.database, "select size from ledger_heads").await? == size, "it is not signed");
+        write_events(&world.database, tenant, 100).await?;
+        settled(&world.database).await?;
+        let head = format!("update ledger_heads set size = {size}, frontier = decode('{frontier}', 'hex');");
+        // Whoever ends the leader's connection does not make the hub forget what it signed.
+        let forget = if is_awake {
+            ""
+        } else {
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'openpam-hub-ledger'
+             and datname = current_database();"
+        };
+        world.database.by_hand(&format!("{} {head} {forget}", rolled_back(size))).await?;
+        write_events(&world.database, tenant, 10).await?;
+        world.hub.wait_for_log(&["the stored ledger is not the one that this hub wrote"]).await?;
+        eventually("events still get their places", Duration::from_secs(10), || async {
+            Ok((number(&world.database, "select size from ledger_heads").await? >= size + 10).then_some(()))
+        })
+        .await?;
+        write_events(&world.database, tenant, 200).await?;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let signed = number(&world.database, "select max(size) from ledger_checkpoints").await?;
+        ensure!(signed == size, "what was rewritten was signed, up to {signed}");
+        let ready: Value = reqwest::get(format!("{}/readyz", world.hub.url())).await?.json().await?;
+        ensure!(ready["ledger"]["state"] == "altered" && ready["ready"] == true, "{ready}");
+    }
     Ok(())
 }

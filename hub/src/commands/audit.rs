@@ -49,26 +49,25 @@ pub(super) fn keys(texts: &[String]) -> anyhow::Result<Vec<[u8; 32]>> {
     texts.iter().map(key).collect()
 }
 
-/// The notes in a file: JSON lines as the anchor writes them, or one note as it is.
-fn notes(path: &Path) -> anyhow::Result<Vec<String>> {
+/// The notes in a file, JSON lines as the anchor writes them, or one note as it is; and how many lines are none.
+fn notes(path: &Path) -> anyhow::Result<(Vec<String>, usize)> {
     let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
     if size > MAX_ANCHOR_BYTES {
         bail!("{} is larger than 1 GiB", path.display());
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if text.trim().is_empty() {
+        return Ok((Vec::new(), 0));
+    }
     if !text.trim_start().starts_with('{') {
-        return Ok(vec![text]);
+        return Ok((vec![text], 0));
     }
     let note =
         |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?.get("note")?.as_str().map(str::to_owned);
     let lines = text.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>();
     let notes = lines.iter().filter_map(|line| note(line)).collect::<Vec<_>>();
-    if notes.len() < lines.len() {
-        // A hub that died while it wrote leaves one.
-        let broken = lines.len() - notes.len();
-        writeln!(io::stderr(), "{}: {broken} of {} lines are no checkpoints", path.display(), lines.len())?;
-    }
-    Ok(notes)
+    let broken = lines.len() - notes.len();
+    Ok((notes, broken))
 }
 
 /// `openpam audit verify`: says what was looked at, and fails for anything that is wrong.
@@ -83,12 +82,20 @@ pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCo
     {
         bail!("--start-sequence {start} is behind --end-sequence {end}");
     }
-    let mut anchored = Vec::new();
-    for path in &verify.anchor {
-        anchored.extend(notes(path)?);
-    }
-    if let Some(path) = config.ledger.anchor_file.as_deref().map(Path::new).filter(|path| path.exists()) {
-        anchored.extend(notes(path)?);
+    let (mut anchored, mut said) = (Vec::new(), Vec::new());
+    let configured = config.ledger.anchor_file.as_deref().map(Path::new);
+    let is_missing = configured.is_some_and(|path| !path.exists());
+    for path in verify.anchor.iter().map(PathBuf::as_path).chain(configured) {
+        if is_missing && Some(path) == configured {
+            said.push(format!("anchor: missing\n  anchor_missing: the configuration names {}", path.display()));
+            continue;
+        }
+        let (notes, broken) = notes(path)?;
+        anchored.extend(notes);
+        if broken > 0 {
+            // A hub that died while it wrote leaves one.
+            said.push(format!("{}: {broken} lines are no checkpoints", path.display()));
+        }
     }
     let scope = Scope {
         tenant: verify.tenant,
@@ -96,22 +103,27 @@ pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCo
         end: verify.end_sequence,
         trusted: keys(&verify.trust)?,
         anchored,
+        anchor_file: configured.is_some() && !is_missing,
     };
     let outcomes = ledger::verify(&db, &scope).await?;
     let mut out = io::stdout().lock();
+    for line in said {
+        writeln!(out, "{line}")?;
+    }
     for outcome in &outcomes {
         print(&mut out, outcome, verify.verbose)?;
     }
     if scope.trusted.is_empty() {
         writeln!(out, "signatures were checked with the keys that the database names; --trust names others")?;
     }
-    let sound = outcomes.iter().all(Outcome::is_sound);
+    let sound = !is_missing && outcomes.iter().all(Outcome::is_sound);
     writeln!(out, "{}", if sound { "nothing is wrong" } else { "the ledger is not as it was signed" })?;
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn print(out: &mut impl io::Write, outcome: &Outcome, verbose: bool) -> io::Result<()> {
-    writeln!(out, "{}: {}, {} entries looked at", outcome.name, outcome.verdict, outcome.entries)?;
+    let what = if outcome.name == "anchor" { "checkpoints" } else { "entries" };
+    writeln!(out, "{}: {}, {} {what} looked at", outcome.name, outcome.verdict, outcome.entries)?;
     for finding in &outcome.findings {
         writeln!(out, "  {}: {}", finding.code, finding.message)?;
     }

@@ -2,8 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, BufReader, BufWriter, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -51,7 +52,9 @@ pub async fn export(config_path: &Path, export: Export) -> anyhow::Result<()> {
     let session_id = session_id(&export.session)?;
     let tenant = db.tenant_by_slug(&export.tenant).await?;
     let tenant_id = tenant.with_context(|| format!("there is no tenant {}", export.tenant))?;
-    let file = File::create_new(&export.out).with_context(|| format!("cannot make {}", export.out.display()))?;
+    // Personal data: nobody else's to read.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&export.out);
+    let file = file.with_context(|| format!("cannot make {}", export.out.display()))?;
     let written = write(&config, &db, tenant_id, session_id, &export, file).await;
     let written = match written {
         Ok(written) => written,

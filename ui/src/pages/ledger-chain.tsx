@@ -13,6 +13,8 @@ const STATES: Record<string, string> = {
   no_leader: 'No hub seals entries',
   checkpoints_late: 'Signatures are late',
   behind_anchor: 'Does not match its anchor',
+  altered: 'Was rewritten',
+  damaged: 'Is damaged',
 }
 
 /** Whether entries are sealed and signed, and how far. */
@@ -21,7 +23,7 @@ export function ChainBadge() {
   if (!data) return null
   if (!data.ok) {
     return (
-      <Badge tone={data.state === 'behind_anchor' ? 'danger' : 'warning'} icon={ShieldAlert}>
+      <Badge tone={['behind_anchor', 'altered', 'damaged'].includes(data.state) ? 'danger' : 'warning'} icon={ShieldAlert}>
         {STATES[data.state] ?? data.state}
       </Badge>
     )

@@ -26,7 +26,7 @@ use crate::{context::Actor, db::set_scope};
 /// Bytes of one line of the file.
 const MAX_LINE: u64 = 256 << 10;
 /// The file's name among anchors.
-const FILE: &str = "file";
+pub(super) const FILE: &str = "file";
 
 /// One checkpoint, as it stands in the file: a line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,9 +54,12 @@ impl FileAnchor {
         tokio::task::spawn_blocking(move || largest(&path)).await.map_err(io::Error::other)?.map_err(Into::into)
     }
 
-    async fn append(&self, lines: Vec<Line>) -> Result<(), LedgerError> {
+    async fn append(&self, lines: Vec<Line>, is_new: bool) -> Result<(), LedgerError> {
         let path = self.path.clone();
-        tokio::task::spawn_blocking(move || append(&path, &lines)).await.map_err(io::Error::other)?.map_err(Into::into)
+        tokio::task::spawn_blocking(move || append(&path, &lines, is_new))
+            .await
+            .map_err(io::Error::other)?
+            .map_err(Into::into)
     }
 }
 
@@ -84,8 +87,9 @@ fn largest(path: &Path) -> io::Result<BTreeMap<String, TreeHead>> {
     }
 }
 
-fn append(path: &Path, lines: &[Line]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+/// A file that had something and is gone is not begun anew.
+fn append(path: &Path, lines: &[Line], is_new: bool) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(is_new).append(true).open(path)?;
     // Behind a line that was not written whole, on one of its own.
     let mut text = String::from("\n");
     for line in lines {
@@ -93,18 +97,46 @@ fn append(path: &Path, lines: &[Line]) -> io::Result<()> {
         text.push('\n');
     }
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    match path.parent().filter(|_| is_new) {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
 }
 
-/// Whether the stored logs go as far as what was anchored, and are of the same history. The first that is not.
+/// What came of a comparison.
+#[derive(Debug)]
+pub(super) enum Compared {
+    /// The stored logs go on from what is anchored: the largest size of each that is.
+    Fits(BTreeMap<String, u64>),
+    /// They do not, or the file is not the one that took their checkpoints.
+    Differs {
+        /// The first log that does not.
+        origin: String,
+        /// How.
+        reason: &'static str,
+    },
+}
+
+/// Whether the stored logs go as far as what was anchored, and are of the same history; and whether the anchor
+/// still has what it took.
 pub(super) async fn compare(
     connection: &mut PgConnection,
     ledger: &LedgerName,
     anchor: &FileAnchor,
-) -> Result<Option<String>, LedgerError> {
+) -> Result<Compared, LedgerError> {
+    let differs = |origin, reason| Ok(Compared::Differs { origin, reason });
     let mut tx = connection.begin().await?;
-    for (origin, anchored) in anchor.largest().await? {
-        let Some(log) = ledger.log(&origin) else { continue };
+    let largest = anchor.largest().await?;
+    for (origin, size) in store::anchored(&mut tx, FILE).await? {
+        if largest.get(&origin).is_none_or(|head| head.size < size.cast_unsigned()) {
+            return differs(origin, "the anchor has not what it took: it is gone, shortened or another one");
+        }
+    }
+    for (origin, anchored) in &largest {
+        let Some(log) = ledger.log(origin) else {
+            return differs(origin.clone(), "the anchor has another ledger's checkpoints");
+        };
         let (tree, frontier) = match log {
             Log::Tenant(tenant_id) => {
                 set_scope(&mut tx, &tenant_id.to_string(), &Actor::System.to_string(), "ledger").await?;
@@ -113,12 +145,12 @@ pub(super) async fn compare(
             Log::System => (Tree::System, read::system_frontier(&mut tx).await?),
         };
         let stored = frontier.and_then(|bytes| Frontier::from_bytes(&bytes)).unwrap_or_default();
-        if stored.size() < anchored.size || root_at(&mut tx, tree, anchored.size).await? != anchored {
-            return Ok(Some(origin));
+        if stored.size() < anchored.size || root_at(&mut tx, tree, anchored.size).await? != *anchored {
+            return differs(origin.clone(), "the ledger does not go on from what is anchored");
         }
     }
     tx.rollback().await?;
-    Ok(None)
+    Ok(Compared::Fits(largest.into_iter().map(|(origin, head)| (origin, head.size)).collect()))
 }
 
 /// The root that the stored tree had when it had `size` leaves.
@@ -130,35 +162,39 @@ pub(super) async fn root_at(connection: &mut PgConnection, tree: Tree, size: u64
     Ok(TreeHead { size, root: before.root() })
 }
 
-/// Appends the last checkpoint of each log that is larger than what the anchor has. How many there were.
+/// Appends the last checkpoint of each log that is larger than what the anchor `has`, by its own account. How many
+/// there were.
 pub(super) async fn send(
     connection: &mut PgConnection,
     epoch: i64,
     ledger: &LedgerName,
     anchor: &FileAnchor,
+    has: &mut BTreeMap<String, u64>,
     now: DateTime<Utc>,
 ) -> Result<usize, LedgerError> {
-    let accepted = store::anchored(connection, FILE).await?;
     let mut lines = Vec::new();
     for (tenant_id, size, note) in store::latest_checkpoints(connection).await? {
         let origin = ledger.origin(tenant_id.map_or(Log::System, Log::Tenant));
-        if accepted.get(&origin).is_none_or(|accepted| *accepted < size) {
-            lines.push(Line { at: now, origin, size: size.cast_unsigned(), note });
+        let size = size.cast_unsigned();
+        if has.get(&origin).is_none_or(|known| *known < size) {
+            lines.push(Line { at: now, origin, size, note });
         }
     }
     if lines.is_empty() {
         return Ok(0);
     }
-    let sizes = lines.iter().map(|line| (line.origin.clone(), line.size.cast_signed())).collect::<Vec<_>>();
-    anchor.append(lines).await?;
+    let sizes = lines.iter().map(|line| (line.origin.clone(), line.size)).collect::<Vec<_>>();
+    anchor.append(lines, has.is_empty()).await?;
     // Only now: what is noted as anchored is in the file.
     let mut tx = connection.begin().await?;
     store::fence(&mut tx, epoch).await?;
     for (origin, size) in &sizes {
-        store::set_anchored(&mut tx, FILE, origin, *size).await?;
+        store::set_anchored(&mut tx, FILE, origin, size.cast_signed()).await?;
     }
     tx.commit().await?;
-    Ok(sizes.len())
+    let count = sizes.len();
+    has.extend(sizes);
+    Ok(count)
 }
 
 #[cfg(test)]
@@ -178,11 +214,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("anchor");
         assert!(largest(&path).unwrap().is_empty(), "there is no file yet");
-        append(&path, &[line(3), line(7)]).unwrap();
-        append(&path, &[line(5)]).unwrap();
+        assert!(append(&path, &[line(3)], false).is_err(), "what is gone is not begun anew");
+        append(&path, &[line(3), line(7)], true).unwrap();
+        append(&path, &[line(5)], false).unwrap();
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"at\":\"20").unwrap();
         assert_eq!(largest(&path).unwrap()["x/ledger/system"].size, 7);
-        append(&path, &[line(9)]).unwrap();
+        append(&path, &[line(9)], false).unwrap();
         assert_eq!(largest(&path).unwrap()["x/ledger/system"].size, 9, "what follows a broken line counts");
     }
 }

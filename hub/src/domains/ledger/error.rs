@@ -1,6 +1,6 @@
 //! What can go wrong with the ledger.
 
-use openpam_ledger::NoteError;
+use openpam_ledger::{Log, NoteError};
 
 use crate::{
     db::{DbError, violated_constraint},
@@ -43,9 +43,18 @@ pub enum LedgerError {
         /// How many are.
         size: u64,
     },
+    /// A session has more entries than one bundle takes.
+    #[error("there are more than {most} entries: one file cannot have all of them")]
+    TooMany {
+        /// How many it takes.
+        most: u64,
+    },
     /// There is no such entry.
     #[error("there is no such entry")]
     NoSuchPlace,
+    /// A log was rewritten after it was signed.
+    #[error("a signed log was rewritten; run openpam audit verify")]
+    Altered(Log),
     /// What is stored does not fit together.
     #[error("the stored ledger does not fit together: {0}; run openpam audit verify")]
     Stored(&'static str),

@@ -34,7 +34,7 @@ pub struct Written {
 /// Writes the ledger's sections of a session's evidence.
 ///
 /// # Errors
-/// When the session has no entries, or some that are not signed yet; when the database or the writer fails.
+/// When the session has no entries, too many, or some that are not signed yet; when the database or the writer fails.
 pub async fn write_evidence<W: Write>(
     db: &Db,
     tenant_id: TenantId,
@@ -49,7 +49,10 @@ pub async fn write_evidence<W: Write>(
     let ledger = LedgerName::new(&name).ok_or(LedgerError::Stored("its name is none"))?;
     let checkpoint = stored::last_checkpoint(&mut tx, None).await?;
     let (size, note) = checkpoint.ok_or(LedgerError::NotSigned { size: 0 })?;
-    let places = stored::places_of_session(&mut tx, session_id, MOST).await?;
+    let places = stored::places_of_session(&mut tx, session_id, MOST + 1).await?;
+    if places.len() as u64 > MOST.unsigned_abs() {
+        return Err(LedgerError::TooMany { most: MOST.unsigned_abs() });
+    }
     let (Some(_), Some(last)) = (places.first(), places.last()) else { return Err(LedgerError::NoSuchPlace) };
     if *last >= size {
         return Err(LedgerError::NotSigned { size: size.cast_unsigned() });

@@ -12,6 +12,7 @@ mod error;
 mod evidence;
 mod http;
 mod keys;
+mod known;
 mod proofs;
 mod sequence;
 mod service;

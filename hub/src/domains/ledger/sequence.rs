@@ -4,7 +4,7 @@
 //! that this one sees and the last did not, in rounds; when it is through, its snapshot is stored in the place
 //! of the last. Killed anywhere, the round under way has not happened, and the next pass finds what is left.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use openpam_ledger::{Frontier, Tiler, leaf_hash};
 use sqlx::{Connection as _, PgConnection};
@@ -19,7 +19,10 @@ use super::{
     },
     types::Draft,
 };
-use crate::{context::Actor, db::set_scope};
+use crate::{
+    context::Actor,
+    db::{DbError, set_scope},
+};
 
 /// Events and row changes, each, of one round.
 const MOST: i32 = 5_000;
@@ -27,6 +30,8 @@ const MOST: i32 = 5_000;
 const MAX_TILERS: usize = 1_000;
 /// Without anything new the snapshot is stored this often, so that it does not name transactions long gone.
 const WATERMARK_INTERVAL: Duration = Duration::from_secs(10);
+/// Between passes that come across a tenant whose ledger is damaged.
+const REST: Duration = Duration::from_secs(1);
 
 /// A walk through what one snapshot sees and the one before did not.
 #[derive(Debug)]
@@ -35,6 +40,9 @@ struct Pass {
     until: String,
     events: Cursor,
     changes: Cursor,
+    /// Tenants some of whose events have no place yet, for their ledger is damaged. The snapshot may not be stored, and
+    /// in this pass nothing goes before what they wait with.
+    left: BTreeSet<Uuid>,
 }
 
 #[derive(Debug, Default)]
@@ -65,11 +73,32 @@ pub(super) struct Sequencer {
     tilers: HashMap<Uuid, Tiler>,
     pass: Option<Pass>,
     stored_at: Instant,
+    altered: Option<Uuid>,
+    /// Tenants whose stored ledger is damaged. The others go on without them.
+    stuck: BTreeSet<Uuid>,
+    rest_until: Option<Instant>,
 }
 
 impl Sequencer {
     pub(super) fn new() -> Self {
-        Self { tilers: HashMap::new(), pass: None, stored_at: Instant::now() }
+        Self {
+            tilers: HashMap::new(),
+            pass: None,
+            stored_at: Instant::now(),
+            altered: None,
+            stuck: BTreeSet::new(),
+            rest_until: None,
+        }
+    }
+
+    /// A tenant whose stored head was not the one that this leader had written last. Its events still get places.
+    pub(super) fn altered(&self) -> Option<Uuid> {
+        self.altered
+    }
+
+    /// Whether the stored ledger of a tenant is damaged, whose events wait.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.stuck.is_empty()
     }
 
     /// One round. After an error nothing of it has happened, and nothing is remembered of what was before.
@@ -83,31 +112,57 @@ impl Sequencer {
     }
 
     async fn try_round(&mut self, connection: &mut PgConnection, epoch: i64) -> Result<Round, LedgerError> {
+        let is_resting = self.rest_until.is_some_and(|until| Instant::now() < until);
+        if self.pass.is_none() && is_resting {
+            return Ok(Round { entries: 0, more: false });
+        }
         let mut tx = connection.begin().await?;
         let mut pass = match self.pass.take() {
             Some(pass) => pass,
             None => {
                 let (seen, until) = store::snapshots(&mut tx).await?;
-                Pass { seen, until, events: Cursor::default(), changes: Cursor::default() }
+                Pass { seen, until, events: Cursor::default(), changes: Cursor::default(), left: BTreeSet::new() }
             }
         };
         let drafts = if pass.seen == pass.until { Vec::new() } else { pass.take(&mut tx).await? };
         let through = pass.seen == pass.until || pass.events.through && pass.changes.through;
         let is_due = self.stored_at.elapsed() > WATERMARK_INTERVAL && pass.seen != pass.until;
-        if drafts.is_empty() && through && !is_due {
+        if drafts.is_empty() && through && !is_due && pass.left.is_empty() {
             tx.rollback().await?;
             return Ok(Round { entries: 0, more: false });
         }
         store::fence(&mut tx, epoch).await?;
-        let entries = drafts.len();
+        let mut entries = 0;
         let mut by_tenant = BTreeMap::<Uuid, Vec<Draft>>::new();
         for draft in drafts {
             by_tenant.entry(draft.tenant_id).or_default().push(draft);
         }
+        by_tenant.retain(|tenant_id, _| !pass.left.contains(tenant_id));
         for (tenant_id, drafts) in by_tenant {
-            self.append(&mut tx, tenant_id, drafts).await?;
+            let count = drafts.len();
+            let mut savepoint = tx.begin().await?;
+            match self.append(&mut savepoint, tenant_id, drafts).await {
+                Ok(()) => {
+                    savepoint.commit().await?;
+                    entries += count;
+                    if self.stuck.remove(&tenant_id) {
+                        tracing::info!(%tenant_id, "the tenant's events get places again");
+                    }
+                }
+                Err(error) if is_of_one_tenant(&error) => {
+                    savepoint.rollback().await?;
+                    pass.left.insert(tenant_id);
+                    if self.stuck.insert(tenant_id) {
+                        tracing::error!(%tenant_id, %error, "the tenant's ledger is damaged: its events wait");
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
-        if through {
+        if through && !pass.left.is_empty() {
+            // Each pass finds them again.
+            self.rest_until = Some(Instant::now() + REST);
+        } else if through {
             store::set_watermark(&mut tx, epoch, &pass.until).await?;
             self.stored_at = Instant::now();
         }
@@ -130,10 +185,13 @@ impl Sequencer {
             Some((_, bytes)) => Frontier::from_bytes(&bytes).ok_or(LedgerError::Stored("a head cannot be read"))?,
             None => Frontier::new(),
         };
-        let kept = self.tilers.remove(&tenant_id).filter(|tiler| *tiler.tree() == frontier);
-        let mut tiler = match kept {
-            Some(tiler) => tiler,
-            None => restore(connection, Tree::Tenant, &frontier).await?,
+        let mut tiler = match self.tilers.remove(&tenant_id) {
+            Some(tiler) if *tiler.tree() == frontier => tiler,
+            kept => {
+                // Nobody else writes heads in this epoch.
+                self.altered = self.altered.or(kept.map(|_| tenant_id));
+                restore(connection, Tree::Tenant, &frontier).await?
+            }
         };
         let (mut entries, mut tiles) = (NewEntries::default(), Vec::new());
         for draft in &drafts {
@@ -191,6 +249,18 @@ impl Pass {
         }
         drafts.sort_by_key(|draft| (draft.time, draft.event_id));
         Ok(drafts)
+    }
+}
+
+/// Whether it is the tenant's stored ledger that is wrong, and not the database that does not answer.
+fn is_of_one_tenant(error: &LedgerError) -> bool {
+    match error {
+        LedgerError::Stored(_) => true,
+        // Violations of constraints: something is there already that should not be.
+        LedgerError::Database(DbError::Sql(error)) => {
+            error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("23"))
+        }
+        _ => false,
     }
 }
 

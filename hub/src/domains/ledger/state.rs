@@ -16,6 +16,10 @@ pub struct Ledger {
     seen: Mutex<Option<Seen>>,
     /// The database's ledger is not the one that an anchor has.
     behind_anchor: AtomicBool,
+    /// The database's ledger is not the one that this hub wrote or read before.
+    altered: AtomicBool,
+    /// What is stored of a tenant's ledger cannot be gone on from.
+    damaged: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +39,19 @@ impl Ledger {
         self.behind_anchor.swap(behind, Ordering::Relaxed) != behind
     }
 
+    /// The stored ledger was rewritten; `true` where this is news. It stays so for the life of the process.
+    pub(super) fn note_altered(&self) -> bool {
+        !self.altered.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn note_damaged(&self, damaged: bool) {
+        self.damaged.store(damaged, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_altered(&self) -> bool {
+        self.altered.load(Ordering::Relaxed)
+    }
+
     pub(super) fn forget(&self) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -43,7 +60,9 @@ impl Ledger {
     pub fn health(&self) -> (bool, &'static str) {
         match *self.seen.lock().unwrap_or_else(PoisonError::into_inner) {
             None => (false, "unavailable"),
+            Some(_) if self.is_altered() => (false, "altered"),
             Some(_) if self.behind_anchor.load(Ordering::Relaxed) => (false, "behind_anchor"),
+            Some(_) if self.damaged.load(Ordering::Relaxed) => (false, "damaged"),
             Some(seen) if seen.silence > GONE_SECONDS => (false, "no_leader"),
             Some(seen) if seen.lag > LATE_SECONDS => (false, "checkpoints_late"),
             Some(seen) if seen.leads => (true, "leading"),
@@ -69,7 +88,11 @@ mod tests {
             ledger.note(leads, silence, lag);
             assert_eq!(ledger.health(), expected);
         }
+        ledger.note_damaged(true);
+        assert_eq!(ledger.health(), (false, "damaged"));
         ledger.note_anchor(true);
         assert_eq!(ledger.health(), (false, "behind_anchor"));
+        assert!(ledger.note_altered() && !ledger.note_altered(), "it is news once");
+        assert_eq!(ledger.health(), (false, "altered"));
     }
 }

@@ -3,16 +3,19 @@
 //! Whoever has the lock leads. A leader that is not heard of, though its connection stands, is followed
 //! without the lock. Either way the new epoch is what counts: the database refuses the one before.
 
+use std::collections::BTreeMap;
+
 use metrics::{counter, gauge};
-use openpam_ledger::LedgerName;
+use openpam_ledger::{LedgerName, Log};
 use openpam_telemetry::names;
 use sqlx::PgConnection;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{
-    anchor::{self, FileAnchor},
+    anchor::{self, Compared, FileAnchor},
     error::LedgerError,
     keys::Signer,
+    known::Known,
     sequence::Sequencer,
     sign, store,
 };
@@ -32,8 +35,10 @@ pub fn start_tasks(hub: &Hub) {
     let hub = hub.clone();
     hub.lifecycle().clone().supervise("ledger leader", async move {
         let mut failing = false;
+        // For the life of the process: whoever ends the connection does not make it forget.
+        let mut known = Known::default();
         while !hub.lifecycle().is_ending() {
-            match run(&hub, &mut failing).await {
+            match run(&hub, &mut failing, &mut known).await {
                 Ok(()) => return,
                 Err(LedgerError::Fenced) => tracing::warn!("another hub leads the ledger now"),
                 // Once per outage.
@@ -44,6 +49,7 @@ pub fn start_tasks(hub: &Hub) {
                 Err(_) => {}
             }
             hub.ledger().forget();
+            hub.ledger().note_damaged(false);
             gauge!(names::LEDGER_LEADER).set(0.0);
             pause(&hub, SECOND).await;
         }
@@ -56,9 +62,10 @@ async fn pause(hub: &Hub, time: Duration) {
 }
 
 /// On one connection: waits for its turn, leads, until something fails or the hub ends.
-async fn run(hub: &Hub, failing: &mut bool) -> Result<(), LedgerError> {
+async fn run(hub: &Hub, failing: &mut bool, known: &mut Known) -> Result<(), LedgerError> {
     let mut connection = hub.db().dedicated("openpam-hub-ledger").await?;
     store::prepare_connection(&mut connection).await?;
+    known.learn(&mut connection).await?;
     let name = hub.config().ledger_name();
     while !hub.lifecycle().is_ending() {
         let has_lock = store::try_lock(&mut connection).await?;
@@ -72,8 +79,18 @@ async fn run(hub: &Hub, failing: &mut bool) -> Result<(), LedgerError> {
             let config = &hub.config().ledger;
             let anchor = config.anchor_file.as_deref().map(FileAnchor::new);
             let anchor_interval = Duration::from_secs(config.anchor_interval_seconds);
-            let leader =
-                Leader { hub, connection, epoch, has_lock, ledger, anchor, anchor_interval, next_anchor: None };
+            let leader = Leader {
+                hub,
+                connection,
+                epoch,
+                has_lock,
+                ledger,
+                anchor,
+                anchor_interval,
+                next_anchor: None,
+                anchored: BTreeMap::new(),
+                known,
+            };
             return leader.lead(failing).await;
         }
         look(hub, &mut connection, false).await?;
@@ -102,6 +119,9 @@ struct Leader<'h> {
     anchor_interval: Duration,
     /// When checkpoints are anchored again. `None` while the stored ledger is not compared with the anchor.
     next_anchor: Option<Instant>,
+    /// How far the anchor goes, by its own account.
+    anchored: BTreeMap<String, u64>,
+    known: &'h mut Known,
 }
 
 impl Leader<'_> {
@@ -115,13 +135,23 @@ impl Leader<'_> {
             if round.entries > 0 {
                 counter!(names::LEDGER_ENTRIES).increment(round.entries as u64);
             }
+            if let Some(tenant_id) = sequencer.altered() {
+                self.alarm(&self.ledger.origin(Log::Tenant(tenant_id)));
+            }
+            self.hub.ledger().note_damaged(sequencer.is_stuck());
             *failing = false;
             if Instant::now() >= next {
                 next = Instant::now() + SIGN;
                 match self.sign(&mut signer).await {
                     Ok(()) => unsigned_since = None,
-                    // Without the key nothing can be signed; sequencing goes on.
-                    Err(error @ (LedgerError::Vault(_) | LedgerError::Key(_) | LedgerError::Note(_))) => {
+                    // Without the key, or with what is stored damaged, nothing can be signed; sequencing goes on.
+                    Err(
+                        error @ (LedgerError::Vault(_)
+                        | LedgerError::Key(_)
+                        | LedgerError::Note(_)
+                        | LedgerError::Stored(_)),
+                    ) => {
+                        store::fence(&mut self.connection, self.epoch).await?;
                         if unsigned_since.is_none() {
                             tracing::error!(%error, "checkpoints cannot be signed; trying again every second");
                             unsigned_since = Some(Instant::now());
@@ -142,7 +172,20 @@ impl Leader<'_> {
         Ok(())
     }
 
+    /// Nothing is signed any more, until somebody has looked and starts this hub anew.
+    fn alarm(&self, origin: &str) {
+        if self.hub.ledger().note_altered() {
+            tracing::error!(
+                origin,
+                "the stored ledger is not the one that this hub wrote or read before: nothing is signed"
+            );
+        }
+    }
+
     async fn sign(&mut self, signer: &mut Option<Signer>) -> Result<(), LedgerError> {
+        if self.hub.ledger().is_altered() {
+            return Ok(store::fence(&mut self.connection, self.epoch).await?);
+        }
         if !self.fits_anchor().await? {
             return Ok(());
         }
@@ -154,8 +197,13 @@ impl Leader<'_> {
                 signer.insert(Signer::load(self.hub, &mut self.connection).await?)
             }
         };
-        sign::sign(&mut self.connection, self.epoch, &self.ledger, signer).await?;
-        Ok(())
+        match sign::sign(&mut self.connection, self.epoch, &self.ledger, signer, self.known).await {
+            Err(LedgerError::Altered(log)) => {
+                self.alarm(&self.ledger.origin(log));
+                Ok(())
+            }
+            signed => signed.map(|_| ()),
+        }
     }
 
     /// Whether the stored ledger goes on from what is anchored. Where it does not, the database was rolled back,
@@ -163,14 +211,15 @@ impl Leader<'_> {
     async fn fits_anchor(&mut self) -> Result<bool, LedgerError> {
         let Some(anchor) = self.anchor.as_ref().filter(|_| self.next_anchor.is_none()) else { return Ok(true) };
         match anchor::compare(&mut self.connection, &self.ledger, anchor).await {
-            Ok(None) => {
+            Ok(Compared::Fits(sizes)) => {
                 self.hub.ledger().note_anchor(false);
+                self.anchored = sizes;
                 self.next_anchor = Some(Instant::now());
                 Ok(true)
             }
-            Ok(Some(origin)) => {
+            Ok(Compared::Differs { origin, reason }) => {
                 if self.hub.ledger().note_anchor(true) {
-                    tracing::error!(origin, "the ledger is not the one that is anchored: nothing is signed");
+                    tracing::error!(origin, reason, "the ledger is not the one that is anchored: nothing is signed");
                 }
                 store::fence(&mut self.connection, self.epoch).await?;
                 Ok(false)
@@ -187,15 +236,20 @@ impl Leader<'_> {
 
     async fn send_to_anchor(&mut self) -> Result<(), LedgerError> {
         let (Some(anchor), Some(due)) = (&self.anchor, self.next_anchor) else { return Ok(()) };
-        if Instant::now() < due {
+        if Instant::now() < due || self.hub.ledger().is_altered() {
             return Ok(());
         }
         self.next_anchor = Some(Instant::now() + self.anchor_interval);
         let now = self.hub.clock().now();
-        match anchor::send(&mut self.connection, self.epoch, &self.ledger, anchor, now).await {
+        let has = &mut self.anchored;
+        match anchor::send(&mut self.connection, self.epoch, &self.ledger, anchor, has, now).await {
             Ok(_) => Ok(()),
             Err(LedgerError::Anchor(error)) => {
                 tracing::error!(%error, "checkpoints could not be anchored; trying again later");
+                if error.kind() == std::io::ErrorKind::NotFound {
+                    // What is gone is compared anew.
+                    self.next_anchor = None;
+                }
                 Ok(())
             }
             Err(error) => Err(error),

@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
+    anchor::FILE,
     error::LedgerError,
     proofs,
     store::{
@@ -43,6 +44,8 @@ pub struct Scope {
     pub trusted: Vec<[u8; 32]>,
     /// Signed checkpoints that were kept elsewhere.
     pub anchored: Vec<String>,
+    /// Whether the file that the hub anchors in is among them: then it must have all that the database says it took.
+    pub anchor_file: bool,
 }
 
 /// Something that is wrong.
@@ -57,7 +60,7 @@ pub struct Finding {
 /// What came of one log.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The tenant's slug, or `system`.
+    /// The tenant's slug, `system`, or `anchor`.
     pub name: String,
     /// Stable name of the verdict: `intact`, `consistent` (nothing is signed yet), or the worst of the findings.
     pub verdict: &'static str,
@@ -117,6 +120,11 @@ pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError>
     };
     let context = Against { ledger, signers, anchored: by_origin(&scope.anchored) };
     let mut outcomes = Vec::new();
+    if !scope.anchored.is_empty() || scope.anchor_file {
+        let taken = if scope.anchor_file { store::anchored(&mut connection, FILE).await? } else { HashMap::default() };
+        let known = scope.tenant.is_none().then(|| tenants.iter().map(|id| id.as_uuid()).collect::<BTreeSet<_>>());
+        outcomes.push(verify_anchors(&context, known.as_ref(), &taken));
+    }
     let mut heads = BTreeMap::new();
     for tenant_id in tenants {
         let outcome = verify_tenant(&mut connection, tenant_id, scope, &context).await?;
@@ -127,6 +135,49 @@ pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError>
         outcomes.push(verify_system(&mut connection, &context, &heads).await?);
     }
     Ok(outcomes)
+}
+
+/// The checkpoints that were kept elsewhere: each is of a log that is here, and none is missing that was `taken`. A
+/// ledger under another name, or without a tenant, would otherwise be held against none of them.
+fn verify_anchors(against: &Against, tenants: Option<&BTreeSet<Uuid>>, taken: &HashMap<String, i64>) -> Outcome {
+    let mut findings = Findings::default();
+    let mut origins = against.anchored.iter().collect::<Vec<_>>();
+    origins.sort();
+    for (origin, notes) in origins {
+        let is_here = match against.ledger.log(origin) {
+            Some(Log::Tenant(tenant_id)) => tenants.is_none_or(|tenants| tenants.contains(&tenant_id)),
+            Some(Log::System) => true,
+            None => false,
+        };
+        if !is_here {
+            let (name, count) = (&against.ledger, notes.len());
+            let message = format!("{count} checkpoints of {origin:?}, and no log here, of {name}, has that name");
+            findings.add("anchor_unused", message);
+        }
+    }
+    let mut taken = taken.iter().collect::<Vec<_>>();
+    taken.sort();
+    for (origin, size) in taken {
+        let notes = against.anchored.get(origin).into_iter().flatten();
+        let has = notes.filter_map(|note| size_of(note)).max().unwrap_or(0);
+        if has < size.cast_unsigned() {
+            let message = format!("it took a checkpoint of {size} entries of {origin}, and goes to {has}");
+            findings.add("anchor_incomplete", message);
+        }
+    }
+    let entries = against.anchored.values().map(|notes| notes.len() as u64).sum();
+    Outcome {
+        name: "anchor".to_owned(),
+        verdict: findings.listed.first().map_or("intact", |finding| finding.code),
+        entries,
+        anchored: None,
+        head: None,
+        findings: findings.listed,
+        more: findings.more,
+        warnings: Vec::new(),
+        erased: 0,
+        waiting: 0,
+    }
 }
 
 struct Against {
