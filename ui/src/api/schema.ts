@@ -2435,7 +2435,10 @@ export interface components {
             signature: string;
             /** @description `passed`, `failed` or `not_done`. */
             structure: string;
-            /** @description `intact`, `incomplete`, `empty`, or the stable name of what is wrong. */
+            /**
+             * @description `intact`, `incomplete`, `empty`, `not_done` where it takes longer than a request should, or the stable name
+             *     of what is wrong.
+             */
             verdict: string;
         };
         /** @description What a browser needs to come back. */
