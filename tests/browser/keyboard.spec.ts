@@ -110,7 +110,8 @@ for (const colorScheme of ['dark', 'light'] as const) {
     await page.keyboard.press('Enter')
     await expect(page.getByRole('dialog')).toContainText('opat_')
     await picture(page, `keys-token-made-${colorScheme}`)
-    await tabTo(page, page.getByRole('dialog').getByRole('button', { name: /^Copy/ }).first())
+    // Not on the cross: one Enter too many would lose it.
+    await expect(page.getByRole('button', { name: 'Copy token' })).toBeFocused()
     await page.keyboard.press('Enter')
     expect(await page.evaluate(() => navigator.clipboard.readText())).toMatch(/^opat_/)
   })
@@ -136,7 +137,6 @@ test('settings and retention are changed with keys, and pages without anything s
   for (const [path, says] of [
     ['/', /target/i],
     ['/my-sessions', /session/i],
-    ['/search', 'Find a moment in a recording'],
   ] as const) {
     await user.goto(path)
     await expect(user.getByRole('main').locator('p.font-medium').filter({ hasText: says })).toBeVisible()

@@ -114,7 +114,8 @@ async fn that_the_right_was_taken_back_is_written_once_the_trail_can_be_written_
         guest.type_line("echo TOO''LATE").await
     };
     let (held, taking_back) = tokio::join!(held, taking_back);
-    (held?, taking_back?);
+    held?;
+    taking_back?;
     eventually("it is written that it was taken back", Duration::from_secs(20), || async {
         Ok(actions(&world, &session).await?.contains(&"session.input_take_back".to_owned()).then_some(()))
     })

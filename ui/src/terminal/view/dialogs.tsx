@@ -67,10 +67,8 @@ export function CloseDialog() {
       description={`What runs in the foreground on ${names.join(', ')} is stopped.`}
       footer={
         <DialogFooter>
-          <Button autoFocus onClick={() => workspace.show({ closing: null })}>
-            Keep open
-          </Button>
-          <Button variant="danger" onClick={() => closing && workspace.close(closing)}>
+          <Button onClick={() => workspace.show({ closing: null })}>Keep open</Button>
+          <Button variant="danger" autoFocus onClick={() => closing && workspace.close(closing)}>
             End
           </Button>
         </DialogFooter>
