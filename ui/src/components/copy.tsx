@@ -21,14 +21,13 @@ function useCopy(text: string) {
 }
 
 /** Copies a text; says so for a moment. */
-export function CopyButton({ text, label = 'Copy', className, autoFocus }: { text: string; label?: string; className?: string; autoFocus?: boolean }) {
+export function CopyButton({ text, label = 'Copy', className }: { text: string; label?: string; className?: string }) {
   const { copied, copy } = useCopy(text)
   return (
     <IconButton
       icon={copied ? Check : Copy}
       label={copied ? 'Copied' : label}
       size="sm"
-      autoFocus={autoFocus}
       className={cn('relative z-10 -my-1', copied && 'text-success-text', className)}
       onClick={(event) => {
         event.stopPropagation()

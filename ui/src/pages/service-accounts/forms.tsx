@@ -75,7 +75,7 @@ export function TokenForm({ account, onClose }: { account: ServiceAccount; onClo
 const TokenOnce = ({ token, onClose }: { token: string; onClose: () => void }) => (
   <Dialog open onClose={onClose} title="Copy the token now" description="It is shown this once only. The hub keeps a fingerprint of it, not the token.">
     <DialogBody>
-      <div className="flex items-center gap-2 rounded-lg border bg-sunken p-3"><code data-testid="token" className="min-w-0 flex-1 font-mono text-xs break-all select-all">{token}</code><CopyButton text={token} label="Copy token" autoFocus /></div>
+      <div className="flex items-center gap-2 rounded-lg border bg-sunken p-3"><code data-testid="token" className="min-w-0 flex-1 font-mono text-xs break-all select-all">{token}</code><CopyButton text={token} label="Copy token" /></div>
     </DialogBody>
     <DialogFooter><Button variant="primary" onClick={onClose}>I have stored it</Button></DialogFooter>
   </Dialog>
