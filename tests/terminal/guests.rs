@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use openpam_tests::{Terminal, World, eventually};
+use openpam_tests::{
+    Terminal, World, eventually,
+    world::{Person, Reachable},
+};
 use serde_json::json;
 
 use super::watch::{actions, error, joined, let_type, participants};
@@ -19,14 +22,20 @@ async fn counted(terminal: &mut Terminal) -> anyhow::Result<u64> {
     Ok(said.rsplit("counted ").next().unwrap_or_default().trim().parse()?)
 }
 
+/// A session at its prompt, and an operator who may type in it.
+async fn with_a_guest(world: &World, reachable: &Reachable) -> anyhow::Result<(Terminal, Terminal, Person)> {
+    let operator = world.person(&["operator"], &[]).await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    terminal.until(b"$ ").await?;
+    let guest = let_type(&mut terminal, &operator).await?;
+    Ok((terminal, guest, operator))
+}
+
 #[tokio::test]
 async fn a_guest_who_goes_while_their_paste_waits_is_gone_at_once_with_all_of_it() -> anyhow::Result<()> {
     let world = World::default().await?;
     let reachable = world.password_target().await?;
-    let operator = world.person(&["operator"], &[]).await?;
-    let mut terminal = reachable.open(&world.admin).await?;
-    terminal.until(b"$ ").await?;
-    let mut guest = let_type(&mut terminal, &operator).await?;
+    let (mut terminal, mut guest, _) = with_a_guest(&world, &reachable).await?;
     let pasted = Instant::now();
     // In many messages, as a page may send it.
     for piece in counting().chunks(4 * 1024) {
@@ -67,15 +76,12 @@ async fn a_guest_does_not_wait_for_the_paste_of_another() -> anyhow::Result<()> 
 async fn more_than_may_wait_is_refused_whole_and_said() -> anyhow::Result<()> {
     let world = World::default().await?;
     let reachable = world.password_target().await?;
-    let operator = world.person(&["operator"], &[]).await?;
-    let mut terminal = reachable.open(&world.admin).await?;
-    terminal.until(b"$ ").await?;
-    let mut guest = let_type(&mut terminal, &operator).await?;
+    let (mut terminal, mut guest, _) = with_a_guest(&world, &reachable).await?;
     guest.type_bytes([b"echo NEVER\n", &[b'x'; 64 * 1024][..]].concat()).await?;
     guest.message("the refusal", error("too_much_input")).await?;
     guest.type_line("echo after''wards").await?;
     terminal.until(b"afterwards").await?;
-    // Many messages that are too much together: their beginning runs, and nothing from behind a gap.
+    // Many messages that are too much together: their beginning runs, and it is said once that the rest does not.
     for number in 0..12 {
         guest.type_bytes(format!(":{}\necho part-{number}''-end\n", "x".repeat(30_000)).into_bytes()).await?;
     }
@@ -91,10 +97,8 @@ async fn more_than_may_wait_is_refused_whole_and_said() -> anyhow::Result<()> {
 async fn that_the_right_was_taken_back_is_written_once_the_trail_can_be_written_again() -> anyhow::Result<()> {
     let world = World::default().await?;
     let reachable = world.password_target().await?;
-    let operator = world.person(&["operator"], &[]).await?;
-    let mut terminal = reachable.open(&world.admin).await?;
+    let (mut terminal, mut guest, operator) = with_a_guest(&world, &reachable).await?;
     let session = terminal.session_id();
-    let mut guest = let_type(&mut terminal, &operator).await?;
     let held = async {
         // Longer than the hub waits for the trail.
         let statement = "begin; lock table audit_events in access exclusive mode; select pg_sleep(7); commit";

@@ -309,7 +309,7 @@ async fn a_flood_is_sampled_which_is_said_and_its_end_opens_at_once() -> anyhow:
     let commands = [("q", "seq 1000000"), ("kind", "command")];
     ensure!(!found(&world.admin, &commands).await?.is_empty(), "the command is not found");
     let answer = world.admin.get("/recordings/search?q=2222222").await?;
-    assert_eq!(answer["sampled"], 1, "{answer}");
+    assert_eq!(answer["partial"], 1, "{answer}");
     let segments = recording["segments"].as_array().map_or(0, Vec::len);
     assert_eq!(recording["index"]["segments"].as_u64(), Some(segments as u64));
     // A screen for the beginning of each segment: none has to be drawn when somebody looks.

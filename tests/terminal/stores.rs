@@ -202,6 +202,30 @@ async fn what_is_in_the_place_of_a_segment_is_not_overwritten_and_ends_the_sessi
 }
 
 #[tokio::test]
+async fn a_recording_that_takes_too_long_to_verify_is_shown_and_said_to_be_unverified() -> anyhow::Result<()> {
+    let stack = Stack::load()?;
+    let store = Store::new(&stack, false).await?;
+    let world = World::start_with(stack, store.options.clone()).await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    terminal.type_line("exit").await?;
+    terminal.end(Duration::from_secs(10)).await?;
+    let recording = becomes(&world.admin, &session, "complete").await?;
+    assert_eq!(recording["verification"]["verdict"], "intact", "{recording}");
+    store.proxy.set(Fault::Silence);
+    let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+    assert_eq!(recording["state"], "complete");
+    for check in ["verdict", "structure", "chain", "merkle", "signature"] {
+        assert_eq!(recording["verification"][check], "not_done", "{recording}");
+    }
+    assert_eq!(recording["verification"]["findings"], json!([]));
+    store.proxy.set(Fault::None);
+    assert_eq!(becomes(&world.admin, &session, "complete").await?["verification"]["verdict"], "intact");
+    Ok(())
+}
+
+#[tokio::test]
 async fn while_the_store_is_away_segments_wait_in_the_spool_also_over_kill_9() -> anyhow::Result<()> {
     let stack = Stack::load()?;
     let store = Store::new(&stack, false).await?;

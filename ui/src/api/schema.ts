@@ -2462,7 +2462,10 @@ export interface components {
              * @description Segments that are indexed.
              */
             segments: number;
-            /** @description There is more text than is indexed of one session: 200,000 lines, or 16 MiB. */
+            /**
+             * @description There is more text than is indexed of one session: 200,000 lines, or 16 MiB; commands beyond that are, up
+             *     to 50,000 lines or 4 MiB more.
+             */
             truncated: boolean;
         };
         /** @description A session that showed the text. */
@@ -2492,9 +2495,10 @@ export interface components {
             next_cursor?: string | null;
             /**
              * Format: int64
-             * @description Recordings with stretches of output so fast that not every line of it is indexed; likewise. At most 10000.
+             * @description Recordings of which not every line is indexed, since output was too fast or too much, or a part is damaged;
+             *     likewise. At most 10000.
              */
-            sampled: number;
+            partial: number;
             /**
              * Format: int64
              * @description Recordings whose text is not indexed to its end yet, running ones among them; 0 where only one's own are

@@ -78,7 +78,8 @@ struct IndexBody {
     segments: i32,
     /// Lines of text.
     lines: i32,
-    /// There is more text than is indexed of one session: 200,000 lines, or 16 MiB.
+    /// There is more text than is indexed of one session: 200,000 lines, or 16 MiB; commands beyond that are, up
+    /// to 50,000 lines or 4 MiB more.
     truncated: bool,
     /// Stretches whose output was so fast that not every line of it is indexed: `[from, until]`, in seconds. Of
     /// those are the commands that were run, and the screen as it stood each second, at each key, and at the end.

@@ -33,8 +33,8 @@ pub(super) struct Found {
     pub(super) sessions: Vec<(FoundSession, Vec<FoundLine>)>,
     /// Recordings whose text is not indexed to its end yet.
     pub(super) unindexed: i64,
-    /// Recordings of whose output not every line is indexed, since it was too fast.
-    pub(super) sampled: i64,
+    /// Recordings of which not every line is indexed: output was too fast or too much, or a part is damaged.
+    pub(super) partial: i64,
 }
 
 /// Searches. A page goes on before the session `before`.
@@ -55,7 +55,7 @@ pub(super) async fn search(
         let own = permits(&context.principal, Permission::RecordingPlayOwn);
         let user = context.principal.user_id().filter(|_| own).ok_or(Error::Forbidden)?;
         if search.user_id.is_some_and(|wanted| wanted != user) {
-            return Ok(Found { sessions: Vec::new(), unindexed: 0, sampled: 0 });
+            return Ok(Found { sessions: Vec::new(), unindexed: 0, partial: 0 });
         }
         search.user_id = Some(user);
     }
@@ -83,10 +83,10 @@ pub(super) async fn search(
     for line in store::search::lines(&mut tx, &ids, &numbers).await? {
         lines.entry(line.session_id).or_default().push(line);
     }
-    let (mut unindexed, mut sampled) = (0, 0);
+    let (mut unindexed, mut partial) = (0, 0);
     if everybody {
         unindexed = store::search::count_open(&mut tx).await?;
-        sampled = store::search::count_sampled(&mut tx).await?;
+        partial = store::search::count_partial(&mut tx).await?;
     }
     let sessions = sessions
         .into_iter()
@@ -95,7 +95,7 @@ pub(super) async fn search(
             (session, lines)
         })
         .collect();
-    Ok(Found { sessions, unindexed, sampled })
+    Ok(Found { sessions, unindexed, partial })
 }
 
 /// Writes the search into the trail, before anything is found: one that takes too long is there too.

@@ -1,5 +1,7 @@
 //! Use cases of recordings.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chrono::TimeDelta;
 use openpam_ids::{SessionId, TenantId};
@@ -33,7 +35,7 @@ use crate::{
 static VERIFICATIONS: Semaphore = Semaphore::const_new(2);
 /// How long a look at a recording waits for its verification: a long one is played all the same, and
 /// verified with the command.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(8);
 /// Segments of a verification that wait to be hashed.
 const WAITING: usize = 2;
 
@@ -121,6 +123,15 @@ pub(super) async fn close(hub: &Hub, context: &Context, id: SessionId, manifest:
     Ok(placed)
 }
 
+/// # Errors
+/// `Closed` where the recording is closed, or gone.
+pub(super) async fn require_open(hub: &Hub, context: &Context, id: SessionId) -> Result<(), Error> {
+    match state(hub, context, id).await?.as_deref() {
+        Some("recording") => Ok(()),
+        _ => Err(Error::Closed),
+    }
+}
+
 /// The recording's state; none where there is no such recording.
 pub(super) async fn state(hub: &Hub, context: &Context, id: SessionId) -> Result<Option<String>, Error> {
     let mut tx = hub.db().begin(context).await?;
@@ -151,7 +162,7 @@ pub(super) async fn note_closed(hub: &Hub, context: &Context, id: SessionId, man
         let lost = store::spool::left_out(&mut tx, id, kept).await?;
         if lost.count > 0 {
             tracing::error!(session_id = %id, places = ?lost.places, segments = lost.count,
-                "a recording is closed without what was recorded and is not in the store");
+                "a recording is closed without segments that were acknowledged");
             let event = about(&mut tx, id, Event::failure("recording.spool_lost"))
                 .await?
                 .with("places", lost.places)
@@ -201,6 +212,24 @@ pub(super) async fn complete_abandoned(hub: &Hub, tenant_id: TenantId, grace: Ti
     failure.map_or(Ok(()), Err)
 }
 
+/// A manifest, if the tenant's recorder signed it.
+///
+/// # Errors
+/// `Damaged` where it is none; `Occupied` where another key signed it.
+pub(super) async fn genuine_manifest(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+    bytes: &[u8],
+) -> Result<SignedManifest, Error> {
+    let signed = SignedManifest::parse(bytes)?;
+    signed.verify()?;
+    if !keys::signers(hub, context).await?.contains(&signed.manifest().signer) {
+        return Err(Error::Occupied(format!("{}/manifest", path(context, id))));
+    }
+    Ok(signed)
+}
+
 /// The manifest in the store, if there is one that is of this recording.
 ///
 /// # Errors
@@ -212,10 +241,8 @@ pub(super) async fn stored_manifest(
     id: SessionId,
 ) -> Result<Option<SignedManifest>, Error> {
     let Some(bytes) = store_of(hub)?.stored_manifest(context.tenant_id, id).await? else { return Ok(None) };
-    let signed = SignedManifest::parse(&bytes)?;
-    signed.verify()?;
-    let manifest = signed.manifest();
-    if manifest.session != session || !keys::signers(hub, context).await?.contains(&manifest.signer) {
+    let signed = genuine_manifest(hub, context, id, &bytes).await?;
+    if signed.manifest().session != session {
         return Err(Error::Occupied(format!("{}/manifest", path(context, id))));
     }
     Ok(Some(signed))
@@ -268,10 +295,9 @@ async fn complete(
     // A hub that was taken for dead may go on until the recording is closed: nothing that it was told is kept
     // is to be signed away.
     let mut tx = hub.db().begin(context).await?;
-    let came = store::segments(&mut tx, id).await?;
+    let came = store::find(&mut tx, id).await?.map_or(0, |recording| recording.segments);
     drop(tx);
-    let read = usize::try_from(completer.head().segments).unwrap_or(usize::MAX);
-    if given_up.is_empty() && came.len() > read {
+    if given_up.is_empty() && u32::try_from(came).is_ok_and(|came| came > completer.head().segments) {
         return Err(Error::Store("segments came while it was closed".to_owned()));
     }
     close(hub, context, id, completer.finish(until, Outcome::Lost, keys.signer)).await

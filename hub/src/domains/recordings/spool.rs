@@ -14,7 +14,10 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use openpam_ids::{SessionId, TenantId};
-use openpam_recordings::{MAX_SEGMENT_BYTES, dir::MANIFEST_NAME, dir::parse_segment_name};
+use openpam_recordings::{
+    MAX_SEGMENT_BYTES,
+    dir::{MANIFEST_NAME, parse_segment_name, segment_name},
+};
 use openpam_telemetry::names;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -39,6 +42,14 @@ pub(super) struct Part {
 }
 
 impl Part {
+    pub(super) fn segment(tenant: TenantId, session: SessionId, seq: u32) -> Self {
+        Self { tenant, session, name: segment_name(seq) }
+    }
+
+    pub(super) fn manifest(tenant: TenantId, session: SessionId) -> Self {
+        Self { tenant, session, name: MANIFEST_NAME.to_owned() }
+    }
+
     /// Its number, where it is a segment.
     pub(super) fn seq(&self) -> Option<u32> {
         parse_segment_name(&self.name)
@@ -165,7 +176,7 @@ impl Spool {
         written.map_err(|error| Error::Store(format!("it does not answer, and the spool failed: {error}")))
     }
 
-    /// Lets a part be uploaded, once the database knows that it waits here; `false` where it does not.
+    /// Lets a part be uploaded, once the database knows that it waits here; `false` where the disk has none.
     pub(super) fn admit(&self, part: Part, now: DateTime<Utc>) -> bool {
         let mut state = self.state();
         let Some(size) = state.there.get(&part).copied() else { return false };
@@ -350,8 +361,6 @@ fn folders(folder: &Path) -> std::io::Result<Vec<(Uuid, PathBuf)>> {
 
 #[cfg(test)]
 mod tests {
-    use openpam_recordings::dir::segment_name;
-
     use super::*;
 
     fn part(session: u128, name: &str) -> Part {

@@ -7,7 +7,7 @@ use openpam_ids::SessionId;
 use openpam_recordings::{Manifest, SealedSegment, Segment, SignedManifest};
 
 use super::{
-    Error, keys, service,
+    Error, service,
     spool::{Part, Spool},
     storage::{Placed, Storage},
     store,
@@ -37,12 +37,11 @@ pub(super) async fn keep_segment(
     segment: &SealedSegment,
 ) -> Result<(), Error> {
     let storage = store_of(hub)?;
-    let name = openpam_recordings::dir::segment_name(segment.header.seq);
-    let part = Part { tenant: context.tenant_id, session: id, name };
+    let part = Part::segment(context.tenant_id, id, segment.header.seq);
     // A hub that was taken for dead, and is not, leaves nothing behind what was closed or purged. It is asked
     // first where nothing can be deleted afterwards.
-    if storage.lock_mode().is_some() && service::state(hub, context, id).await?.as_deref() != Some("recording") {
-        return Err(Error::Closed);
+    if storage.lock_mode().is_some() {
+        service::require_open(hub, context, id).await?;
     }
     let placed = storage.put_segment(context.tenant_id, id, segment).await?;
     let spool = storage.spool().filter(|_| placed == Placed::Spooled);
@@ -58,7 +57,7 @@ pub(super) async fn keep_segment(
         Err(error) => return Err(error),
     }
     if let Some(spool) = spool {
-        let _ = spool.admit(part, hub.clock().now());
+        spool.admit(part, hub.clock().now());
     }
     Ok(())
 }
@@ -75,9 +74,7 @@ pub(super) async fn keep_manifest(
     signed: &SignedManifest,
 ) -> Result<Placed, Error> {
     let storage = store_of(hub)?;
-    if service::state(hub, context, id).await?.as_deref() != Some("recording") {
-        return Err(Error::Closed);
-    }
+    service::require_open(hub, context, id).await?;
     // INVARIANT: the manifest is stored last.
     let waits = storage.spool().is_some() && segments_wait(hub, context, id, signed.manifest()).await?.is_some();
     let placed = storage.put_manifest(context.tenant_id, id, signed.to_bytes(), waits).await?;
@@ -85,8 +82,7 @@ pub(super) async fn keep_manifest(
         let mut tx = hub.db().begin(context).await?;
         store::spool::manifest_waits(&mut tx, id, spool.place()).await?;
         tx.commit().await.map_err(DbError::from)?;
-        let name = openpam_recordings::dir::MANIFEST_NAME.to_owned();
-        let _ = spool.admit(Part { tenant: context.tenant_id, session: id, name }, hub.clock().now());
+        spool.admit(Part::manifest(context.tenant_id, id), hub.clock().now());
     }
     Ok(placed)
 }
@@ -212,11 +208,7 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
         put.unwrap_or_else(|_| Err(Error::Store("it does not answer in time".to_owned())))
     };
     let Some(seq) = part.seq() else {
-        let signed = SignedManifest::parse(&bytes)?;
-        signed.verify()?;
-        if !keys::signers(hub, context).await?.contains(&signed.manifest().signer) {
-            return Err(Error::Occupied("a manifest that none of the tenant's keys signed".to_owned()));
-        }
+        let signed = service::genuine_manifest(hub, context, part.session, &bytes).await?;
         if let Some(place) = segments_wait(hub, context, part.session, signed.manifest()).await? {
             return Err(Error::Waiting { place });
         }
@@ -280,11 +272,11 @@ pub(super) async fn await_spool(hub: &Hub, context: &Context, id: SessionId, ove
     for waiting in &waits {
         // What waits here comes as soon as the store does; but the spool may have lost it.
         let is_here = spool.filter(|spool| spool.place() == waiting.place).is_some_and(|spool| {
-            let name = match waiting.seq {
-                Some(seq) => openpam_recordings::dir::segment_name(u32::try_from(seq).unwrap_or_default()),
-                None => openpam_recordings::dir::MANIFEST_NAME.to_owned(),
+            let part = match waiting.seq {
+                Some(seq) => Part::segment(context.tenant_id, id, u32::try_from(seq).unwrap_or_default()),
+                None => Part::manifest(context.tenant_id, id),
             };
-            spool.admit(Part { tenant: context.tenant_id, session: id, name }, hub.clock().now())
+            spool.admit(part, hub.clock().now())
         });
         if is_here || !overdue {
             return Err(Error::Waiting { place: waiting.place.clone() });

@@ -149,7 +149,7 @@ function Results({ search, q }: { search: RecordingsSearch; q: string }) {
   const pages = query.data?.pages ?? []
   const items = pages.flatMap((page) => page.items)
   const unindexed = pages[0]?.unindexed ?? 0
-  const sampled = pages[0]?.sampled ?? 0
+  const partial = pages[0]?.partial ?? 0
   const list = useRef<HTMLUListElement>(null)
   if (query.isPending) return <Loading />
   if (query.isError && items.length === 0) {
@@ -169,14 +169,14 @@ function Results({ search, q }: { search: RecordingsSearch; q: string }) {
       <ErrorState error={query.error} onRetry={() => void query.refetch()} />
     )
   }
-  const behind = (unindexed > 0 || sampled > 0) && (
+  const behind = (unindexed > 0 || partial > 0) && (
     <div role="note" className="text-xs text-muted">
       {unindexed > 0 && (
         <p>
           {count(unindexed, 'recording')} cannot be searched to {unindexed === 1 ? 'its' : 'their'} end yet; running sessions count too.
         </p>
       )}
-      {sampled > 0 && <p>In {count(sampled, 'recording')} not every line can be searched: output was too fast or too much, or a part is damaged.</p>}
+      {partial > 0 && <p>In {count(partial, 'recording')} not every line can be searched: output was too fast or too much, or a part is damaged.</p>}
     </div>
   )
   if (items.length === 0) {

@@ -240,17 +240,19 @@ function Searchable({ index, closed }: { index: Recording['index']; closed: bool
       </p>
     )
   }
-  if (truncated) {
-    return <p className="mt-2 text-xs text-warning-text">It showed more text than is kept for the search: at most the first 200,000 lines or 16 MiB, and commands, can be found.</p>
-  }
-  if (sampled.length > 0) {
+  if (truncated || sampled.length > 0) {
     const shown = sampled.slice(0, MOST_STRETCHES).map(([from = 0, until = 0]) => `${formatPosition(from)} and ${formatPosition(until)}`)
     const more = sampled.length - shown.length
     return (
-      <p className="mt-2 text-xs text-muted">
-        Not every line of fast output can be searched between {shown.join(', ')}
-        {more > 0 && ` and in ${String(more)} more stretches`}. What stood on the screen each second, and commands, can be.
-      </p>
+      <>
+        {truncated && <p className="mt-2 text-xs text-warning-text">It showed more text than is kept for the search: at most the first 200,000 lines or 16 MiB, and commands, can be found.</p>}
+        {shown.length > 0 && (
+          <p className="mt-2 text-xs text-muted">
+            Not every line of fast output can be searched between {shown.join(', ')}
+            {more > 0 && ` and in ${String(more)} more stretches`}. What stood on the screen each second, and commands, can be.
+          </p>
+        )}
+      </>
     )
   }
   if (closed && !done) return <p className="mt-2 text-xs text-muted">Its text is still being indexed: the search may not find everything yet.</p>

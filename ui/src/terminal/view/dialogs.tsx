@@ -68,7 +68,6 @@ export function CloseDialog() {
       footer={
         <DialogFooter>
           <Button onClick={() => workspace.show({ closing: null })}>Keep open</Button>
-          {/* They asked for it just now; Enter says yes. */}
           <Button variant="danger" autoFocus onClick={() => closing && workspace.close(closing)}>
             End
           </Button>

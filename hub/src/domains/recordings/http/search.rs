@@ -105,8 +105,9 @@ pub(super) struct MatchesBody {
     /// Recordings whose text is not indexed to its end yet, running ones among them; 0 where only one's own are
     /// searched.
     unindexed: i64,
-    /// Recordings with stretches of output so fast that not every line of it is indexed; likewise. At most 10000.
-    sampled: i64,
+    /// Recordings of which not every line is indexed, since output was too fast or too much, or a part is damaged;
+    /// likewise. At most 10000.
+    partial: i64,
 }
 
 fn hit(line: FoundLine, text: &str, commands: bool) -> HitBody {
@@ -162,7 +163,7 @@ pub(super) async fn search_recordings(
         hits: if query.session_id.is_some() { HITS_WITHIN } else { HITS },
     };
     let text = super::super::lines::tidy(&wanted.text);
-    let Found { sessions, unindexed, sampled } =
+    let Found { sessions, unindexed, partial } =
         search::search(&hub, &context, wanted, cursor.after, cursor.fetch()).await?;
     let page = Page::<(FoundSession, Vec<FoundLine>)>::of(sessions, cursor.limit, |(session, _)| session.session_id);
     let items = page.items.into_iter().map(|(session, lines)| MatchBody {
@@ -176,5 +177,5 @@ pub(super) async fn search_recordings(
         count: session.count,
         hits: lines.into_iter().map(|line| hit(line, &text, commands)).collect(),
     });
-    Ok(Json(MatchesBody { items: items.collect(), next_cursor: page.next_cursor, unindexed, sampled }))
+    Ok(Json(MatchesBody { items: items.collect(), next_cursor: page.next_cursor, unindexed, partial }))
 }

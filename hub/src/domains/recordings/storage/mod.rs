@@ -180,8 +180,7 @@ impl Storage {
         session: SessionId,
         segment: &SealedSegment,
     ) -> Result<Placed, Error> {
-        let part = Part { tenant, session, name: segment_name(segment.header.seq) };
-        self.keep(part, segment.bytes.clone(), false).await
+        self.keep(Part::segment(tenant, session, segment.header.seq), segment.bytes.clone(), false).await
     }
 
     /// Stores the manifest, once; `behind` what waits in the spool, where some of it does.
@@ -192,7 +191,7 @@ impl Storage {
         bytes: Vec<u8>,
         behind: bool,
     ) -> Result<Placed, Error> {
-        self.keep(Part { tenant, session, name: MANIFEST_NAME.to_owned() }, bytes.into(), behind).await
+        self.keep(Part::manifest(tenant, session), bytes.into(), behind).await
     }
 
     /// Stores it, or lets it wait in the spool while the store is down.
@@ -273,12 +272,12 @@ impl Storage {
 
     /// A segment's bytes, if it is there.
     pub(super) async fn segment(&self, tenant: TenantId, session: SessionId, seq: u32) -> Result<Option<Bytes>, Error> {
-        self.get(&Part { tenant, session, name: segment_name(seq) }, MAX_SEGMENT_BYTES).await
+        self.get(&Part::segment(tenant, session, seq), MAX_SEGMENT_BYTES).await
     }
 
     /// The manifest's bytes, if it is there.
     pub(super) async fn manifest(&self, tenant: TenantId, session: SessionId) -> Result<Option<Bytes>, Error> {
-        self.get(&Part { tenant, session, name: MANIFEST_NAME.to_owned() }, MAX_MANIFEST_BYTES).await
+        self.get(&Part::manifest(tenant, session), MAX_MANIFEST_BYTES).await
     }
 
     /// As [`Self::segment`], of the store alone.
@@ -320,7 +319,12 @@ impl Storage {
         if let Some(s3) = &self.inner.s3 {
             return s3.delete_below(path.as_ref()).await;
         }
-        match self.inner.store.delete(&path).await {
+        self.delete_at(&path).await
+    }
+
+    /// Deletes an object where there is no more than one version of it.
+    async fn delete_at(&self, path: &Path) -> Result<(), Error> {
+        match self.inner.store.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(Error::Store(openpam_telemetry::with_causes(&error))),
         }
@@ -333,10 +337,7 @@ impl Storage {
         let failed = |error: object_store::Error| Error::Store(openpam_telemetry::with_causes(&error));
         let objects: Vec<_> = self.inner.store.list(Some(folder)).try_collect().await.map_err(failed)?;
         for object in objects {
-            match self.inner.store.delete(&object.location).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(failed(error)),
-            }
+            self.delete_at(&object.location).await?;
         }
         Ok(())
     }

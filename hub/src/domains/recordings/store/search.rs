@@ -202,13 +202,13 @@ pub(in super::super) async fn count_open(connection: &mut PgConnection) -> Resul
     .await
 }
 
-/// Recordings of which not every line is indexed: output was too fast or too much, or could not be read.
-pub(in super::super) async fn count_sampled(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+/// Recordings of which not every line is indexed: output was too fast or too much, or a part is damaged.
+pub(in super::super) async fn count_partial(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select count(*) as "count!"
            from (select from recording_index join recordings using (tenant_id, session_id)
                  where (sampled <> '{}' or truncated or error_code is not null) and state <> 'purged'
-                 limit 10000) as partly"#
+                 limit 10000) as partial"#
     )
     .fetch_one(connection)
     .await
