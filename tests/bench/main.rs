@@ -5,6 +5,7 @@
 //! Arguments: names of measurements (all without), `--quick` for fewer repetitions and 200 sessions,
 //! `--unrecorded` for sessions that are not recorded, `--json FILE` for the numbers.
 
+mod bare;
 mod line;
 mod measure;
 mod process;
@@ -60,9 +61,17 @@ fn arguments() -> anyhow::Result<Arguments> {
     Ok(found)
 }
 
-// One thread: the client shares the machine with what it measures.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    let given = std::env::args().skip(1).collect::<Vec<_>>();
+    match given.split_first() {
+        // As many threads as the hub has.
+        Some((first, rest)) if first == bare::ARGUMENT => tokio::runtime::Runtime::new()?.block_on(bare::serve(rest)),
+        // One thread: the client shares the machine with what it measures.
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measure_all()),
+    }
+}
+
+async fn measure_all() -> anyhow::Result<()> {
     let arguments = arguments()?;
     let mut options = HubOptions {
         terminal: [("max_sessions", 4_000), ("idle_timeout_seconds", 3_600)].into(),

@@ -70,7 +70,17 @@ impl Database {
 
     /// A URL of this database for `role`, without a password.
     pub fn url(&self, role: &str) -> String {
-        format!("postgres://{role}@{}:{}/{}", self.owner.get_host(), self.owner.get_port(), self.name)
+        self.url_at(&self.address(), role)
+    }
+
+    /// The same where PostgreSQL is reached at another `host:port`.
+    pub fn url_at(&self, address: &str, role: &str) -> String {
+        format!("postgres://{role}@{address}/{}", self.name)
+    }
+
+    /// `host:port` of its PostgreSQL.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.owner.get_host(), self.owner.get_port())
     }
 
     /// Runs statements as a hand in psql does: as the superuser, with no tenant set. What was

@@ -36,6 +36,8 @@ pub struct HubOptions {
     pub log_filter: String,
     /// The vault's address, when it is not the stack's own (a proxy).
     pub vault_address: Option<String>,
+    /// Where PostgreSQL is reached (`host:port`); the stack's own when `None`.
+    pub database_address: Option<String>,
     /// The issuer, when it is not the stack's own (a proxy cannot change what tokens say).
     pub issuer: Option<String>,
     /// Whether the hub has a provider at all.
@@ -78,6 +80,7 @@ impl Default for HubOptions {
             tenant: unique("t"),
             log_filter: "info".to_owned(),
             vault_address: None,
+            database_address: None,
             issuer: None,
             oidc: true,
             // The suite signs in often, and from one address.
@@ -468,6 +471,10 @@ fn configuration(
 ) -> anyhow::Result<String> {
     let (postgres, vault, oidc) = (&stack.servers.postgres, &stack.servers.openbao, &stack.servers.oidc);
     let vault_address = options.vault_address.as_deref().unwrap_or(&vault.address);
+    let database_url = |role| match &options.database_address {
+        Some(address) => database.url_at(address, role),
+        None => database.url(role),
+    };
     let mut text = format!(
         r#"[server]
 listen = "{address}"
@@ -498,9 +505,9 @@ namespace = "{}"
 "#,
         options.public_scheme,
         options.trusted_proxies,
-        database.url("openpam_app"),
+        database_url("openpam_app"),
         postgres.app_password_file.display(),
-        database.url("openpam_owner"),
+        database_url("openpam_owner"),
         postgres.owner_password_file.display(),
         options.log_format,
         options.log_filter,

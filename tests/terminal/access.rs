@@ -446,3 +446,47 @@ async fn a_vault_that_hangs_holds_up_no_loss_of_access() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// A hub that no longer reaches the database cannot see that a right was taken away: what it carries ends,
+/// before another hub calls it ended.
+#[tokio::test]
+async fn a_hub_cut_off_from_the_database_ends_its_sessions_before_another_hub_calls_them_ended() -> anyhow::Result<()> {
+    use openpam_tests::{
+        hub::Prepared,
+        proxy::{Fault, FaultProxy},
+    };
+    let world = World::default().await?;
+    let proxy = FaultProxy::start(&world.database.address()).await?;
+    let options = HubOptions {
+        database_address: Some(proxy.address().to_string()),
+        terminal: [("unchecked_seconds", 2)].into(),
+        recordings: None,
+        ..world.options.clone()
+    };
+    let cut_off = Prepared::new(&world.stack, &world.database, &options).await?.start().await?;
+    let reachable = world.password_target().await?;
+    let person = world.person(&[], &[&reachable.group_id]).await?;
+    let mut terminal = reachable.open(&person.client.at(cut_off.url())).await?;
+    let mut elsewhere = reachable.open(&person.client).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    terminal.run("true").await?;
+
+    let started = Instant::now();
+    proxy.set(Fault::Silence);
+    let ended = terminal.end(Duration::from_secs(10)).await?;
+    let took = started.elapsed();
+    ensure!(took > Duration::from_secs(1) && took < Duration::from_secs(5), "the socket was closed after {took:?}");
+    ensure!(ended.code == 4001 && ended.reason == "access_unchecked", "{ended:?}");
+    let status = world.session(&terminal.session_id()).await?["status"].clone();
+    assert_eq!(status, "active", "another hub called it ended while it ran");
+
+    // The other hub closes it in the records, and its own session goes on.
+    let what = "the session of the hub that is cut off is closed";
+    eventually(what, Duration::from_secs(45), || async {
+        let session = world.session(&terminal.session_id()).await?;
+        Ok((session["status"] == "failed").then_some(()))
+    })
+    .await?;
+    elsewhere.run("true").await?;
+    Ok(())
+}

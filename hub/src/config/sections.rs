@@ -325,6 +325,9 @@ pub struct Terminal {
     pub keepalive_seconds: u64,
     /// Seconds to reach a target.
     pub connect_timeout_seconds: u64,
+    /// Seconds sessions go on while the database does not answer, so that nobody can tell whether they still may.
+    /// Other hubs wait longer than that before they take this one for dead.
+    pub unchecked_seconds: u64,
     /// Sessions of this hub at the same time.
     pub max_sessions: usize,
     /// People who watch or join sessions of this hub at the same time.
@@ -339,6 +342,7 @@ impl Default for Terminal {
             max_duration_seconds: 43_200,
             keepalive_seconds: 30,
             connect_timeout_seconds: 10,
+            unchecked_seconds: 20,
             max_sessions: 2_000,
             max_watchers: 200,
         }

@@ -1,10 +1,11 @@
 //! Access ends when it should: running sessions are decided about again at once when a change is
 //! announced, and every [`PERIOD`] in any case, for what nobody announces: time that passes, and
-//! announcements that did not come.
+//! announcements that did not come. Where nobody can decide, because the database does not answer,
+//! they go on for a limited time only.
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -28,8 +29,37 @@ use crate::{
 /// Between two looks at everything. INVARIANT: with the look itself, less than a second.
 const PERIOD: Duration = Duration::from_millis(700);
 
-/// Starts the watch.
+/// Between two looks at how long nobody could decide.
+const FENCE_PERIOD: Duration = Duration::from_secs(1);
+
+const UNCHECKED: &str =
+    "The hub cannot reach its database, so nobody can tell whether you still have access. Try again in a moment.";
+
+/// When each tenant's sessions were last decided about: the moment before that look began.
+#[derive(Debug, Default)]
+struct Checked(Mutex<HashMap<TenantId, Instant>>);
+
+impl Checked {
+    fn note(&self, tenant_id: TenantId, begun: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant_id, begun);
+    }
+
+    /// Those of `tenants` that nobody has decided about for `limit`. Forgets all others; one that is new
+    /// counts from now, as its first session was let in just now.
+    fn overdue(&self, tenants: &HashSet<TenantId>, now: Instant, limit: Duration) -> Vec<TenantId> {
+        let mut checked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        checked.retain(|tenant_id, _| tenants.contains(tenant_id));
+        let mut since = |tenant_id: &TenantId| now.saturating_duration_since(*checked.entry(*tenant_id).or_insert(now));
+        let late = tenants.iter().map(|tenant_id| (*tenant_id, since(tenant_id))).collect::<Vec<_>>();
+        late.into_iter().filter(|(_, since)| *since > limit).map(|(tenant_id, _)| tenant_id).collect()
+    }
+}
+
+/// Starts the watch, and what ends sessions while it cannot see.
 pub(crate) fn start_tasks(hub: &Hub) {
+    let checked = Arc::new(Checked::default());
+    // A task of its own: a look that hangs must not hold it up.
+    hub.lifecycle().supervise("access fence", fence(hub.clone(), checked.clone()));
     let watching = hub.clone();
     hub.lifecycle().supervise("access watch", async move {
         let mut changes = watching.changes().subscribe();
@@ -42,10 +72,13 @@ pub(crate) fn start_tasks(hub: &Hub) {
             }
             let mut failure = None;
             for (tenant_id, live) in watching.live().by_tenant() {
-                if scope.covers(tenant_id)
-                    && let Err(problem) = look(&watching, tenant_id, &live, &scope).await
-                {
-                    failure = Some(problem);
+                if !scope.covers(tenant_id) {
+                    continue;
+                }
+                let begun = Instant::now();
+                match look(&watching, tenant_id, &live, &scope).await {
+                    Ok(()) => checked.note(tenant_id, begun),
+                    Err(problem) => failure = Some(problem),
                 }
             }
             for (tenant_id, participants) in watching.live().attendance().by_tenant() {
@@ -66,6 +99,28 @@ pub(crate) fn start_tasks(hub: &Hub) {
             failing = failure.is_some();
         }
     });
+}
+
+/// Ends what nobody could decide about for too long.
+async fn fence(hub: Hub, checked: Arc<Checked>) {
+    let limit = Duration::from_secs(hub.config().terminal.unchecked_seconds);
+    while !(hub.lifecycle().is_ending() && hub.live().count() == 0) {
+        tokio::time::sleep(FENCE_PERIOD).await;
+        let sessions = hub.live().by_tenant();
+        let tenants = sessions.keys().copied().collect();
+        let overdue = checked.overdue(&tenants, Instant::now(), limit);
+        for (tenant_id, live) in sessions {
+            if !overdue.contains(&tenant_id) {
+                continue;
+            }
+            // Who watches or joins leaves with the session.
+            for session in live.iter().filter(|session| !session.is_ending()) {
+                tracing::error!(session_id = %session.id, seconds = limit.as_secs(),
+                    "nobody could check whether this session may go on: ended");
+                session.request_end(End::access_ended("access_unchecked", UNCHECKED));
+            }
+        }
+    }
 }
 
 /// Looks at every session of a tenant, with as many statements for a thousand as for one.
@@ -166,4 +221,28 @@ async fn look_at_participants(
         participant.request_leave(Leave::AccessEnded(lost));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_who_was_not_decided_about_for_the_limit_is_overdue() {
+        let [calm, cut_off, new] = [1, 2, 3].map(|number| TenantId::from_uuid(uuid::Uuid::from_u128(number)));
+        let limit = Duration::from_secs(30);
+        let checked = Checked::default();
+        let begun = Instant::now();
+        checked.note(calm, begun);
+        checked.note(cut_off, begun);
+        tokio::time::advance(Duration::from_secs(20)).await;
+        checked.note(calm, Instant::now());
+        tokio::time::advance(Duration::from_millis(10_001)).await;
+        let tenants = [calm, cut_off, new].into();
+        assert_eq!(checked.overdue(&tenants, Instant::now(), limit), [cut_off]);
+        tokio::time::advance(limit + Duration::from_secs(1)).await;
+        assert_eq!(checked.overdue(&[new].into(), Instant::now(), limit), [new]);
+        // The others had no session meanwhile: they begin anew.
+        assert_eq!(checked.overdue(&tenants, Instant::now(), limit), [new]);
+    }
 }

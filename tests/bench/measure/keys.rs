@@ -19,23 +19,34 @@ const KEYS: usize = 4_000;
 /// When a line ends.
 pub async fn keys(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let [direct, hub] = plan.routes();
+    let bridge = plan.direct.bare_bridge().await?;
     let mut direct = typing_line(&direct).await?;
+    let mut bare = typing_line(&Route::Bare(bridge.address)).await?;
     let mut hub = typing_line(&hub).await?;
-    type_keys(&mut direct, KEYS / 4).await?;
-    type_keys(&mut hub, KEYS / 4).await?;
+    for line in [&mut direct, &mut bare, &mut hub] {
+        type_keys(line, KEYS / 4).await?;
+    }
     let (mut p50, mut p99, mut cost) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut least, mut own) = (Vec::new(), Vec::new());
     for _ in 0..plan.repetitions {
         let mut by_ssh = type_keys(&mut direct, KEYS).await?;
+        let mut by_bridge = type_keys(&mut bare, KEYS).await?;
         let before = cpu_seconds(plan.hub)?;
         let mut by_hub = type_keys(&mut hub, KEYS).await?;
         cost.push((cpu_seconds(plan.hub)? - before) / KEYS as f64 * 1e6);
+        let bridge_p50 = percentile(&mut by_bridge, 0.5);
+        least.push((percentile(&mut by_ssh, 0.5), bridge_p50));
+        own.push((bridge_p50, percentile(&mut by_hub, 0.5)));
         p50.push((percentile(&mut by_ssh, 0.5), percentile(&mut by_hub, 0.5)));
         p99.push((percentile(&mut by_ssh, 0.99), percentile(&mut by_hub, 0.99)));
     }
     report.compare("key to echo, p50", "µs", &p50, 1.3);
     report.compare("key to echo, p99", "µs", &p99, 1.4);
+    report.contrast("key to echo, p50, a bare bridge beside ssh", "µs", &least);
+    report.contrast("key to echo, p50, the hub beside a bare bridge", "µs", &own);
     report.limit("hub's CPU per key", "µs", Spread::of(cost), 80.0);
     direct.close().await;
+    bare.close().await;
     hub.close().await;
     Ok(())
 }

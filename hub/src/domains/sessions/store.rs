@@ -190,7 +190,7 @@ pub(super) async fn list(
     .await
 }
 
-/// Active sessions whose hub stopped or is silent for more than 30 s, and those of hub `own` that
+/// Active sessions whose hub stopped or has been silent for longer than it lets sessions go on unchecked and some, and those of hub `own` that
 /// began more than two minutes ago and are not among `carried`.
 pub(super) async fn orphans(
     connection: &mut PgConnection,
@@ -203,7 +203,7 @@ pub(super) async fn orphans(
            where status = 'active'
              and case when hub_id = $1
                       then start_time < now() - interval '2 minutes' and session_id <> all ($2)
-                      else stopped_at is not null or last_seen_at < now() - interval '30 seconds'
+                      else stopped_at is not null or last_seen_at < now() - silent_after
                  end
            limit 500"#,
         own.as_uuid(),
@@ -228,19 +228,21 @@ pub(super) async fn carried_by(
     Ok(row.map(|row| (row.hub_id, row.address)))
 }
 
-/// Says that a hub is alive.
+/// Says that a hub is alive, and that it is dead when `silent_after` seconds have passed without another beat.
 pub(super) async fn beat(
     connection: &mut PgConnection,
     id: HubId,
     address: &str,
     version: &str,
+    silent_after: f64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into hubs (hub_id, address, version) values ($1, $2, $3)
+        "insert into hubs (hub_id, address, version, silent_after) values ($1, $2, $3, make_interval(secs => $4))
          on conflict (hub_id) do update set last_seen_at = now()",
         id.as_uuid(),
         address,
-        version
+        version,
+        silent_after
     )
     .execute(connection)
     .await?;
@@ -263,7 +265,7 @@ pub(super) async fn running_hubs(connection: &mut PgConnection) -> Result<Vec<Ru
                   (select count(*) from sessions
                    where sessions.hub_id = hubs.hub_id and status = 'active') as "active_sessions!"
            from hubs
-           where stopped_at is null and last_seen_at >= now() - interval '30 seconds'
+           where stopped_at is null and last_seen_at >= now() - silent_after
            order by hub_id
            limit 200"#
     )
@@ -379,7 +381,7 @@ pub(super) async fn participants(
     .await
 }
 
-/// Participants who have not left and whose hub stopped or is silent for more than 30 s, and those of
+/// Participants who have not left and whose hub stopped or has been silent for longer than it lets sessions go on unchecked and some, and those of
 /// hub `own` that came more than two minutes ago and are not among `here`.
 pub(super) async fn orphaned_participants(
     connection: &mut PgConnection,
@@ -392,7 +394,7 @@ pub(super) async fn orphaned_participants(
            where ended_at is null
              and case when hub_id = $1
                       then began_at < now() - interval '2 minutes' and participant_id <> all ($2)
-                      else stopped_at is not null or last_seen_at < now() - interval '30 seconds'
+                      else stopped_at is not null or last_seen_at < now() - silent_after
                  end
            limit 500"#,
         own.as_uuid(),

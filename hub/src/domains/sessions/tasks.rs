@@ -12,6 +12,9 @@ use super::{End, Error, participation, service, store};
 use crate::{context::Context, db::ChangeScope, domains::identity, state::Hub};
 
 const BEAT: Duration = Duration::from_secs(5);
+/// INVARIANT: a hub that reaches nobody has ended its sessions ([`crate::config::Terminal::unchecked_seconds`])
+/// before another one calls them ended. The last beat may be this much older than the last look at access.
+const MARGIN: Duration = Duration::from_secs(15);
 const COUNT: Duration = Duration::from_secs(10);
 const RECONCILE: Duration = Duration::from_secs(10);
 /// A key pressed in a terminal counts for its sign-in after this time.
@@ -75,8 +78,10 @@ async fn heartbeat(hub: Hub) {
 
 async fn beat(hub: Hub) -> Result<(), Error> {
     let mut connection = hub.db().unscoped().await?;
-    store::beat(&mut connection, hub.hub_id(), &hub.config().server.listen.to_string(), env!("CARGO_PKG_VERSION"))
-        .await?;
+    let config = hub.config();
+    let silent_after = Duration::from_secs(config.terminal.unchecked_seconds) + MARGIN;
+    let listen = config.server.listen.to_string();
+    store::beat(&mut connection, hub.hub_id(), &listen, env!("CARGO_PKG_VERSION"), silent_after.as_secs_f64()).await?;
     Ok(())
 }
 
