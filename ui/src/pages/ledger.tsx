@@ -103,7 +103,7 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     id: 'outcome',
     header: 'Outcome',
     enableSorting: false,
-    meta: { className: 'w-28' },
+    meta: { className: 'w-24 sm:w-28' },
     cell: ({ row }) => <OutcomeBadge outcome={row.original.outcome} />,
   },
   {
@@ -138,7 +138,7 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     id: 'time',
     header: 'When',
     enableSorting: false,
-    meta: { className: 'w-28 sm:w-32' },
+    meta: { className: 'w-26 sm:w-32' },
     cell: ({ row }) => <Moment time={row.original.occurred_at} />,
   },
 ]
