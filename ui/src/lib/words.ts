@@ -139,6 +139,6 @@ export function fieldSentence(message: string): string {
 
 /** "target.host_key_trusted" → "Target host key trusted", "api_token" → "API token". */
 export const sentence = (identifier: string): string => {
-  const words = identifier.replaceAll(/[._-]+/g, ' ').trim().replaceAll(/\b(api|ssh|id)\b/g, (word) => word.toUpperCase())
+  const words = identifier.replaceAll(/[._-]+/g, ' ').trim().replaceAll(/\b(api|ssh)\b/g, (word) => word.toUpperCase())
   return words.charAt(0).toUpperCase() + words.slice(1)
 }

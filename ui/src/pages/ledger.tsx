@@ -88,7 +88,12 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     enableHiding: false,
     enableSorting: false,
     cell: ({ row: { original: entry } }) => (
-      <NamedCell under={<span className="sm:hidden">{actorName(entry.actor)}</span>}>
+      <NamedCell under={
+          <span className="sm:hidden">
+            {entry.outcome !== 'success' && <span className="text-danger-text">{OUTCOMES.find(({ value }) => value === entry.outcome)?.label ?? entry.outcome} · </span>}
+            {actorName(entry.actor)}
+          </span>
+        }>
         <button
           type="button"
           onClick={() => show(entry)}
@@ -103,7 +108,7 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     id: 'outcome',
     header: 'Outcome',
     enableSorting: false,
-    meta: { className: 'w-24 sm:w-28' },
+    meta: { className: 'w-28', from: 'sm' },
     cell: ({ row }) => <OutcomeBadge outcome={row.original.outcome} />,
   },
   {

@@ -17,8 +17,10 @@ interface Stop {
   time: number | null
 }
 
+type Player = Pick<Engine, 'getState' | 'pause' | 'seek' | 'step'>
+
 /** Goes to a hit, paused, and on to the frame that shows its line; answers with the time. */
-async function showHit(engine: Engine, marks: Marks, at: number, line: string): Promise<number> {
+export async function showHit(engine: Player, marks: Pick<Marks, 'shows'>, at: number, line: string): Promise<number> {
   engine.pause()
   await engine.seek(at)
   let here = engine.getState().time
@@ -74,7 +76,8 @@ export function useHits({ engine, marks, found, find, time, linked }: Options) {
     if (hits.length > 0) void goTo(placeFrom(hits.length, at, direction))
   }
 
-  useEffect(() => marks?.mark(find?.trim() ?? ''), [marks, find])
+  const some = hits.length > 0
+  useEffect(() => marks?.mark(some ? (find?.trim() ?? '') : ''), [marks, find, some])
 
   // What was looked for just now is gone to when it is found; an address leads to the hit that it is of.
   const asked = useRef(false)
@@ -84,7 +87,10 @@ export function useHits({ engine, marks, found, find, time, linked }: Options) {
     now.current = { time, linked }
   })
   useEffect(() => {
-    if (find === undefined) handled.current = undefined
+    if (find === undefined) {
+      handled.current = undefined
+      asked.current = false
+    }
     if (find === undefined || handled.current === find || hits.length === 0 || !engine || !marks) return
     handled.current = find
     const index = asked.current

@@ -64,7 +64,7 @@ function Recorded({ session }: { session: Session }) {
       </Card>
     )
   }
-  return <Readable session={session} recording={data} checkedAt={query.dataUpdatedAt} running={running} onRefresh={() => void query.refetch()} />
+  return <Readable key={session.id} session={session} recording={data} checkedAt={query.dataUpdatedAt} running={running} onRefresh={() => void query.refetch()} />
 }
 
 /** The recording was there, and is not, or not for this person. */

@@ -120,11 +120,11 @@ test('what the hub does not say changes nothing, and what was dismissed stays so
 test('a session that is just being ended here is not told of; one that could not be ended is, when asked again', async () => {
   const { world, elsewhere } = setUp()
   world.open = [session('closing')]
-  let fail: (error: Error) => void = () => undefined
-  const ending = elsewhere.ending('closing', new Promise((_resolve, reject) => (fail = reject)))
+  const failures: ((error: Error) => void)[] = []
+  const ending = elsewhere.ending('closing', new Promise((_resolve, reject) => failures.push(reject)))
   await elsewhere.look()
   expect(world.told).toEqual([])
-  fail(new Error('offline'))
+  failures[0]?.(new Error('offline'))
   await expect(ending).rejects.toThrow('offline')
   elsewhere.panesChanged()
   expect(world.told).toEqual([])
