@@ -88,12 +88,14 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     enableHiding: false,
     enableSorting: false,
     cell: ({ row: { original: entry } }) => (
-      <NamedCell under={
+      <NamedCell
+        under={
           <span className="sm:hidden">
             {entry.outcome !== 'success' && <span className="text-danger-text">{OUTCOMES.find(({ value }) => value === entry.outcome)?.label ?? entry.outcome} · </span>}
             {actorName(entry.actor)}
           </span>
-        }>
+        }
+      >
         <button
           type="button"
           onClick={() => show(entry)}
