@@ -37,7 +37,7 @@ function textOfScreen(screen: ParentNode, columns: number): { text: string; piec
 function pattern(wanted: string): RegExp | null {
   const words = wanted.trim().split(/\s+/).filter(Boolean)
   if (words.length === 0) return null
-  return new RegExp(words.map((word) => word.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join('[^\\S\\n]+'), 'giu')
+  return new RegExp(words.map((word) => word.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join('[^\\S\\n]+'), 'giu')
 }
 
 /** Where a text stands on a screen of this width. */
