@@ -152,7 +152,7 @@ const shapeOf = ({ cols, rows }: Size, { colours }: TerminalTheme, full: boolean
     aspectRatio: full ? undefined : `${(cols * 0.6 + 1.5).toFixed(1)} / ${(rows * 1.334 + 1.5).toFixed(1)}`,
   }) as CSSProperties
 
-function Frame({ screen, engine, marks, theme, sessionId, at, activity, linkTo, find, onFind }: FrameProps) {
+function Frame({ screen, engine, marks, theme, sessionId, at, play, activity, linkTo, find, onFind }: FrameProps) {
   const state = useSyncExternalStore(engine?.subscribe ?? never, engine?.getState ?? (() => NOTHING))
   const frame = useRef<HTMLElement>(null)
   const [full, setFull] = useState(false)
@@ -168,6 +168,10 @@ function Frame({ screen, engine, marks, theme, sessionId, at, activity, linkTo, 
   useEffect(() => {
     if (engine) frame.current?.focus({ preventScroll: true })
   }, [engine])
+  // What was asked to play is looked at: the whole of it, with its buttons.
+  useEffect(() => {
+    if (engine && play) frame.current?.scrollIntoView({ block: 'nearest' })
+  }, [engine, play])
   useEffect(() => {
     if (asked.current === at) return
     asked.current = at
@@ -214,7 +218,7 @@ function Frame({ screen, engine, marks, theme, sessionId, at, activity, linkTo, 
       onKeyDownCapture={onKeyDown}
       data-phase={state.phase}
       data-waiting={state.waiting}
-      className="flex flex-col overflow-hidden rounded-b-xl bg-surface focus-visible:outline-none"
+      className="flex scroll-my-3 flex-col overflow-hidden rounded-b-xl bg-surface focus-visible:outline-none"
     >
       <div className={cn('relative', full ? 'min-h-0 flex-1' : 'max-h-[70vh] min-h-56')} style={shapeOf(engine?.index.term ?? USUAL, theme, full)}>
         <div ref={screen} className="recording-screen absolute inset-0 select-text" />

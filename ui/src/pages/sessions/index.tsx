@@ -143,7 +143,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         id: 'status',
         header: 'State',
         accessorFn: (session) => session.status,
-        meta: { className: 'w-28 sm:w-32' },
+        meta: { className: 'w-28' },
         cell: ({ row }) => <SessionBadge status={row.original.status} />,
       },
       {
@@ -164,7 +164,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         id: 'bytes',
         header: 'Traffic',
         accessorFn: (session) => session.bytes_received + session.bytes_sent,
-        meta: { className: 'w-24 tabular-nums', from: 'lg' },
+        meta: { className: 'w-24 tabular-nums', from: '2xl' },
         cell: ({ row }) => formatBytes(row.original.bytes_received + row.original.bytes_sent),
       },
       {
