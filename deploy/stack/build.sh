@@ -46,16 +46,40 @@ build_ui() {
   fi
 }
 
+# build_progress WHAT [quiet]: says that WHAT is built once that takes longer than looking whether there is
+# something to build; with `quiet`, where the builder shows nothing itself, again every half minute. Runs until it
+# is killed, or its shell is gone.
+build_progress() {
+  exec python3 -c '
+import os, sys, time
+what, quiet = sys.argv[1], "quiet" in sys.argv[2:]
+parent, begun, said = os.getppid(), time.monotonic(), None
+while os.getppid() == parent:
+    time.sleep(0.25)
+    seconds = time.monotonic() - begun
+    if said is None and seconds > 3:
+        print(f"\033[1m==>\033[0m Building {what} (the first time takes some minutes)", file=sys.stderr, flush=True)
+        said = 0
+    elif said is not None and quiet and seconds >= said + 30:
+        said += 30
+        print(f"    building {what} for {said} s", file=sys.stderr, flush=True)
+' "$@"
+}
+
 # build_binary [CARGO_OPTION…]: sets BINARY to the built executable. Cargo's output is shown only when
 # there is something to say.
 build_binary() {
   tools_for_build
-  local log=$STATE/logs/build.log quiet=()
+  local log=$STATE/logs/build.log quiet=() progress status=0
   # On a terminal cargo shows its own progress.
   [[ -t 2 ]] || quiet=(--quiet)
-  step "Building the hub (the first time takes some minutes)"
+  build_progress "the hub" ${quiet[@]:+quiet} &
+  progress=$!
   (cd "$ROOT" && SQLX_OFFLINE=true cargo build --locked "${quiet[@]}" --package openpam "$@" \
-    --message-format=json-render-diagnostics) >"$log" || die "the binary did not build"
+    --message-format=json-render-diagnostics) >"$log" || status=$?
+  kill "$progress" 2>/dev/null || true
+  wait "$progress" 2>/dev/null || true
+  ((status == 0)) || die "the binary did not build"
   BINARY=$(python3 -c '
 import json, sys
 for line in open(sys.argv[1]):

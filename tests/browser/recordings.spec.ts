@@ -57,6 +57,8 @@ test('an auditor plays a session of somebody else, to a moment, and takes it awa
 
   await page.getByRole('button', { name: 'Play recording' }).click()
   await drawn(page)
+  // What is asked to play plays, without a second press.
+  await expect(player(page)).not.toHaveAttribute('data-phase', 'paused')
   expect((await played()).items).toHaveLength(1)
   await page.keyboard.press('End')
   await expect.poll(() => screenText(page)).toContain('last-words')
@@ -117,7 +119,7 @@ test('who may not play sees no player, and no button that would be refused', asy
   const page = await browserFor(person.api)
   const id = await recordedSession(world, page, person, target)
   await page.goto('/my-sessions')
-  await expect(page.getByRole('cell', { name: 'Yes' })).toBeVisible()
+  await expect(page.getByRole('cell', { name: 'Recorded', exact: true })).toBeVisible()
   await expect(page.getByRole('link', { name: /Play the recording/ })).toHaveCount(0)
   await page.goto(`/sessions/${id}?t=1`)
   await expect(page.getByText('Recorded', { exact: true })).toBeVisible()

@@ -251,3 +251,28 @@ test('an offer that is out of date goes by itself, and one that is taken too lat
   await expect(fresh.getByRole('alert')).toContainText(/no longer there|was ended/)
   await expect(bar).toHaveCount(0)
 })
+
+test('a session that is just being opened is not said to be open elsewhere', async ({ browserFor, world }) => {
+  const { person, target } = await world.personWithTarget()
+  const page = await browserFor(person.api)
+  leaveFreely(page)
+  // An ended tab is kept; when it is found to be ended the workspace asks what else is open.
+  const terminal = await Terminal.open(page, target)
+  await terminal.run('exit')
+  await expect(terminal.ending).toContainText('The session ended')
+  for (let round = 0; round < 3; round += 1) {
+    await page.goto('/')
+    await page.goto(`/terminal?target=${target.id}&credential=${target.credentialId}`)
+    const banner = page.getByText('still open', { exact: false })
+    let seen = 0
+    await eventually('its shell is there', async () => {
+      seen += await banner.count()
+      return /[$#]$/.test(await readScreen(page))
+    })
+    for (let look = 0; look < 10; look += 1) {
+      seen += await banner.count()
+      await page.waitForTimeout(100)
+    }
+    expect(seen, 'it is on the screen').toBe(0)
+  }
+})

@@ -56,13 +56,27 @@ test('the settings say how long recordings are kept', async ({ browserFor, world
   const days = page.getByLabel('Delete recordings after')
   await days.fill('0')
   await page.getByRole('button', { name: 'Save settings' }).click()
-  await expect(page.getByText('A number of days, or nothing.')).toBeVisible()
+  const mistake = page.getByText('A number of days, or nothing.')
+  await expect(mistake).toBeVisible()
+  // What is wrong is to be read, and not to lie under the bar.
+  const [foot, bar] = [await mistake.boundingBox(), await page.getByRole('button', { name: 'Save settings' }).boundingBox()]
+  expect((foot?.y ?? 0) + (foot?.height ?? 0)).toBeLessThan(bar?.y ?? 0)
   await days.fill('365')
   await page.getByRole('button', { name: 'Save settings' }).click()
+  // It deletes: so it asks, and says how many there are.
+  const question = page.getByRole('dialog', { name: 'Delete recordings after 365 days?' })
+  await expect(question).toContainText('None is that old now.')
+  await picture(page, 'settings-retention-question')
+  await question.getByRole('button', { name: 'Keep editing' }).click()
+  await expect(days).toHaveValue('365')
+  expect((await world.admin.get<{ recording: { retention_days: number | null } }>('/admin/settings')).recording.retention_days).toBeNull()
+  await page.getByRole('button', { name: 'Save settings' }).click()
+  await question.getByRole('button', { name: 'Save and delete' }).click()
   await expect(page.getByText('Settings saved')).toBeVisible()
   await picture(page, 'settings-recordings')
   const saved = await world.admin.get<{ recording: unknown }>('/admin/settings')
   expect(saved.recording).toEqual({ required: true, required_by_hub: true, retention_days: 365 })
+  // What deletes less is saved at once.
   await days.fill('')
   await page.getByRole('button', { name: 'Save settings' }).click()
   await expect.poll(async () => (await world.admin.get<{ recording: { retention_days: number | null } }>('/admin/settings')).recording.retention_days).toBeNull()

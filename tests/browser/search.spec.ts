@@ -24,6 +24,9 @@ async function searchableSession(world: World, page: Page, person: Person, targe
 
 const player = (page: Page) => page.getByRole('region', { name: 'Recording player' })
 const screenText = (page: Page) => page.locator('.ap-term-text').innerText()
+/** What of the screen is marked as the hit that the player is at. */
+const marked = (page: Page) =>
+  page.evaluate(() => [...((CSS.highlights.get('recording-find-here') ?? []) as Iterable<Range>)].map((range) => range.toString()))
 const drawn = (page: Page) => expect(player(page)).toHaveAttribute('data-waiting', 'false')
 const searches = async (world: World, actor: string) =>
   (await world.admin.get<{ items: { detail: { query: string } }[] }>(`/audit/entries?action=recording.search&actor_id=${actor}`)).items.map(({ detail }) => detail.query)
@@ -64,17 +67,15 @@ test('an auditor finds what was shown, and the player shows the moment', async (
   await picture(page, 'search-found-narrow')
   await page.setViewportSize({ width: 1440, height: 900 })
 
-  // From the hit to the moment: before it came, and then it comes.
+  // From the hit to the moment, where it is on the screen and marked.
   await hit.click()
   await expect(page).toHaveURL(new RegExp(`/sessions/${id}\\?t=`))
   await drawn(page)
-  expect(await screenText(page)).not.toMatch(/^late-word/m)
+  await expect.poll(() => screenText(page)).toMatch(/^late-word/m)
+  await expect.poll(() => marked(page)).toEqual(['late-word'])
   const box = player(page).getByRole('searchbox', { name: 'Find in this recording' })
   await expect(box).toHaveValue('LATE-word')
-  await expect(player(page).getByRole('status').filter({ hasText: /of 1|^1$/ })).toBeVisible()
-  await player(page).getByRole('button', { name: 'Next hit' }).click()
-  await player(page).getByRole('button', { name: 'Next frame' }).click()
-  await expect.poll(() => screenText(page)).toMatch(/^late-word/m)
+  await expect(player(page).getByRole('status').filter({ hasText: /^1 of 1$/ })).toBeVisible()
   await picture(page, 'player-with-hits')
 
   // What was run is listed, and leads to its moment.
@@ -88,8 +89,43 @@ test('an auditor finds what was shown, and the player shows the moment', async (
   await box.fill('early-word')
   await box.press('Enter')
   await expect(page).toHaveURL(/find=early-word/)
-  await expect(player(page).getByRole('status').filter({ hasText: /\d/ })).toBeVisible()
+  await expect(player(page).getByRole('status').filter({ hasText: /of \d/ })).toBeVisible()
   await expect.poll(() => searches(world, auditor.id)).toContain('early-word')
+})
+
+test('the hits of a recording are gone through, each on the screen and marked, around the end', async ({ browserFor, world, picture }) => {
+  const { person, target } = await world.personWithTarget()
+  const terminal = await Terminal.open(await browserFor(person.api), target)
+  // Two at once that are cleared away, and one of two colours.
+  await terminal.run('clear; echo need""le-one; echo need""le-two; sleep 2; clear; echo no-hay', /^no-hay$/m)
+  await terminal.run("sleep 2; clear; printf 'need\\033[31mle-three\\033[0m\\n'; sleep 2; clear; echo do\"\"ne", /^done$/m)
+  const id = await terminal.sessionId(() => person.api.get('/sessions?status=active'))
+  await terminal.run('exit')
+  await expect(terminal.ending).toContainText('The session ended')
+  await eventually('its text is indexed', async () => (await world.admin.get<Recording>(`/sessions/${id}/recording`)).index.done, 60_000)
+  const page = await browserFor((await world.person([], ['auditor'])).api)
+  await page.goto(`/sessions/${id}?t=0`)
+  await drawn(page)
+  const box = player(page).getByRole('searchbox', { name: 'Find in this recording' })
+  const count = player(page).getByRole('status').filter({ hasText: /of 3$/ })
+  await box.fill('needle-')
+  await box.press('Enter')
+  const stops = ['needle-one', 'needle-two', 'needle-three']
+  for (const [index, word] of [...stops, stops[0] ?? ''].entries()) {
+    await expect(count).toHaveText(`${(index % stops.length) + 1} of 3`)
+    await expect.poll(() => screenText(page), word).toMatch(new RegExp(`^${word}$`, 'm'))
+    await expect.poll(() => marked(page), word).toEqual(['needle-'])
+    if (index === 2) await picture(page, 'player-hit')
+    if (index < stops.length) await box.press('Enter')
+  }
+  await box.press('Shift+Enter')
+  await expect(count).toHaveText('3 of 3')
+  // An empty field looks for nothing.
+  await box.press('Escape')
+  await expect(box).toHaveValue('')
+  await expect(count).toHaveCount(0)
+  await expect(page).not.toHaveURL(/find=/)
+  expect(await marked(page)).toEqual([])
 })
 
 test('filters are in the address, commands are told apart, and nothing found is said', async ({ browserFor, world }) => {

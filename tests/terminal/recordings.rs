@@ -112,6 +112,13 @@ async fn a_session_leaves_a_recording_that_is_whole_signed_and_can_be_read_by_bo
     let trail = world.admin.list(&format!("/audit/entries?object_id={session}&action=recording.")).await?;
     let actions = trail.iter().filter_map(|entry| entry["action"].as_str()).collect::<Vec<_>>();
     ensure!(actions.contains(&"recording.close") && actions.contains(&"recording.export"), "{actions:?}");
+    // The person exported it; that it was closed, and with which keys, was the hub's own doing.
+    let made = world.admin.list("/audit/entries?action=recording.key.create").await?;
+    ensure!(made.len() == 3, "{made:?}");
+    for entry in trail.iter().chain(&made) {
+        let own = entry["action"] != "recording.export";
+        assert_eq!(entry["actor"]["type"], if own { "system" } else { "user" }, "{entry}");
+    }
     Ok(())
 }
 

@@ -62,7 +62,11 @@ async fn another_page_load_asks_for_a_token_and_takes_the_session_over() -> anyh
     let mut first = reachable.open(&world.admin).await?;
     first.run("kept=yes").await?;
     let session_id = first.session_id();
+    let resumed = format!("/audit/entries?action=session.resume&object_id={session_id}");
+    // One that is asked for and not used takes nothing up.
+    world.admin.post(&format!("/sessions/{session_id}/resume"), &json!({})).await?;
     let token = world.admin.post(&format!("/sessions/{session_id}/resume"), &json!({})).await?;
+    assert_eq!(world.admin.list(&resumed).await?.len(), 0, "nobody came back yet");
     let mut connect = reachable.connect();
     let text = token["resume_token"].as_str().context("no token")?.to_owned();
     connect.resume = Some((session_id, text, first.received));
@@ -74,6 +78,11 @@ async fn another_page_load_asks_for_a_token_and_takes_the_session_over() -> anyh
     assert_eq!(message["code"], "resumed_elsewhere", "{message}");
     // The session did not end with its first window.
     assert_eq!(second.run("echo $kept").await?.trim(), "yes");
+    assert_eq!(world.admin.list(&resumed).await?.len(), 1, "coming back once is one entry");
+    // A token that is not the newest takes nothing up either.
+    connect.resume = Some((connect.resume.context("no token")?.0, "not-the-token".to_owned(), 0));
+    ensure!(Terminal::try_open(&world.admin, &connect).await?.is_err(), "a wrong token was accepted");
+    assert_eq!(world.admin.list(&resumed).await?.len(), 1);
     Ok(())
 }
 

@@ -397,5 +397,7 @@ declare module '@tanstack/react-router' {
   interface HistoryState {
     /** Why a connection is opened, where the target asks for it. */
     reason?: string
+    /** That a recording is to be played, not only shown. */
+    play?: boolean
   }
 }

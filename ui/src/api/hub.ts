@@ -27,6 +27,7 @@ import type {
   Recording,
   RecordingRetention,
   RecordingMatches,
+  RecordingSummary,
   Scan,
   ServiceAccount,
   Session,
@@ -102,6 +103,10 @@ const renewRecordings = async () => {
   await Promise.all([queryClient.invalidateQueries({ queryKey: ['recordings'] }), queryClient.invalidateQueries({ queryKey: ['ledger'] })])
 }
 
+/** States of recordings that a retention deletes, and how many pages of them are looked at to count. */
+const RETAINED: ReadonlySet<string> = new Set(['complete', 'completed', 'empty'])
+const MOST_RETENTION_PAGES = 10
+
 export const recordings = {
   /** A session's recording and what its verification says right now. */
   one: (id: string) =>
@@ -129,6 +134,22 @@ export const recordings = {
     const left = await removeWith<RecordingRetention>(apiPath('/sessions/{id}/recording', { id }), { reason })
     await renewRecordings()
     return left
+  },
+  /**
+   * How many recordings a retention of so many days would delete now; `null` where there are too many to look at,
+   * or one may not look.
+   */
+  olderThan: async (days: number): Promise<number | null> => {
+    const before = Date.now() - days * 86_400_000
+    let found = 0
+    let cursor: string | null = null
+    for (let page = 0; page < MOST_RETENTION_PAGES; page += 1) {
+      const { items, next_cursor }: Page<RecordingSummary> = await get<Page<RecordingSummary>>(apiPath('/recordings', {}, { limit: 200, cursor }))
+      found += items.filter(({ state, held, ended_at }) => RETAINED.has(state) && !held && ended_at && Date.parse(ended_at) < before).length
+      if (next_cursor === null) return found
+      cursor = next_cursor
+    }
+    return null
   },
   /** What a player begins with. Each call is a playing in the ledger. */
   play: async (id: string) => {

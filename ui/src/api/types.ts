@@ -48,6 +48,7 @@ export type LaunchTarget = Sent<Schemas['LaunchTarget']>
 export type Session = Sent<Schemas['Session']>
 export type Participant = Sent<Schemas['Participant']>
 export type Recording = Sent<Schemas['Recording']>
+export type RecordingSummary = Sent<Schemas['RecordingSummary']>
 export type RecordingRetention = Sent<Schemas['RecordingRetention']>
 /** Sessions whose recordings showed a text. */
 export type RecordingMatches = Sent<Schemas['RecordingMatches']>

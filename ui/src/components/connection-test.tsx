@@ -2,6 +2,7 @@ import { useMutation } from '@tanstack/react-query'
 import { Check, LoaderCircle, Minus, PlugZap, X } from 'lucide-react'
 import { useState } from 'react'
 import type { ConnectionTest } from '@/api/types'
+import { cn } from '@/lib/cn'
 import { formatDuration } from '@/lib/format'
 import { stageName } from '@/lib/words'
 import { Button } from './button'
@@ -21,8 +22,9 @@ interface ConnectionTestCardProps {
 
 /** Connects for real, stage by stage, and says how far it came. */
 export function ConnectionTestCard({ choice, options, none, run }: ConnectionTestCardProps) {
-  const [chosen, setChosen] = useState('')
-  const picked = options.some(({ id }) => id === chosen) ? chosen : none ? '' : (options[0]?.id ?? '')
+  const [chosen, setChosen] = useState<string | null>(null)
+  // All of it is what one wants to know: without a credential only where there is none, or it was chosen.
+  const picked = options.some(({ id }) => id === chosen) || (none && chosen === '') ? (chosen ?? '') : (options[0]?.id ?? '')
   const test = useMutation({ mutationFn: () => run(picked || undefined) })
   return (
     <Card title="Connection test" description="Connects for real and reports every stage.">
@@ -53,10 +55,11 @@ export function ConnectionTestCard({ choice, options, none, run }: ConnectionTes
 }
 
 function Stages({ result }: { result: TracedTest }) {
+  const loggedIn = result.stages.some(({ stage, ok }) => stage === 'authenticate' && ok)
   return (
     <div role="status" className="mt-4">
-      <p className={result.ok ? 'text-sm font-medium text-success-text' : 'text-sm font-medium text-danger-text'}>
-        {result.ok ? 'It works.' : 'It does not work yet.'}
+      <p className={cn('text-sm font-medium', !result.ok ? 'text-danger-text' : loggedIn ? 'text-success-text' : 'text-fg')}>
+        {!result.ok ? 'It does not work yet.' : loggedIn ? 'It works: a session could be opened.' : 'It can be reached, and its host key is the trusted one. Logging in was not tried.'}
       </p>
       <ol className="mt-2 divide-y divide-line rounded-lg border">
         {result.stages.map((stage) => (

@@ -5,7 +5,7 @@ import { cn } from '@/lib/cn'
 import { Button, IconButton } from './button'
 
 /** Copies a text, and whether that was just done. */
-function useCopy(text: string) {
+function useCopy(text: string, onCopied?: () => void) {
   const [copied, setCopied] = useState(false)
   useEffect(() => {
     if (!copied) return
@@ -14,15 +14,18 @@ function useCopy(text: string) {
   }, [copied])
   const copy = () =>
     void navigator.clipboard.writeText(text).then(
-      () => setCopied(true),
+      () => {
+        setCopied(true)
+        onCopied?.()
+      },
       () => toast.error('The browser did not allow copying. Select the text and copy it by hand.'),
     )
   return { copied, copy }
 }
 
 /** Copies a text; says so for a moment. */
-export function CopyButton({ text, label = 'Copy', className }: { text: string; label?: string; className?: string }) {
-  const { copied, copy } = useCopy(text)
+export function CopyButton({ text, label = 'Copy', className, onCopied }: { text: string; label?: string; className?: string; onCopied?: () => void }) {
+  const { copied, copy } = useCopy(text, onCopied)
   return (
     <IconButton
       icon={copied ? Check : Copy}

@@ -23,14 +23,14 @@ declare module '@tanstack/react-table' {
   // oxlint-disable-next-line no-unused-vars -- the names of the parameters are the library's
   interface ColumnMeta<TData extends RowData, TValue> {
     /** The narrowest screen that shows the column. */
-    from?: 'sm' | 'md' | 'lg' | 'xl'
+    from?: 'sm' | 'md' | 'lg' | 'xl' | '2xl'
     className?: string
     /** What the column is called in the list of columns, where the heading is empty. */
     label?: string
   }
 }
 
-const FROM = { sm: 'hidden sm:table-cell', md: 'hidden md:table-cell', lg: 'hidden lg:table-cell', xl: 'hidden xl:table-cell' }
+const FROM = { sm: 'hidden sm:table-cell', md: 'hidden md:table-cell', lg: 'hidden lg:table-cell', xl: 'hidden xl:table-cell', '2xl': 'hidden 2xl:table-cell' }
 const ROW_HEIGHT = 45
 
 export type ListResult<Item> = UseInfiniteQueryResult<InfiniteData<Page<Item>>, Error>

@@ -29,7 +29,7 @@ export function Field({ label, help, error, optional, className, children }: Fie
     [id, hasHelp, hasError],
   )
   return (
-    <div className={className}>
+    <div data-field className={className}>
       <label htmlFor={id} className="mb-1.5 flex items-baseline gap-2 text-sm font-medium text-fg">
         {label}
         {optional && <span className="text-xs font-normal text-faint">optional</span>}

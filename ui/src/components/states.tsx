@@ -104,6 +104,11 @@ export function InlineProblem({ error, className }: { error: unknown; className?
   )
 }
 
+/** What should be known before going on, and is no error. */
+export const Notice = ({ children, className }: { children: ReactNode; className?: string }) => (
+  <p className={cn('rounded-lg border border-warning/40 bg-warning-soft px-3 py-2.5 text-sm break-words text-warning-text', className)}>{children}</p>
+)
+
 /** The sign-in ended under a form: what was entered stays, and is saved after signing in beside it. */
 function SignInEnded({ problem, className }: { problem: ApiProblem; className?: string }) {
   const back = encodeURIComponent(window.location.pathname)

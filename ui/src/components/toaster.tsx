@@ -7,8 +7,10 @@ export function Toaster() {
   return (
     <Sonner
       theme={resolved}
-      // Neither over the acts of a panel at the right nor over the navigation.
+      // Neither over the navigation nor over the acts at the foot of a panel or a form.
       position="bottom-center"
+      offset={{ bottom: 76 }}
+      mobileOffset={{ bottom: 76 }}
       closeButton
       toastOptions={{
         classNames: {

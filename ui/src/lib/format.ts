@@ -34,7 +34,9 @@ export function formatRelative(time: string, now: number): string {
   // The clock of the page moves every ten seconds, and the hub's own may be a little ahead.
   if (distance < 45) return seconds > 15 ? 'in a moment' : 'just now'
   const [, divisor, unit] = STEPS.find(([limit]) => distance < limit) ?? ([0, 60, 'minute'] as const)
-  return relative.format(Math.trunc(seconds / divisor), unit)
+  const amount = seconds / divisor
+  // Of long times whole units are too coarse: 89 days are three months rather than two.
+  return relative.format(divisor > 86_400 ? Math.round(amount) : Math.trunc(amount), unit)
 }
 
 /** Day, date, time with seconds and zone. */

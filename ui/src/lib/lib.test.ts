@@ -35,6 +35,14 @@ describe('formats', () => {
     expect(formatRelative('2026-01-01T14:00:00Z', now)).toMatch(/^in 2 hr\.?$/)
     expect(formatRelative('nonsense', now)).toBe('–')
   })
+  it('say long times by the nearest unit', () => {
+    const now = Date.parse('2026-01-01T12:00:00Z')
+    const inDays = (days: number) => formatRelative(new Date(now + days * 86_400_000 - 60_000).toISOString(), now)
+    expect(inDays(90)).toMatch(/^in 3 mo\.?$/)
+    expect(inDays(30)).toMatch(/^in 4 wk\.?$/)
+    expect(inDays(365)).toMatch(/^in 12 mo\.?$/)
+    expect(inDays(7)).toBe('in 6 days')
+  })
   it('write the time of day, and the day where it is another one', () => {
     const now = new Date(2026, 0, 2, 12).getTime()
     expect(formatClock(new Date(2026, 0, 2, 12, 45).toISOString(), now)).toBe('12:45')
@@ -60,5 +68,9 @@ describe('words', () => {
 
   it('say the same for a wrong name and a wrong password', () => expect(signInProblem('invalid_credentials').message).toBe('The user name or the password is wrong.'))
   it('treat the end of a sign-in as no mistake', () => expect(signInProblem('expired').calm).toBe(true))
-  it('make sentences out of codes', () => expect(sentence('target.host_key_trusted')).toBe('Target host key trusted'))
+  it('make sentences out of codes', () => {
+    expect(sentence('target.host_key_trusted')).toBe('Target host key trusted')
+    expect(sentence('api_token')).toBe('API token')
+    expect(sentence('capital')).toBe('Capital')
+  })
 })

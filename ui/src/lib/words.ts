@@ -139,8 +139,8 @@ export function fieldSentence(message: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`
 }
 
-/** "target.host_key_trusted" → "Target host key trusted". */
+/** "target.host_key_trusted" → "Target host key trusted", "api_token" → "API token". */
 export const sentence = (identifier: string): string => {
-  const words = identifier.replaceAll(/[._-]+/g, ' ').trim()
+  const words = identifier.replaceAll(/[._-]+/g, ' ').trim().replaceAll(/\b(api|ssh)\b/g, (word) => word.toUpperCase())
   return words.charAt(0).toUpperCase() + words.slice(1)
 }

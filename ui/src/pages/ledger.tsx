@@ -110,7 +110,14 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     enableHiding: false,
     enableSorting: false,
     cell: ({ row: { original: entry } }) => (
-      <NamedCell under={<span className="sm:hidden">{actorName(entry.actor)}</span>}>
+      <NamedCell
+        under={
+          <span className="sm:hidden">
+            {entry.outcome !== 'success' && <span className="text-danger-text">{OUTCOMES.find(({ value }) => value === entry.outcome)?.label ?? entry.outcome} · </span>}
+            {actorName(entry.actor)}
+          </span>
+        }
+      >
         <button
           type="button"
           onClick={() => show(entry)}
@@ -125,7 +132,7 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     id: 'outcome',
     header: 'Outcome',
     enableSorting: false,
-    meta: { className: 'w-28' },
+    meta: { className: 'w-28', from: 'sm' },
     cell: ({ row }) => <OutcomeBadge outcome={row.original.outcome} />,
   },
   {
@@ -160,7 +167,7 @@ const columnsFor = (show: (entry: LedgerEntry) => void): ColumnDef<LedgerEntry>[
     id: 'time',
     header: 'When',
     enableSorting: false,
-    meta: { className: 'w-28 sm:w-32' },
+    meta: { className: 'w-26 sm:w-32' },
     cell: ({ row }) => <Moment time={row.original.occurred_at} />,
   },
 ]

@@ -1,19 +1,20 @@
 import { useQuery } from '@tanstack/react-query'
-import { useEffect } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { Controller } from 'react-hook-form'
 import { toast } from 'sonner'
 import { z } from 'zod'
 import { useMe } from '@/api/hooks'
-import { changeSettings, settingsQuery } from '@/api/hub'
+import { changeSettings, recordings, settingsQuery } from '@/api/hub'
 import type { Settings } from '@/api/types'
 import { Button } from '@/components/button'
 import { DetailSkeleton } from '@/components/detail'
+import { Dialog, DialogBody, DialogFooter } from '@/components/dialog'
 import { Field, Input, SwitchField, Textarea } from '@/components/field'
 import { useHubForm, useUnsavedChanges } from '@/components/form'
 import { Card, Page } from '@/components/page'
 import { ErrorState, InlineProblem } from '@/components/states'
 import { may } from '@/lib/access'
-import { formatDuration } from '@/lib/format'
+import { count, formatDuration } from '@/lib/format'
 import { orNull } from '@/lib/schema'
 
 const minutes = (max: number) =>
@@ -53,13 +54,23 @@ export function SettingsPage() {
   return <SettingsForm settings={query.data} editable={may(me, 'administer')} />
 }
 
+/** Whether recordings go that stay until now. */
+const deletesMore = (before: number | null, after: string): boolean => after !== '' && (before === null || Number(after) < before)
+
 function SettingsForm({ settings, editable }: { settings: Settings; editable: boolean }) {
+  const [asking, setAsking] = useState<{ days: number; answer: (yes: boolean) => void } | null>(null)
+  const frame = useRef<HTMLFormElement>(null)
   const { form, submit, problem, busy } = useHubForm({
     schema,
     values: valuesOf(settings),
     fieldNames: { 'terminal.idle_timeout_seconds': 'idle', 'terminal.max_duration_seconds': 'duration', 'terminal.resume_grace_seconds': 'grace', 'recording.retention_days': 'retention' },
     onSubmit: async (values) => {
       const { dirtyFields } = form.formState
+      if (dirtyFields.retention && deletesMore(settings.recording.retention_days, values.retention)) {
+        const yes = await new Promise<boolean>((answer) => setAsking({ days: Number(values.retention), answer }))
+        setAsking(null)
+        if (!yes) return
+      }
       const seconds = (name: 'idle' | 'duration' | 'grace') => (dirtyFields[name] ? Math.round(values[name] * 60) : undefined)
       const saved = await changeSettings({
         terminal: { idle_timeout_seconds: seconds('idle'), max_duration_seconds: seconds('duration'), resume_grace_seconds: seconds('grace') },
@@ -80,6 +91,11 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
   // What someone else changed meanwhile shows, except in the fields one is changing oneself.
   useEffect(() => reset(valuesOf(settings), { keepDirtyValues: true }), [settings, reset])
   useUnsavedChanges(isDirty && !busy)
+  // What is wrong is to be read, not to lie under the bar.
+  const wrong = Object.keys(errors).join()
+  useEffect(() => {
+    if (wrong !== '') frame.current?.querySelector('[aria-invalid=true]')?.closest('[data-field]')?.scrollIntoView({ block: 'nearest' })
+  }, [wrong])
   const duration = (name: 'idle' | 'duration' | 'grace', label: string, help: string) => {
     const value = watch(name)
     return (
@@ -89,11 +105,11 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
     )
   }
   return (
-    <Page narrow title="Settings" description="They hold for everybody, from the next session on.">
-      <form noValidate onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
+    <Page narrow title="Settings" description="They hold for everybody.">
+      <form ref={frame} noValidate onSubmit={(event) => void submit(event)} className="flex flex-col gap-4 [&_[data-field]]:scroll-mb-20">
         {problem !== null && <InlineProblem error={problem} />}
         <fieldset disabled={!editable} className="contents">
-          <Card title="Terminal sessions">
+          <Card title="Terminal sessions" description="From the next session on; those that run keep what they began with.">
             <div className="grid gap-5 sm:grid-cols-3">
               {duration('idle', 'End when idle for', 'Only keys count: what a program prints does not keep a session.')}
               {duration('duration', 'End at the latest after', 'However busy it is.')}
@@ -156,7 +172,7 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
                   />
                 )}
               />
-              <Field label="Delete recordings after" optional error={errors.retention?.message} help="Counted from the end of the session. Empty keeps them. Recordings on hold stay in any case.">
+              <Field label="Delete recordings after" optional error={errors.retention?.message} help="Counted from the end of the session, and also for recordings that are there now. Empty keeps them. Recordings on hold stay in any case.">
                 <Input {...register('retention')} inputMode="numeric" suffix="days" className="max-w-40" />
               </Field>
             </div>
@@ -178,6 +194,39 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
           )}
         </fieldset>
       </form>
+      {asking && <RetentionQuestion {...asking} before={settings.recording.retention_days} />}
     </Page>
+  )
+}
+
+/** Asks before a retention that deletes what is there is saved. */
+function RetentionQuestion({ days, before, answer }: { days: number; before: number | null; answer: (yes: boolean) => void }) {
+  const older = useQuery({ queryKey: ['recordings', 'older', days], queryFn: () => recordings.olderThan(days), gcTime: 0, retry: false })
+  return (
+    <Dialog open onClose={() => answer(false)} title={`Delete recordings after ${count(days, 'day')}?`}>
+      <DialogBody className="pt-1 text-sm text-muted [&_strong]:font-medium [&_strong]:text-fg">
+        <p>
+          {before === null ? 'Until now recordings are kept for ever.' : `Until now recordings are kept for ${count(before, 'day')}.`} Those of sessions that ended
+          more than {count(days, 'day')} ago are deleted soon after this is saved, unless they are on hold. A deleted recording cannot be brought back.
+        </p>
+        <p role="status" className="mt-3">
+          {older.isPending ? (
+            'Counting them…'
+          ) : typeof older.data === 'number' ? (
+            <strong>{older.data === 0 ? 'None is that old now.' : `${count(older.data, 'recording')} ${older.data === 1 ? 'is' : 'are'} that old now.`}</strong>
+          ) : (
+            'How many that are now could not be counted here.'
+          )}
+        </p>
+      </DialogBody>
+      <DialogFooter>
+        <Button autoFocus onClick={() => answer(false)}>
+          Keep editing
+        </Button>
+        <Button variant="danger" onClick={() => answer(true)}>
+          Save and delete
+        </Button>
+      </DialogFooter>
+    </Dialog>
   )
 }

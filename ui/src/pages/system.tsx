@@ -20,23 +20,29 @@ export function SystemPage() {
   if (!query.data) return <DetailSkeleton />
   const { version, hubs, database, vault, recordings } = query.data
   const parts = [
-    { name: 'Database', icon: Database, ok: database.ok, state: database.ok ? 'Ready' : 'Unreachable', detail: null },
-    { name: 'Vault', icon: Vault, ok: vault.ok, state: sentence(vault.state), detail: vault.detail },
-    { name: 'Recordings', icon: Film, ok: recordings.ok, state: sentence(recordings.state), detail: spooled(recordings) },
+    { name: 'Database', icon: Database, ok: database.ok, state: database.ok ? 'Ready' : 'Unreachable', holds: 'Users, targets, sessions and the ledger', detail: null },
+    { name: 'Vault', icon: Vault, ok: vault.ok, state: sentence(vault.state), holds: 'Secrets of credentials, private keys of recordings', detail: vault.detail },
+    { name: 'Recording store', icon: Film, ok: recordings.ok, state: sentence(recordings.state), holds: 'What sessions showed, encrypted', detail: spooled(recordings) },
   ]
   return (
     <Page narrow title="System" description={`Version ${version}`}>
-      <div className="grid gap-4 sm:grid-cols-2">
-        {parts.map(({ name, icon: Icon, ok, state, detail }) => (
-          <Card key={name}>
-            <div className="flex items-start gap-3">
-              <Icon aria-hidden className="mt-0.5 size-5 text-muted" strokeWidth={1.5} />
-              <div className="min-w-0 flex-1"><h2 className="text-sm font-semibold">{name}</h2>{detail && <p className="text-xs break-words text-muted">{detail}</p>}</div>
-              <Badge tone={ok ? 'success' : 'danger'} dot>{state}</Badge>
-            </div>
-          </Card>
-        ))}
-      </div>
+      <Card flush title="What the hub needs" description="Looked at every few seconds">
+        <ul className="divide-y divide-line">
+          {parts.map(({ name, icon: Icon, ok, state, holds, detail }) => (
+            <li key={name} className="flex items-start gap-3 px-4 py-2.5">
+              <Icon aria-hidden className="mt-0.5 size-4 shrink-0 text-faint" />
+              <div className="min-w-0 flex-1">
+                <h3 className="text-sm font-medium">{name}</h3>
+                <p className="text-xs text-muted">{holds}</p>
+                {detail && <p className="mt-0.5 text-xs break-words text-fg">{detail}</p>}
+              </div>
+              <Badge tone={ok ? 'success' : 'danger'} dot>
+                {state}
+              </Badge>
+            </li>
+          ))}
+        </ul>
+      </Card>
       <Card flush className="mt-4" title="Hubs" description={count(hubs.length, 'process', 'processes')}>
         <ul className="divide-y divide-line">
           {hubs.map((hub) => (

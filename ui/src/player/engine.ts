@@ -155,6 +155,13 @@ export class Engine {
     }
   }
 
+  /** Draws what is on the screen anew, with whatever the screen draws it otherwise. */
+  redraw(): void {
+    if (this.#at === null) return
+    this.#at = null
+    void this.seek(this.#state.time)
+  }
+
   /** One frame forward or back; stops playing. */
   async step(direction: 1 | -1): Promise<void> {
     this.pause()

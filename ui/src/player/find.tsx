@@ -1,7 +1,7 @@
 /** Finding text in one recording, and the commands that were run in it. */
 import { useQuery } from '@tanstack/react-query'
 import { ChevronDown, ChevronUp, Search } from 'lucide-react'
-import { useMemo, useState, type FormEvent, type RefObject } from 'react'
+import { useMemo, useState, type FormEvent, type KeyboardEvent, type RefObject } from 'react'
 import { recordings } from '@/api/hub'
 import { ApiProblem } from '@/api/problem'
 import { IconButton } from '@/components/button'
@@ -9,10 +9,10 @@ import { cn } from '@/lib/cn'
 import { formatPosition, type Marker } from './format'
 
 const LEAST = 2
-/** A hit is shown from a moment before it on, so that it is seen to come. */
+/** A command is shown from a moment before it on, so that it is seen to come. */
 const LEAD_SECONDS = 1
 
-export const leadTo = (at: number): number => Math.max(0, at - LEAD_SECONDS)
+const leadTo = (at: number): number => Math.max(0, at - LEAD_SECONDS)
 
 /** What was found: where, and how many there are. */
 export interface Found {
@@ -38,19 +38,26 @@ export function useFind(sessionId: string, text: string | undefined): Found {
   )
 }
 
-/** The hit one is at or behind: the last one before now, and a little more, since one is led to a hit from before it. */
-const hitAt = (hits: readonly Marker[], time: number): number => hits.findLastIndex(([at]) => leadTo(at) <= time + 0.05)
+/** What of these one is at or behind: the last one before now. */
+export const placeAt = (places: readonly Marker[], time: number): number => places.findLastIndex(([at]) => at <= time + 0.002)
+
+/** The next one in this direction, around the end; from before the first one on that is the first, or the last. */
+export const placeFrom = (count: number, at: number, direction: 1 | -1): number =>
+  at < 0 ? (direction > 0 ? 0 : count - 1) : (at + direction + count) % count
 
 interface FindBoxProps {
   input: RefObject<HTMLInputElement | null>
   text: string | undefined
   found: Found
-  time: number
+  /** The hit that the player is at, and none before the first. */
+  at: number
   onText: (text: string | undefined) => void
-  onSeek: (seconds: number) => void
+  onGo: (direction: 1 | -1) => void
+  /** Gives the keyboard back. */
+  onLeave: () => void
 }
 
-export function FindBox({ input, text, found, time, onText, onSeek }: FindBoxProps) {
+export function FindBox({ input, text, found, at, onText, onGo, onLeave }: FindBoxProps) {
   const [draft, setDraft] = useState(text ?? '')
   // Another search, from elsewhere, wins over what is being typed.
   const [shown, setShown] = useState(text)
@@ -59,16 +66,30 @@ export function FindBox({ input, text, found, time, onText, onSeek }: FindBoxPro
     setDraft(text ?? '')
   }
   const { hits } = found
-  const at = hitAt(hits, time)
-  const go = (direction: 1 | -1) => {
-    const next = hits[direction > 0 ? at + 1 : at - 1] ?? (direction > 0 ? hits[0] : hits.at(-1))
-    if (next) onSeek(leadTo(next[0]))
+  const change = (next: string) => {
+    setDraft(next)
+    // An empty field looks for nothing: no count and no places are left of what stood there.
+    if (next.trim() === '' && text !== undefined) onText(undefined)
+  }
+  const submit = (direction: 1 | -1) => {
+    const next = draft.trim()
+    if (next !== (text ?? '')) onText(next || undefined)
+    else onGo(direction)
   }
   const onSubmit = (event: FormEvent) => {
     event.preventDefault()
-    const next = draft.trim()
-    if (next !== (text ?? '')) onText(next || undefined)
-    else go(1)
+    submit(1)
+  }
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === 'Enter' && event.shiftKey) {
+      event.preventDefault()
+      submit(-1)
+    }
+    if (event.key === 'Escape') {
+      event.preventDefault()
+      if (draft === '') onLeave()
+      else change('')
+    }
   }
   const long = [...(text?.trim() ?? '')].length >= LEAST
   return (
@@ -84,7 +105,8 @@ export function FindBox({ input, text, found, time, onText, onSeek }: FindBoxPro
           maxLength={200}
           placeholder="Find in this recording"
           aria-label="Find in this recording"
-          onChange={(event) => setDraft(event.target.value)}
+          onChange={(event) => change(event.target.value)}
+          onKeyDown={onKeyDown}
           className="h-8 w-52 max-w-full rounded-md border bg-surface pr-2 pl-7 text-xs text-fg"
         />
       </span>
@@ -101,15 +123,15 @@ export function FindBox({ input, text, found, time, onText, onSeek }: FindBoxPro
           )}
         </span>
       )}
-      <IconButton icon={ChevronUp} label="Previous hit" hint="Previous hit (N)" disabled={hits.length === 0} onClick={() => go(-1)} />
-      <IconButton icon={ChevronDown} label="Next hit" hint="Next hit (n)" disabled={hits.length === 0} onClick={() => go(1)} />
+      <IconButton icon={ChevronUp} label="Previous hit" hint="Previous hit (N, Shift Enter)" disabled={hits.length === 0} onClick={() => onGo(-1)} />
+      <IconButton icon={ChevronDown} label="Next hit" hint="Next hit (n, Enter)" disabled={hits.length === 0} onClick={() => onGo(1)} />
     </form>
   )
 }
 
 /** What was run, with its times; one that is chosen is played. */
 export function Commands({ commands, time, onSeek }: { commands: readonly Marker[]; time: number; onSeek: (seconds: number) => void }) {
-  const at = hitAt(commands, time)
+  const at = commands.findLastIndex(([seconds]) => leadTo(seconds) <= time + 0.05)
   return (
     <details className="border-t px-3 py-2">
       <summary className="cursor-pointer rounded text-xs text-muted hover:text-fg">

@@ -1,15 +1,21 @@
 /** A player of one recording: the screen, the timeline, and what one can do with them. */
 import { ChevronsLeft, ChevronsRight, ClipboardCopy, Link2, LoaderCircle, Maximize, Minimize, Pause, Play, ShieldAlert, SkipBack, SkipForward } from 'lucide-react'
-import { useCallback, useEffect, useRef, useState, useSyncExternalStore, type KeyboardEvent } from 'react'
+import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore, type CSSProperties, type KeyboardEvent } from 'react'
 import { toast } from 'sonner'
 import { recordings } from '@/api/hub'
+import { usePreference } from '@/api/preferences'
 import { hasCode } from '@/api/problem'
 import { IconButton } from '@/components/button'
 import { EmptyState, ErrorState, ProblemReference } from '@/components/states'
 import { cn } from '@/lib/cn'
+import { useTheme } from '@/lib/theme'
+import { readPreferences } from '@/terminal/model/preferences'
+import { themeOf, type TerminalTheme } from '@/terminal/model/themes'
 import { Engine, type EngineState } from './engine'
-import { Commands, FindBox, leadTo, useFind } from './find'
-import { formatPosition, type Marker } from './format'
+import { Commands, FindBox, useFind } from './find'
+import { formatPosition, type Marker, type Size } from './format'
+import { useHits } from './hits'
+import { Marks } from './marks'
 import './player.css'
 import { PlayerScreen, ScreenUnavailable, textOf } from './screen'
 import { Timeline, type Activity } from './timeline'
@@ -22,6 +28,8 @@ interface PlayerProps {
   sessionId: string
   /** Seconds to begin at; another value later is a jump. */
   at: number
+  /** Plays at once. */
+  play: boolean
   /** How much happened when. */
   activity: Activity[]
   /** The address of a moment. */
@@ -37,39 +45,68 @@ export default function RecordingPlayer(props: PlayerProps) {
   return <Attempt key={round} {...props} onRetry={() => setRound((before) => before + 1)} />
 }
 
+/** What there is once the recording is there. */
+interface Parts {
+  engine: Engine
+  marks: Marks
+  screen: PlayerScreen
+}
+
+const isAnything = (_value: unknown): _value is unknown => true
+
+/** The colours that this person's terminals have. */
+function useTerminalTheme(): TerminalTheme {
+  const { resolved } = useTheme()
+  const [stored] = usePreference<unknown>('terminal', undefined, isAnything)
+  return useMemo(() => themeOf(readPreferences(stored).theme, resolved), [stored, resolved])
+}
+
 function Attempt({ onRetry, ...props }: PlayerProps & { onRetry: () => void }) {
-  const { sessionId, at } = props
+  const { sessionId, at, play } = props
   const parent = useRef<HTMLDivElement>(null)
-  const [engine, setEngine] = useState<Engine | null>(null)
+  const [parts, setParts] = useState<Parts | null>(null)
   const [failure, setFailure] = useState<unknown>(null)
-  const first = useRef(at)
+  const first = useRef({ at, play })
+  const theme = useTerminalTheme()
+  const colours = useRef(theme)
 
   useEffect(() => {
     const element = parent.current
     if (!element) return
     let gone = false
     let screen: PlayerScreen | null = null
-    let made: Engine | null = null
+    let made: Parts | null = null
     const start = async () => {
       const index = await recordings.play(sessionId)
       if (gone) return
-      screen = await PlayerScreen.open(element, index.term)
-      if (gone) return screen.dispose()
-      made = new Engine(index, recordings.segment, screen)
-      setEngine(made)
-      await made.seek(first.current)
+      const drawn = await PlayerScreen.open(element, index.term, colours.current)
+      screen = drawn
+      if (gone) return drawn.dispose()
+      made = { engine: new Engine(index, recordings.segment, drawn), marks: new Marks(element, () => drawn.columns), screen: drawn }
+      setParts(made)
+      await made.engine.seek(first.current.at)
+      if (first.current.play && !gone) made.engine.play()
     }
     start().catch((error: unknown) => !gone && setFailure(error))
     return () => {
       gone = true
-      made?.dispose()
+      made?.engine.dispose()
+      made?.marks.dispose()
       screen?.dispose()
-      setEngine(null)
+      setParts(null)
     }
   }, [sessionId])
 
+  useEffect(() => {
+    if (colours.current === theme) return
+    colours.current = theme
+    if (!parts) return
+    parts.screen.paint(theme)
+    parts.engine.redraw()
+  }, [theme, parts])
+
   if (failure !== null) return <Failure error={failure} onRetry={onRetry} />
-  return <Frame screen={parent} engine={engine} {...props} />
+  return <Frame screen={parent} engine={parts?.engine ?? null} marks={parts?.marks ?? null} theme={theme} {...props} />
 }
 
 function Failure({ error, onRetry }: { error: unknown; onRetry: () => void }) {
@@ -92,15 +129,30 @@ function Failure({ error, onRetry }: { error: unknown; onRetry: () => void }) {
 }
 
 const NOTHING: EngineState = { phase: 'paused', time: 0, waiting: true, speed: 1, skipIdle: true, markers: [], error: null }
+const USUAL: Size = { cols: 80, rows: 24 }
 const NO_COMMANDS: readonly Marker[] = []
 const never = () => () => undefined
 
 interface FrameProps extends PlayerProps {
   screen: React.RefObject<HTMLDivElement | null>
   engine: Engine | null
+  marks: Marks | null
+  theme: TerminalTheme
 }
 
-function Frame({ screen, engine, sessionId, at, activity, linkTo, find, onFind }: FrameProps) {
+/**
+ * The colours of the terminal, and its shape: a letter is about 0.6 of its height wide, a line 1.33 of it high,
+ * and there is a border. The whole window has a shape of its own.
+ */
+const shapeOf = ({ cols, rows }: Size, { colours }: TerminalTheme, full: boolean) =>
+  ({
+    background: colours.background,
+    '--recording-background': colours.background,
+    '--recording-foreground': colours.foreground,
+    aspectRatio: full ? undefined : `${(cols * 0.6 + 1.5).toFixed(1)} / ${(rows * 1.334 + 1.5).toFixed(1)}`,
+  }) as CSSProperties
+
+function Frame({ screen, engine, marks, theme, sessionId, at, play, activity, linkTo, find, onFind }: FrameProps) {
   const state = useSyncExternalStore(engine?.subscribe ?? never, engine?.getState ?? (() => NOTHING))
   const frame = useRef<HTMLElement>(null)
   const [full, setFull] = useState(false)
@@ -109,12 +161,17 @@ function Frame({ screen, engine, sessionId, at, activity, linkTo, find, onFind }
   const duration = engine?.index.duration ?? 0
   const commands = engine?.index.commands ?? NO_COMMANDS
   const seek = (time: number) => void engine?.seek(time)
+  const hits = useHits({ engine, marks, found, find, time: state.time, linked: at })
   const asked = useRef(at)
 
   // The keyboard is the player's at once; a page that scrolls there would jump.
   useEffect(() => {
     if (engine) frame.current?.focus({ preventScroll: true })
   }, [engine])
+  // What was asked to play is looked at: the whole of it, with its buttons.
+  useEffect(() => {
+    if (engine && play) frame.current?.scrollIntoView({ block: 'nearest' })
+  }, [engine, play])
   useEffect(() => {
     if (asked.current === at) return
     asked.current = at
@@ -141,11 +198,7 @@ function Frame({ screen, engine, sessionId, at, activity, linkTo, find, onFind }
     const onControl = (target?.closest('button, select, summary') ?? null) !== null
     // A button does what it is for; a choice is made with the arrows.
     if (onControl && ['Enter', ' ', 'ArrowUp', 'ArrowDown'].includes(event.key)) return
-    const hit = (direction: 1 | -1) => {
-      const next = direction > 0 ? found.hits.find(([time]) => leadTo(time) > state.time + 0.05) : found.hits.findLast(([time]) => leadTo(time) < state.time - 0.5)
-      if (next) seek(leadTo(next[0]))
-    }
-    const acts: Record<string, () => void> = { '/': () => findInput.current?.focus(), n: () => hit(1), N: () => hit(-1) }
+    const acts: Record<string, () => unknown> = { '/': () => findInput.current?.focus(), n: () => hits.go(1), N: () => hits.go(-1) }
     const act = acts[event.key] ?? keyAct(event, engine, state, toggleFull)
     if (!act) return
     event.preventDefault()
@@ -165,9 +218,9 @@ function Frame({ screen, engine, sessionId, at, activity, linkTo, find, onFind }
       onKeyDownCapture={onKeyDown}
       data-phase={state.phase}
       data-waiting={state.waiting}
-      className="flex flex-col overflow-hidden rounded-b-xl bg-surface focus-visible:outline-none"
+      className="flex scroll-my-3 flex-col overflow-hidden rounded-b-xl bg-surface focus-visible:outline-none"
     >
-      <div className={cn('relative bg-[#0f1117]', full ? 'min-h-0 flex-1' : 'h-[34vh] min-h-56 sm:h-[52vh]')}>
+      <div className={cn('relative', full ? 'min-h-0 flex-1' : 'max-h-[70vh] min-h-56')} style={shapeOf(engine?.index.term ?? USUAL, theme, full)}>
         <div ref={screen} className="recording-screen absolute inset-0 select-text" />
         {(engine === null || state.waiting) && !failed && (
           <p role="status" aria-label="Loading" className="absolute top-3 right-3 animate-fade rounded-md bg-black/50 p-1.5 text-white">
@@ -205,7 +258,18 @@ function Frame({ screen, engine, sessionId, at, activity, linkTo, find, onFind }
           <span className="px-2 text-xs text-muted tabular-nums" data-testid="position">
             {formatPosition(state.time)} / {formatPosition(duration)}
           </span>
-          <FindBox input={findInput} text={find} found={found} time={state.time} onText={onFind} onSeek={seek} />
+          <FindBox
+            input={findInput}
+            text={find}
+            found={found}
+            at={hits.at}
+            onText={(text) => {
+              hits.ask()
+              onFind(text)
+            }}
+            onGo={hits.go}
+            onLeave={() => frame.current?.focus({ preventScroll: true })}
+          />
           <span className="ml-auto flex flex-wrap items-center gap-1">
             <label className="flex h-8 cursor-pointer items-center gap-1.5 rounded-md px-2 text-xs text-muted hover:bg-hover">
               <input type="checkbox" className="accent-(--accent)" checked={state.skipIdle} onChange={(event) => engine?.setSkipIdle(event.target.checked)} />

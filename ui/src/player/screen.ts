@@ -4,6 +4,7 @@
  */
 import { create, type Player } from 'asciinema-player'
 import 'asciinema-player/dist/bundle/asciinema-player.css'
+import type { TerminalTheme } from '@/terminal/model/themes'
 import type { Sink } from './engine'
 import type { Size } from './format'
 
@@ -33,14 +34,27 @@ export class ScreenUnavailable extends Error {}
 export class PlayerScreen implements Sink {
   readonly #player: Player
   readonly #dispatch: Callbacks['dispatch']
+  #columns: number
+  #theme: TerminalTheme
 
-  private constructor(player: Player, dispatch: Callbacks['dispatch']) {
+  private constructor(player: Player, dispatch: Callbacks['dispatch'], { cols }: Size, theme: TerminalTheme) {
     this.#player = player
     this.#dispatch = dispatch
+    this.#columns = cols
+    this.#theme = theme
+  }
+
+  /** The colours of the next screen that is begun. */
+  paint(theme: TerminalTheme): void {
+    this.#theme = theme
+  }
+
+  get columns(): number {
+    return this.#columns
   }
 
   /** Puts an empty terminal into `parent`; resolves once it can be drawn on. */
-  static async open(parent: HTMLElement, size: Size): Promise<PlayerScreen> {
+  static async open(parent: HTMLElement, size: Size, theme: TerminalTheme): Promise<PlayerScreen> {
     if (!runsWebAssembly()) throw new ScreenUnavailable('this page may not run WebAssembly')
     // The player measures a letter once.
     await document.fonts.load(`15px ${FONT}`).catch(() => undefined)
@@ -48,7 +62,7 @@ export class PlayerScreen implements Sink {
       try {
         // The source is a driver: it gets what it dispatches with once the terminal listens.
         const driver = ({ dispatch }: Callbacks) => {
-          queueMicrotask(() => resolve(new PlayerScreen(player, dispatch)))
+          queueMicrotask(() => resolve(new PlayerScreen(player, dispatch, size, theme)))
           return { init: nothing, play: nothing, pause: nothing, stop: nothing, getTiming: () => ({ time: 0, rate: 0, sampledAt: 0 }) }
         }
         const player = create(driver as never, parent, {
@@ -57,7 +71,8 @@ export class PlayerScreen implements Sink {
           autoPlay: true,
           controls: false,
           fit: 'both',
-          theme: 'openpam',
+          // With the colours that come with each screen.
+          theme: 'auto/openpam',
           cursorMode: 'steady',
           terminalFontFamily: `${FONT}, ui-monospace, monospace`,
         })
@@ -68,7 +83,8 @@ export class PlayerScreen implements Sink {
   }
 
   reset(size: Size, init: string): void {
-    this.#dispatch('reset', { size, init, theme: null })
+    this.#columns = size.cols
+    this.#dispatch('reset', { size, init, theme: embedded(this.#theme) })
   }
 
   output(text: string): void {
@@ -76,6 +92,7 @@ export class PlayerScreen implements Sink {
   }
 
   resize(size: Size): void {
+    this.#columns = size.cols
     this.#dispatch('resize', size)
   }
 
@@ -83,6 +100,16 @@ export class PlayerScreen implements Sink {
     this.#player.dispose()
   }
 }
+
+const ANSI = ['black', 'red', 'green', 'yellow', 'blue', 'magenta', 'cyan', 'white'] as const
+const BRIGHT = ['brightBlack', 'brightRed', 'brightGreen', 'brightYellow', 'brightBlue', 'brightMagenta', 'brightCyan', 'brightWhite'] as const
+
+/** A theme of the terminals as the player takes it. */
+const embedded = ({ colours }: TerminalTheme) => ({
+  foreground: colours.foreground,
+  background: colours.background,
+  palette: [...ANSI, ...BRIGHT].map((name) => colours[name]),
+})
 
 /** The text that a screen shows, line by line, without what fills the lines up. */
 export function textOf(parent: HTMLElement): string {

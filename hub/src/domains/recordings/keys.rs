@@ -54,8 +54,9 @@ pub(super) struct Keys {
     pub(super) signer: SignerKey,
 }
 
-/// The tenant's present keys, made where they are missing.
+/// The tenant's present keys, made where they are missing: by the hub, whoever's session needs them.
 pub(super) async fn current(hub: &Hub, context: &Context) -> Result<Keys, Error> {
+    let context = &Context::system(context.tenant_id, "recorder");
     let mut tx = hub.db().begin(context).await?;
     let mut keys = store::keys(&mut tx).await?;
     let slug = tenant_slug(&mut tx).await?;

@@ -88,7 +88,8 @@ impl Recorder {
         let now = Instant::now();
         Ok(Self {
             hub: hub.clone(),
-            context: context.clone(),
+            // Writing is the hub's own work, whose session it ever is.
+            context: Context::system(context.tenant_id, "recorder"),
             session_id,
             signer: keys.signer,
             writer,

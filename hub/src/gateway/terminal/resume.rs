@@ -11,12 +11,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::{attachments::Visit, audience::Lacks};
 use crate::{
     context::Context,
-    db::DbError,
+    db::{DbError, Tx},
     domains::{
         access, audit,
         audit::Event,
         sessions::{self, LiveSession},
-        targets, vault,
+        targets::{self, Target},
+        vault,
     },
     http::Problem,
     state::Hub,
@@ -47,14 +48,20 @@ pub(super) async fn redeem(
     if live.target_id != target_id {
         return Err(gone());
     }
-    reauthorize(hub, context, &live).await?;
-    hub.terminals().redeem(id, token).ok_or_else(|| {
+    let (mut tx, target) = reauthorize(hub, context, &live).await?;
+    let visits = hub.terminals().redeem(id, token).ok_or_else(|| {
         Problem::new(
             StatusCode::FORBIDDEN,
             "resume_token_invalid",
             "The session was continued elsewhere, or the token was used before. Ask for a new one.",
         )
-    })
+    })?;
+    // Here and not with the token: once for each time the session is taken up again.
+    audit::record(&mut tx, context, Event::success("session.resume").on("session", id, &target.name))
+        .await
+        .map_err(DbError::from)?;
+    tx.commit().await.map_err(DbError::from)?;
+    Ok(visits)
 }
 
 async fn own(hub: &Hub, context: &Context, id: SessionId) -> Result<Arc<LiveSession>, Problem> {
@@ -69,18 +76,19 @@ async fn own(hub: &Hub, context: &Context, id: SessionId) -> Result<Arc<LiveSess
     }
 }
 
-async fn reauthorize(hub: &Hub, context: &Context, live: &LiveSession) -> Result<(), Problem> {
+/// Decides again. A denial is in the trail; what is allowed is for the caller to write, in the transaction
+/// it was decided in.
+async fn reauthorize(hub: &Hub, context: &Context, live: &LiveSession) -> Result<(Tx, Target), Problem> {
     let mut tx = hub.db().begin(context).await?;
     let target = targets::find(&mut tx, live.target_id).await?.ok_or_else(super::open::target_not_found)?;
     let credentials = vault::credentials_of(&mut tx, target.id).await?;
-    let decided = access::reauthorize_session(&mut tx, context, &target, live.credential_id, &credentials).await?;
-    if decided.is_ok() {
-        audit::record(&mut tx, context, Event::success("session.resume").on("session", live.id, &target.name))
-            .await
-            .map_err(DbError::from)?;
+    match access::reauthorize_session(&mut tx, context, &target, live.credential_id, &credentials).await? {
+        Ok(()) => Ok((tx, target)),
+        Err(denial) => {
+            tx.commit().await.map_err(DbError::from)?;
+            Err(super::open::denied(denial))
+        }
     }
-    tx.commit().await.map_err(DbError::from)?;
-    decided.map_err(super::open::denied)
 }
 
 /// The session is over.

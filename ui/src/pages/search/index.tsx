@@ -24,9 +24,6 @@ import type { RecordingsSearch } from '@/router'
 const route = getRouteApi('/signed-in/frame/search')
 
 const LEAST = 2
-/** The player begins a little before what is looked for. */
-const LEAD_SECONDS = 3
-
 const KINDS = [
   { value: 'command', label: 'Commands' },
   { value: 'output', label: 'Output' },
@@ -245,7 +242,7 @@ function Match({ match, q }: { match: RecordingMatch; q: string }) {
         <Link
           to="/sessions/$id"
           params={{ id: match.session_id }}
-          search={{ t: lead(match.hits[0]?.at ?? 0), find: q }}
+          search={{ t: moment(match.hits[0]?.at ?? 0), find: q }}
           className="block border-t px-4 py-2 text-xs text-accent-text hover:bg-hover hover:underline"
         >
           {match.count >= 1000 ? 'Many more lines' : `${count(more, 'more line')}`} of this session
@@ -255,7 +252,8 @@ function Match({ match, q }: { match: RecordingMatch; q: string }) {
   )
 }
 
-const lead = (at: number): number => Math.max(0, Math.floor((at - LEAD_SECONDS) * 10) / 10)
+/** The moment of a hit, as an address has it: the player stops where the screen shows it. */
+const moment = (at: number): number => Math.floor(at * 1000) / 1000
 
 function Hit({ id, hit, q }: { id: string; hit: RecordingHit; q: string }) {
   const Icon = hit.kind === 'command' ? SquareTerminal : Film
@@ -265,7 +263,7 @@ function Hit({ id, hit, q }: { id: string; hit: RecordingHit; q: string }) {
         data-hit
         to="/sessions/$id"
         params={{ id }}
-        search={{ t: lead(hit.at), find: q }}
+        search={{ t: moment(hit.at), find: q }}
         className="flex items-baseline gap-3 px-4 py-1.5 hover:bg-hover focus-visible:bg-hover"
       >
         <span className="sr-only">{hit.kind === 'command' ? 'Command at' : 'Output at'}</span>

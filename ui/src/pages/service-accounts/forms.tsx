@@ -13,6 +13,7 @@ import { Field, Input, Select, SwitchField, Textarea } from '@/components/field'
 import { FormPanel } from '@/components/form'
 import { MultiPick } from '@/components/pickers'
 import { RolesField } from '@/components/roles-field'
+import { Notice } from '@/components/states'
 import { permissionsOf } from '@/lib/access'
 import { changesOf } from '@/lib/changes'
 import { descriptionRule, nameRule, rolesRule } from '@/lib/schema'
@@ -61,9 +62,15 @@ export function TokenForm({ account, onClose }: { account: ServiceAccount; onClo
       }}>
       {({ register, control, formState: { errors } }) => (
         <>
+          {account.roles.length === 0 && (
+            <Notice>
+              {account.name} has no role: what uses this token is refused everywhere until the account is given one.
+            </Notice>
+          )}
+          {!account.enabled && <Notice>{account.name} is disabled: none of its tokens is accepted until it is enabled.</Notice>}
           <Field label="Name" error={errors.name?.message} help="Where it is used, so that it can be found again."><Input {...register('name')} autoFocus placeholder="build server" /></Field>
           <Field label="Valid for"><Select {...register('lifetime')}><option value="7">7 days</option><option value="30">30 days</option><option value="90">90 days</option><option value="365">1 year</option></Select></Field>
-          <Field label="Limited to" optional error={errors.scopes?.message} help={account.roles.length === 0 ? 'The account has no role, so there is nothing to limit.' : 'Without a limit it may do what the roles of the account allow.'}>
+          <Field label="Limited to" optional error={errors.scopes?.message} help={account.roles.length === 0 ? 'There is nothing to limit yet.' : 'Without a limit it may do what the roles of the account allow.'}>
             <Controller control={control} name="scopes" render={({ field }) => <MultiPick noun="permissions" value={field.value} onChange={field.onChange} options={permissionsOf(me, known, account.roles).map((permission) => ({ id: permission, label: sentence(permission) }))} />} />
           </Field>
         </>
@@ -72,11 +79,36 @@ export function TokenForm({ account, onClose }: { account: ServiceAccount; onClo
   )
 }
 
-const TokenOnce = ({ token, onClose }: { token: string; onClose: () => void }) => (
-  <Dialog open onClose={onClose} title="Copy the token now" description="It is shown this once only. The hub keeps a fingerprint of it, not the token.">
-    <DialogBody>
-      <div className="flex items-center gap-2 rounded-lg border bg-sunken p-3"><code data-testid="token" className="min-w-0 flex-1 font-mono text-xs break-all select-all">{token}</code><CopyButton text={token} label="Copy token" /></div>
-    </DialogBody>
-    <DialogFooter><Button variant="primary" onClick={onClose}>I have stored it</Button></DialogFooter>
-  </Dialog>
-)
+/** The one time that a token is seen. Closing by a slip of the hand asks, until it was copied. */
+function TokenOnce({ token, onClose }: { token: string; onClose: () => void }) {
+  const [copied, setCopied] = useState(false)
+  const [leaving, setLeaving] = useState(false)
+  return (
+    <Dialog open onClose={() => (copied ? onClose() : setLeaving(true))} title="Copy the token now" description="It is shown this once only. The hub keeps a fingerprint of it, not the token.">
+      <DialogBody>
+        <div className="flex items-center gap-2 rounded-lg border bg-sunken p-3">
+          <code data-testid="token" onCopy={() => setCopied(true)} className="min-w-0 flex-1 font-mono text-xs break-all select-all">
+            {token}
+          </code>
+          <CopyButton text={token} label="Copy token" onCopied={() => setCopied(true)} />
+        </div>
+      </DialogBody>
+      <DialogFooter>
+        <Button variant="primary" onClick={onClose}>
+          I have stored it
+        </Button>
+      </DialogFooter>
+      <Dialog open={leaving} onClose={() => setLeaving(false)} title="Close without the token?">
+        <DialogBody className="pt-1 text-sm text-muted">It was not copied, and nobody can show it again. You would have to revoke it and make another one.</DialogBody>
+        <DialogFooter>
+          <Button autoFocus onClick={() => setLeaving(false)}>
+            Show the token
+          </Button>
+          <Button variant="danger" onClick={onClose}>
+            Close without it
+          </Button>
+        </DialogFooter>
+      </Dialog>
+    </Dialog>
+  )
+}

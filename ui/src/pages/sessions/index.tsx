@@ -36,17 +36,20 @@ const STATUSES = [
 /** Whether a session was recorded; leads to the player for those who may play it. */
 function RecordedMark({ session, playable }: { session: Session; playable: boolean }) {
   if (session.recording_path === null) return <span className="text-faint">No</span>
-  const dot = <span aria-hidden className="size-1.5 rounded-full bg-danger" />
-  if (!playable) return <span className="flex items-center gap-1.5">{dot} Yes</span>
+  // Red is what is being recorded now.
+  const dot = session.status === 'active' && <span aria-hidden className="size-1.5 rounded-full bg-danger" />
+  const word = session.status === 'active' ? 'Recording' : 'Recorded'
+  if (!playable) return <span className="flex items-center gap-1.5">{dot} {word}</span>
   return (
     <Link
       to="/sessions/$id"
       params={{ id: session.id }}
       search={{ t: 0 }}
+      state={{ play: true }}
       aria-label={`Play the recording of the session on ${session.target_name}`}
       className="relative z-10 flex w-fit items-center gap-1.5 rounded text-accent-text hover:underline"
     >
-      {dot} Recorded
+      {dot} {word}
     </Link>
   )
 }
@@ -140,7 +143,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         id: 'status',
         header: 'State',
         accessorFn: (session) => session.status,
-        meta: { className: 'w-28 sm:w-32' },
+        meta: { className: 'w-28' },
         cell: ({ row }) => <SessionBadge status={row.original.status} />,
       },
       {
@@ -161,14 +164,14 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         id: 'bytes',
         header: 'Traffic',
         accessorFn: (session) => session.bytes_received + session.bytes_sent,
-        meta: { className: 'w-24 tabular-nums', from: 'lg' },
+        meta: { className: 'w-24 tabular-nums', from: '2xl' },
         cell: ({ row }) => formatBytes(row.original.bytes_received + row.original.bytes_sent),
       },
       {
         id: 'exit',
         header: 'Exit',
         accessorFn: exitOf,
-        meta: { className: 'w-28', from: 'lg' },
+        meta: { className: 'w-24', from: 'lg' },
         cell: ({ row }) => (
           <span className="truncate text-muted" title={exitOf(row.original)}>
             {exitOf(row.original)}
@@ -204,7 +207,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
             </MenuItem>
             {session.recording_path !== null && mayPlay(me, session.user_id) && (
               <MenuItem asChild>
-                <Link to="/sessions/$id" params={{ id: session.id }} search={{ t: 0 }}>
+                <Link to="/sessions/$id" params={{ id: session.id }} search={{ t: 0 }} state={{ play: true }}>
                   <Play aria-hidden className="size-4 opacity-70" /> Play recording
                 </Link>
               </MenuItem>

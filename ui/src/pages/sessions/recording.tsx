@@ -1,8 +1,8 @@
 /** What a session left: whether it was recorded, whether that is intact, and a player for it. */
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi, useRouter } from '@tanstack/react-router'
+import { getRouteApi, useRouter, useRouterState } from '@tanstack/react-router'
 import { Circle, CircleOff, Download, Film, Play, RefreshCw, ShieldAlert, ShieldCheck, ShieldQuestion } from 'lucide-react'
-import { lazy, Suspense, useMemo, type ReactNode } from 'react'
+import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
 import { recordings } from '@/api/hub'
 import { hasCode } from '@/api/problem'
 import type { Recording, Session } from '@/api/types'
@@ -64,7 +64,7 @@ function Recorded({ session }: { session: Session }) {
       </Card>
     )
   }
-  return <Readable session={session} recording={data} checkedAt={query.dataUpdatedAt} running={running} onRefresh={() => void query.refetch()} />
+  return <Readable key={session.id} session={session} recording={data} checkedAt={query.dataUpdatedAt} running={running} onRefresh={() => void query.refetch()} />
 }
 
 /** The recording was there, and is not, or not for this person. */
@@ -90,6 +90,8 @@ interface ReadableProps {
 
 function Readable({ session, recording, checkedAt, running, onRefresh }: ReadableProps) {
   const { t, find } = route.useSearch()
+  const linked = useRouterState({ select: ({ location }) => location.state.play === true })
+  const [play, setPlay] = useState(linked)
   const change = useChangeSearch<SessionSearch>()
   const router = useRouter()
   const open = recording.state === 'recording'
@@ -142,7 +144,7 @@ function Readable({ session, recording, checkedAt, running, onRefresh }: Readabl
           title={open ? 'Play what is stored so far' : 'Play what the session showed'}
           className="border-t py-10"
           action={
-            <Button variant="primary" icon={Play} onClick={() => change({ t: 0 })}>
+            <Button variant="primary" icon={Play} onClick={() => (setPlay(true), change({ t: 0 }))}>
               Play recording
             </Button>
           }
@@ -153,7 +155,7 @@ function Readable({ session, recording, checkedAt, running, onRefresh }: Readabl
         <div className="border-t">
           {/* More was stored since: the list of segments is another one. */}
           <Suspense fallback={<PlayerSkeleton />}>
-            <Player key={recording.segments.length} sessionId={session.id} at={t} activity={activity} linkTo={linkTo} find={find} onFind={setFind} />
+            <Player key={recording.segments.length} sessionId={session.id} at={t} play={play} activity={activity} linkTo={linkTo} find={find} onFind={setFind} />
           </Suspense>
         </div>
       )}

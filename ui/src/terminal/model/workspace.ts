@@ -1,8 +1,10 @@
 import { toast } from 'sonner'
 import { queryClient } from '@/lib/query-client'
 import type { Preferences, Session } from '@/api/types'
+import { sessionsShownHere } from '@/lib/session-locks'
 import { PaneController, type PaneHost } from '../pane/controller'
 import { fetchActiveSessions, fetchPreferences, storePreferences } from '../services'
+import { Elsewhere } from './elsewhere'
 import {
   activatePane,
   activeTab,
@@ -48,8 +50,15 @@ export class Workspace {
   #saveTimer: ReturnType<typeof setTimeout> | null = null
   #started = false
   #userId: string | null = null
-  /** Open sessions that the person does not want to be reminded of. */
-  readonly #dismissed = new Set<string>()
+  readonly #elsewhere = new Elsewhere({
+    open: async () => {
+      const answer = this.#userId === null ? null : await fetchActiveSessions(this.#userId)
+      return answer?.ok ? answer.value : null
+    },
+    shownInBrowser: sessionsShownHere,
+    panes: () => [...this.#panes.values()].map(({ targetId, listens, state }) => ({ targetId, sessionId: state.sessionId, opening: listens })),
+    onChange: (elsewhere) => this.#set({ elsewhere }),
+  })
   #ended = 0
   #restored = false
   #state: WorkspaceState = {
@@ -117,14 +126,17 @@ export class Workspace {
   open(targetId: string, credentialId: string | null, reason: string | null, sessionId: string | null = null): void {
     // Before something is added and kept: what was kept would be gone.
     this.#restore()
+    const shown = sessionId === null ? undefined : [...this.#panes.values()].find((pane) => pane.state.sessionId === sessionId)
+    if (shown) {
+      this.change((layout) => activatePane(layout, shown.id))
+      return
+    }
     if (!this.#hasRoom()) return
     const id = identifier()
     this.#create(id, { targetId, credentialId, sessionId }, reason)
     this.change((layout) => addTab(layout, identifier(), id))
-    this.#set({
-      picking: false,
-      elsewhere: this.#state.elsewhere.filter((session) => session.id !== sessionId),
-    })
+    this.#set({ picking: false })
+    this.#elsewhere.panesChanged()
   }
 
   /** Another session of the pane's target, beside it or in a new tab. */
@@ -152,7 +164,10 @@ export class Workspace {
       const pane = this.#panes.get(id)
       this.#panes.delete(id)
       this.change((layout) => closePane(layout, id))
-      if (pane) void pane.disconnect().finally(() => setTimeout(() => pane.dispose(), pane.active ? 1000 : 0))
+      if (!pane) continue
+      // The hub's answer may still come; until then the session is on its list.
+      const over = pane.disconnect().finally(() => new Promise((resolve) => setTimeout(resolve, pane.active ? 1000 : 0)))
+      void this.#elsewhere.ending(pane.state.sessionId, over).finally(() => pane.dispose())
     }
   }
 
@@ -226,6 +241,7 @@ export class Workspace {
       onChanged: () => {
         this.#set({ revision: this.#state.revision + 1 })
         this.#save()
+        this.#elsewhere.panesChanged()
         this.#countEnded()
       },
       warn: (title, description) => toast.warning(title, { description, id: title }),
@@ -238,18 +254,11 @@ export class Workspace {
 
   /** Asks which own sessions are open and shown nowhere: some may have ended, here or by themselves. */
   async findElsewhere(): Promise<void> {
-    if (this.#userId === null) return
-    const answer = await fetchActiveSessions(this.#userId)
-    if (!answer.ok) return
-    const here = new Set([...this.#panes.values()].map((pane) => pane.state.sessionId))
-    this.#set({
-      elsewhere: answer.value.filter(({ id, attached }) => !attached && !here.has(id) && !this.#dismissed.has(id)),
-    })
+    await this.#elsewhere.look()
   }
 
   dismissElsewhere(): void {
-    for (const { id } of this.#state.elsewhere) this.#dismissed.add(id)
-    this.#set({ elsewhere: [] })
+    this.#elsewhere.dismiss()
   }
 
   #countEnded(): void {

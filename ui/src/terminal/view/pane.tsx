@@ -39,28 +39,29 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
     >
       <div
         className={cn(
-          'flex h-7 shrink-0 items-center gap-2 border-b pr-1 pl-3 text-xs',
+          '@container flex h-7 shrink-0 items-center gap-2 overflow-hidden border-b pr-1 pl-3 text-xs',
           production ? 'border-line bg-danger-soft' : 'border-line bg-surface',
           !alone && !active && 'opacity-75',
         )}
       >
         {!alone && <span aria-hidden className={cn('size-1.5 shrink-0 rounded-full', active ? 'bg-accent' : 'bg-line-strong')} />}
-        <span className="truncate font-medium text-fg">{target?.name ?? '…'}</span>
-        {production ? (
-          <Badge className="bg-danger text-white uppercase">Production</Badge>
-        ) : (
-          <EnvironmentBadge environment={target?.environment} />
-        )}
-        <span className="hidden min-w-0 truncate font-mono text-muted sm:inline">
+        {/* What is least known goes first: the title, the address, the label; the name stays longest. */}
+        <span className="min-w-16 shrink truncate font-medium text-fg" title={target?.name}>
+          {target?.name ?? '…'}
+        </span>
+        <span className="hidden shrink-0 @xs:inline-flex">
+          {production ? <Badge className="bg-danger text-white uppercase">Production</Badge> : <EnvironmentBadge environment={target?.environment} />}
+        </span>
+        <span className="hidden min-w-0 shrink-[20] truncate font-mono text-muted @md:inline">
           {target && credential ? `${credential.username}@${target.host}${target.port === 22 ? '' : `:${target.port}`}` : target?.host}
         </span>
-        {state.title && <span className="hidden min-w-0 truncate text-muted md:inline">{state.title}</span>}
+        {state.title && alone && <span className="hidden min-w-0 shrink-[40] truncate text-muted @2xl:inline">{state.title}</span>}
         <span className="ml-auto flex shrink-0 items-center">
           <Participants pane={pane} />
-          <Tool icon={Search} label="Find" keys="Ctrl Shift F" onClick={() => workspace.show({ finding: pane.id })} />
-          <Tool icon={Copy} label="Duplicate session" keys="Ctrl Shift D" onClick={() => workspace.duplicate(pane, 'tab')} />
-          <Tool icon={Columns2} label="Split to the right" keys="Ctrl Shift E" onClick={() => workspace.duplicate(pane, 'row')} className="max-sm:hidden" />
-          <Tool icon={Rows2} label="Split downwards" keys="Ctrl Shift S" onClick={() => workspace.duplicate(pane, 'column')} className="max-sm:hidden" />
+          <Tool icon={Search} label="Find" keys="Ctrl Shift F" onClick={() => workspace.show({ finding: pane.id })} className="hidden @3xs:inline-grid" />
+          <Tool icon={Copy} label="Duplicate session" keys="Ctrl Shift D" onClick={() => workspace.duplicate(pane, 'tab')} className="hidden @3xs:inline-grid" />
+          <Tool icon={Columns2} label="Split to the right" keys="Ctrl Shift E" onClick={() => workspace.duplicate(pane, 'row')} className="hidden @xs:inline-grid max-sm:hidden" />
+          <Tool icon={Rows2} label="Split downwards" keys="Ctrl Shift S" onClick={() => workspace.duplicate(pane, 'column')} className="hidden @xs:inline-grid max-sm:hidden" />
           <Tool icon={X} label="Close" keys="Ctrl Shift X" onClick={() => workspace.requestClose([pane.id])} />
         </span>
       </div>

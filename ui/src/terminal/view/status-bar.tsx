@@ -1,5 +1,4 @@
 import { cn } from '@/lib/cn'
-import { formatBytes } from '@/lib/format'
 import { inWords } from '../model/words'
 import type { PaneController } from '../pane/controller'
 import { useClock, usePaneState } from './use-workspace'
@@ -23,24 +22,19 @@ export function StatusBar({ pane }: { pane: PaneController }) {
   const [phase, dot] = silent ? [`No answer from the hub for ${inWords(now - silentSince)}`, 'bg-warning'] : PHASES[connection.phase]
   const left = endsAt === null ? null : endsAt - now
   return (
-    <footer className="flex h-6 shrink-0 items-center gap-4 overflow-hidden border-t border-line bg-surface px-3 text-2xs whitespace-nowrap text-muted tabular-nums">
+    <footer data-received={stats.bytesReceived} className="flex h-6 shrink-0 items-center gap-4 overflow-hidden border-t border-line bg-surface px-3 text-2xs whitespace-nowrap text-muted tabular-nums">
       <span className="flex items-center gap-1.5">
         <span aria-hidden className={cn('size-1.5 rounded-full', dot)} />
         <span className={cn(silent && 'text-warning-text')}>{phase}</span>
       </span>
-      {open && (
-        <span title="From a key to its echo; measured while you type">
-          {stats.echoMilliseconds === null ? '– ms' : `${Math.max(1, Math.round(stats.echoMilliseconds))} ms`}
-        </span>
+      {open && stats.echoMilliseconds !== null && (
+        <span title="From a key to its echo; measured while you type">{Math.max(1, Math.round(stats.echoMilliseconds))} ms</span>
       )}
       {recorded !== null && <RecordedMark recorded={recorded} over={connection.phase === 'ended'} />}
       {left !== null && open && (
         <span className={cn('font-medium', left < 5 * 60_000 ? 'text-warning-text' : 'text-fg')}>Ends in {inWords(left)}</span>
       )}
-      <span className="ml-auto max-sm:hidden" title="Received and sent by this page">
-        ↓ {formatBytes(stats.bytesReceived)} ↑ {formatBytes(stats.bytesSent)}
-      </span>
-      <span className="max-sm:hidden">UTF-8</span>
+      <span className="ml-auto max-sm:hidden">UTF-8</span>
       <span className="max-sm:ml-auto" title="Columns and rows">
         {size.cols}×{size.rows}
       </span>
@@ -56,7 +50,7 @@ function RecordedMark({ recorded, over }: { recorded: boolean; over: boolean }) 
       className="flex items-center gap-1.5"
       title={recorded ? `This session ${was} recorded: what it shows and what you type, but for what is typed unseen` : `This session ${was} not recorded`}
     >
-      <span aria-hidden className={cn('size-1.5 rounded-full', recorded ? 'bg-danger' : 'border border-faint')} />
+      <span aria-hidden className={cn('size-1.5 rounded-full', recorded ? (over ? 'bg-faint' : 'bg-danger') : 'border border-faint')} />
       {recorded ? 'Recorded' : 'Not recorded'}
     </span>
   )

@@ -13,11 +13,12 @@ import { useTheme } from '@/lib/theme'
 import { EndSessionDialog } from '@/pages/sessions/end'
 import { themeOf } from '../model/themes'
 import { inWords } from '../model/words'
-import type { InputRight, NoticeMessage, ParticipantsMessage, WatchReadyMessage } from '../protocol/messages'
+import type { InputRight, NoticeMessage, ParticipantsMessage, TerminalSize, WatchReadyMessage } from '../protocol/messages'
 import { WatchConnection, type WatchState } from '../protocol/watch-connection'
 import { watchPreflight } from '../services'
 import { useClock, useWorkspace } from '../view/use-workspace'
 import { WatchScreen } from './screen'
+import './watch.css'
 
 const route = getRouteApi('/signed-in/watch/$id')
 
@@ -44,12 +45,13 @@ function Watch({ id, mode }: { id: string; mode: 'watch' | 'join' }) {
   const [notice, setNotice] = useState<NoticeMessage | null>(null)
   const [ending, setEnding] = useState(false)
   const [fits, setFits] = useState(true)
+  const [size, setSize] = useState<TerminalSize | null>(null)
   const [whole, setWhole] = useState(false)
   const [round, setRound] = useState(0)
   useEffect(() => {
     const parent = place.current
     if (!parent) return undefined
-    const screen = new WatchScreen(parent, preferences, resolved, (bytes) => connection.current?.send(bytes), setFits)
+    const screen = new WatchScreen(parent, preferences, resolved, (bytes) => connection.current?.send(bytes), setFits, setSize)
     shown.current = screen
     screen.showWhole(whole)
     const watching = new WatchConnection({
@@ -93,8 +95,13 @@ function Watch({ id, mode }: { id: string; mode: 'watch' | 'join' }) {
           {right === 'granted' ? `You type in the session of ${owner} on ${target}` : mode === 'join' ? `You joined ${owner} on ${target}` : `You are watching ${owner} on ${target}`}
         </h1>
         {ready && (
-          <span className="text-xs tabular-nums max-sm:hidden" title="Columns and rows of their terminal">
+          <span className="text-xs tabular-nums">
             {ready.recorded ? 'Recorded' : 'Not recorded'}
+            {size && (
+              <span title="Columns and rows of their terminal">
+                , {size.cols}×{size.rows}
+              </span>
+            )}
             {others > 0 && `, ${others} more ${others === 1 ? 'person is' : 'people are'} here`}
           </span>
         )}

@@ -26,12 +26,14 @@ export class WatchScreen implements WatchSink {
   readonly #resizes = new ResizeObserver(() => this.#scheduleFit())
   readonly #largest: number
   readonly #onFit: (fits: boolean) => void
+  readonly #onSize: (size: TerminalSize) => void
   #whole = false
   #frame = 0
 
-  constructor(parent: HTMLElement, preferences: TerminalPreferences, appearance: 'light' | 'dark', onInput: (bytes: Uint8Array<ArrayBuffer>) => void, onFit: (fits: boolean) => void) {
+  constructor(parent: HTMLElement, preferences: TerminalPreferences, appearance: 'light' | 'dark', onInput: (bytes: Uint8Array<ArrayBuffer>) => void, onFit: (fits: boolean) => void, onSize: (size: TerminalSize) => void) {
     this.#parent = parent
     this.#onFit = onFit
+    this.#onSize = onSize
     this.#largest = preferences.fontSize
     this.terminal = new Terminal({
       allowProposedApi: true,
@@ -90,6 +92,7 @@ export class WatchScreen implements WatchSink {
 
   #resizeNow({ cols, rows }: TerminalSize): void {
     this.terminal.resize(cols, rows)
+    this.#onSize({ cols, rows })
     this.#scheduleFit()
   }
 

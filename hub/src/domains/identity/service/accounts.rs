@@ -147,8 +147,9 @@ pub(in super::super) async fn create_token(
     let account = get_in(&mut tx, id).await?;
     store::insert_token(&mut tx, context.tenant_id, id, &token, hash.as_bytes()).await?;
     let event = Event::success("api_token.create")
-        .on("api_token", token.id, &token.name)
-        .with("service_account", account.name)
+        .on("service_account", id, account.name)
+        .with("token_id", token.id.to_string())
+        .with("token", token.name.clone())
         .with("scopes", token.scopes.clone())
         .with("expires_at", token.expires_at.to_rfc3339());
     audit::record(&mut tx, context, event).await?;
@@ -164,9 +165,14 @@ pub(in super::super) async fn revoke_token(
     token: ApiTokenId,
 ) -> Result<(), IdentityError> {
     let mut tx = hub.db().begin(context).await?;
+    let account = get_in(&mut tx, id).await?;
     let name = store::revoke_token(&mut tx, id, token, hub.clock().now()).await?;
     let name = name.ok_or(IdentityError::NotFound("token"))?;
-    audit::record(&mut tx, context, Event::success("api_token.revoke").on("api_token", token, name)).await?;
+    let event = Event::success("api_token.revoke")
+        .on("service_account", id, account.name)
+        .with("token_id", token.to_string())
+        .with("token", name);
+    audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(())
 }
