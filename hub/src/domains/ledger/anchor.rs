@@ -15,6 +15,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::{
     error::LedgerError,
+    keys::Signer,
     proofs,
     store::{
         self,
@@ -119,10 +120,11 @@ pub(super) enum Compared {
 }
 
 /// Whether the stored logs go as far as what was anchored, and are of the same history; and whether the anchor
-/// still has what it took.
+/// still has what it took. What `former` ledgers of this database have there counts for nothing else.
 pub(super) async fn compare(
     connection: &mut PgConnection,
     ledger: &LedgerName,
+    former: &[LedgerName],
     anchor: &FileAnchor,
 ) -> Result<Compared, LedgerError> {
     let differs = |origin, reason| Ok(Compared::Differs { origin, reason });
@@ -135,6 +137,9 @@ pub(super) async fn compare(
     }
     for (origin, anchored) in &largest {
         let Some(log) = ledger.log(origin) else {
+            if former.iter().any(|former| former.log(origin).is_some()) {
+                continue;
+            }
             return differs(origin.clone(), "the anchor has another ledger's checkpoints");
         };
         let (tree, frontier) = match log {
@@ -167,16 +172,18 @@ pub(super) async fn root_at(connection: &mut PgConnection, tree: Tree, size: u64
 pub(super) async fn send(
     connection: &mut PgConnection,
     epoch: i64,
-    ledger: &LedgerName,
+    (ledger, signer): (&LedgerName, &Signer),
     anchor: &FileAnchor,
     has: &mut BTreeMap<String, u64>,
     now: DateTime<Utc>,
 ) -> Result<usize, LedgerError> {
     let mut lines = Vec::new();
     for (tenant_id, size, note) in store::latest_checkpoints(connection).await? {
-        let origin = ledger.origin(tenant_id.map_or(Log::System, Log::Tenant));
+        let log = tenant_id.map_or(Log::System, Log::Tenant);
+        let origin = ledger.origin(log);
         let size = size.cast_unsigned();
-        if has.get(&origin).is_none_or(|known| *known < size) {
+        // What the key has not signed is somebody else's.
+        if has.get(&origin).is_none_or(|known| *known < size) && signer.has_signed(ledger, log, &note) {
             lines.push(Line { at: now, origin, size, note });
         }
     }
