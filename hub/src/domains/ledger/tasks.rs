@@ -253,7 +253,7 @@ impl Leader<'_> {
     /// Whether the stored ledger goes on from what is anchored. Where it does not, the database was rolled back,
     /// and signing would be a fork.
     async fn fits_anchor(&mut self) -> Result<bool, LedgerError> {
-        let Some(anchor) = self.anchor.as_ref().filter(|_| self.next_anchor.is_none()) else { return Ok(true) };
+        let Some(anchor) = self.anchor.as_mut().filter(|_| self.next_anchor.is_none()) else { return Ok(true) };
         let former = &self.hub.config().ledger.former_names;
         let former = former.iter().filter_map(|name| LedgerName::new(name)).collect::<Vec<_>>();
         match anchor::compare(&mut self.connection, &self.ledger, &former, anchor).await {
@@ -281,7 +281,7 @@ impl Leader<'_> {
     }
 
     async fn send_to_anchor(&mut self) -> Result<(), LedgerError> {
-        let (Some(anchor), Some(due), Some(signer)) = (&self.anchor, self.next_anchor, &self.signer) else {
+        let (Some(anchor), Some(due), Some(signer)) = (&mut self.anchor, self.next_anchor, &self.signer) else {
             return Ok(());
         };
         if Instant::now() < due || self.hub.ledger().is_altered() {
