@@ -149,7 +149,8 @@ async fn the_evidence_of_a_session_is_checked_where_nothing_else_is() -> anyhow:
     let path = file.to_str().context("a path that is no text")?;
     let arguments = ["evidence", "export", "--tenant", &world.options.tenant, "--session", &session, "--out", path];
     // Who asks for it is told before anything is read, also where nothing comes of it.
-    let nowhere = ["evidence", "export", "--tenant", &world.options.tenant, "--session", &session, "--out", "/proc/none"];
+    let nowhere =
+        ["evidence", "export", "--tenant", &world.options.tenant, "--session", &session, "--out", "/proc/none"];
     ensure!(world.hub.command(&nowhere, None).await.is_err(), "a file was made in /proc");
     let told = number(&world.database, "select count(*) from audit_events where action = 'evidence.export'").await?;
     ensure!(told == 1, "{told} exports are told of");
@@ -283,7 +284,10 @@ async fn what_was_rolled_back_is_told_by_the_anchor_and_not_signed_again() -> an
     world.options.ledger.insert("former_names", format!("[\"{before}\"]"));
     let prepared = world.prepared().await?;
     let led = prepared.run(&resume, None).await;
-    ensure!(led.is_err_and(|error| format!("{error:#}").contains("a hub leads the ledger")), "it began while one leads");
+    ensure!(
+        led.is_err_and(|error| format!("{error:#}").contains("a hub leads the ledger")),
+        "it began while one leads"
+    );
     hub.terminate().await?;
     eventually("a ledger begins anew", Duration::from_secs(20), || async {
         Ok(prepared.run(&resume, None).await.ok())
@@ -304,6 +308,9 @@ async fn what_was_rolled_back_is_told_by_the_anchor_and_not_signed_again() -> an
     // A configuration that does not know of it is told.
     let unknowing = verify(&world.hub, &[]).await?;
     ensure!(!unknowing.sound && unknowing.text.contains("  anchor_unused: "), "{}", unknowing.text);
+    world.database.by_hand("update ledger_leader set name = 'another/ledger'").await?;
+    let renamed = verify(&hub, &[]).await?;
+    ensure!(!renamed.sound && renamed.text.contains("  name_differs: "), "{}", renamed.text);
     Ok(())
 }
 

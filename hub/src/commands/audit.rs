@@ -179,7 +179,9 @@ pub async fn resume(config_path: &Path, reason: &str) -> anyhow::Result<()> {
     for tenant_id in tenants {
         let context = Context::system(tenant_id, "audit resume");
         set_scope(&mut tx, &tenant_id.to_string(), &context.principal.actor.to_string(), "audit resume").await?;
-        let event = Event::success("ledger.resume").with("former", before.as_str()).with("name", name.as_str())
+        let event = Event::success("ledger.resume")
+            .with("former", before.as_str())
+            .with("name", name.as_str())
             .with("reason", reason);
         record(&mut tx, &context, event).await?;
     }

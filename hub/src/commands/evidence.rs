@@ -55,7 +55,9 @@ pub async fn export(config_path: &Path, export: Export) -> anyhow::Result<()> {
     // Before anything is read: who gets at the evidence is told, whatever happens to the file.
     let context = context::Context::system(tenant_id, "evidence export");
     let mut tx = db.begin(&context).await?;
-    record(&mut tx, &context, Event::success("evidence.export").on("session", session_id, "")).await.map_err(DbError::from)?;
+    record(&mut tx, &context, Event::success("evidence.export").on("session", session_id, ""))
+        .await
+        .map_err(DbError::from)?;
     tx.commit().await?;
     // Personal data: nobody else's to read.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&export.out);

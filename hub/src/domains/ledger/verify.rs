@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use openpam_ids::TenantId;
 use openpam_ledger::{
-    Anchors, Content, Digests, Entry, Frontier, Hash, Kind, LedgerName, Log, RangeProof, Report, Signers,
-    TILE_WIDTH, TreeHead, Verdict, Verifier,
+    Anchors, Content, Digests, Entry, Frontier, Hash, Kind, LedgerName, Log, RangeProof, Report, Signers, TILE_WIDTH,
+    TreeHead, Verdict, Verifier,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
