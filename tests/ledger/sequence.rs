@@ -369,8 +369,11 @@ async fn forged_rows_hold_up_no_other_log_and_are_not_believed() -> anyhow::Resu
         Ok((number(&world.database, &signed(other)).await? >= before + 30).then_some(()))
     })
     .await?;
-    let ready: serde_json::Value = reqwest::get(format!("{}/readyz", world.hub.url())).await?.json().await?;
-    ensure!(ready["ledger"]["state"] == "damaged" && ready["ledger"]["anchored"] == false, "{ready}");
+    eventually("the hub says so", Duration::from_secs(5), || async {
+        let ready: serde_json::Value = reqwest::get(format!("{}/readyz", world.hub.url())).await?.json().await?;
+        Ok((ready["ledger"]["state"] == "damaged" && ready["ledger"]["anchored"] == false).then_some(()))
+    })
+    .await?;
     let told = verify(&world.hub, &[]).await?;
     ensure!(!told.sound && told.text.contains("  not_in_system: "), "{}", told.text);
     let remove = "set session_replication_role = replica; delete from ledger_system_leaves where text = 'x'";

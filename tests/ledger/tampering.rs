@@ -163,7 +163,7 @@ const ATTACKS: &[Attack] = &[
     Attack {
         what: "a leaf of the system's log is deleted",
         by: "delete from ledger_system_leaves where seq = 0",
-        found_as: &["missing", "altered"],
+        found_as: &["missing", "altered", "truncated"],
     },
 ];
 
