@@ -127,6 +127,17 @@ impl RecordingHub {
 
 #[derive(Subcommand)]
 enum AuditCommand {
+    /// After a restore that took the database behind its anchor: begin a ledger of another name
+    Resume {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// That the database was restored: nothing else is a reason
+        #[arg(long, required = true)]
+        after_restore: bool,
+        /// Why, for the ledger
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Recompute the ledger and name everything that is wrong; exit 1 when something is, 2 when a bundle is checked
     /// and no key is trusted
     Verify {
@@ -292,6 +303,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
             Command::Admin(AdminCommand::Unlock(unlock)) => {
                 openpam_hub::commands::unlock_account(&unlock.file.config, &unlock.tenant, &unlock.username).await?;
+            }
+            Command::Audit(AuditCommand::Resume { file, after_restore: _, reason }) => {
+                openpam_hub::commands::audit::resume(&file.config, &reason).await?;
             }
             Command::Audit(AuditCommand::Verify {
                 file,

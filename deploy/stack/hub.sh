@@ -38,6 +38,9 @@ dev = ["openpam"]
 [recording]
 directory = "$STATE/recordings"
 
+[ledger]
+anchor_file = "$STATE/hub/ledger-anchor.jsonl"
+
 [oidc]
 tenant = "dev"
 display_name = "Entra ID"

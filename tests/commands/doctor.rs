@@ -34,6 +34,8 @@ async fn a_healthy_stack_passes_and_the_wrapping_token_stays_unused() -> anyhow:
     ] {
         report.find(name, "ok")?;
     }
+    // A ledger without an anchor is worth a warning.
+    report.find("ledger_anchor", "warning")?;
     ensure!(report.find("listen_address", "ok")?.message.contains("is free"), "{report:#?}");
     // The hub needs the same token now: it logs in only when the doctor left it alone.
     let hub = setting.prepared.clone().start().await?;

@@ -148,6 +148,12 @@ async fn the_evidence_of_a_session_is_checked_where_nothing_else_is() -> anyhow:
     let file = world.hub.folder().join("evidence");
     let path = file.to_str().context("a path that is no text")?;
     let arguments = ["evidence", "export", "--tenant", &world.options.tenant, "--session", &session, "--out", path];
+    // Who asks for it is told before anything is read, also where nothing comes of it.
+    let nowhere =
+        ["evidence", "export", "--tenant", &world.options.tenant, "--session", &session, "--out", "/proc/none"];
+    ensure!(world.hub.command(&nowhere, None).await.is_err(), "a file was made in /proc");
+    let told = number(&world.database, "select count(*) from audit_events where action = 'evidence.export'").await?;
+    ensure!(told == 1, "{told} exports are told of");
     let said = world.hub.command(&arguments, None).await?;
     ensure!(!said.contains(" 0 segments"), "the recording is in it: {said}");
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file)?.permissions());
@@ -258,7 +264,7 @@ async fn what_was_rolled_back_is_told_by_the_anchor_and_not_signed_again() -> an
     ensure!(!given.sound && given.text.contains("  truncated: "), "{}", given.text);
     std::fs::rename(&kept, &file)?;
     // A hub that begins to lead on it signs nothing.
-    let hub = world.another_hub().await?;
+    let mut hub = world.another_hub().await?;
     hub.wait_for_log(&["the ledger is not the one that is anchored"]).await?;
     write_events(&world.database, tenant, 10).await?;
     eventually("events still get their places", Duration::from_secs(10), || async {
@@ -268,6 +274,43 @@ async fn what_was_rolled_back_is_told_by_the_anchor_and_not_signed_again() -> an
     ensure!(number(&world.database, "select max(size) from ledger_checkpoints").await? == size, "a fork was signed");
     let ready: Value = reqwest::get(format!("{}/readyz", hub.url())).await?.json().await?;
     ensure!(ready["ledger"]["state"] == "behind_anchor" && ready["ready"] == true, "{ready}");
+    ensure!(ready["ledger"]["anchored"] == true, "{ready}");
+    // An administrator begins a ledger of another name. Only where the configuration says what it was called before.
+    let before = world.database.by_hand("select name from ledger_leader").await?;
+    let resume = ["audit", "resume", "--after-restore", "--reason", "a test"];
+    let led = hub.command(&resume, None).await;
+    ensure!(led.is_err_and(|error| format!("{error:#}").contains("former_names")), "a name was not asked for");
+    world.options.ledger.insert("name", "\"restored.example/ledger\"".to_owned());
+    world.options.ledger.insert("former_names", format!("[\"{before}\"]"));
+    let prepared = world.prepared().await?;
+    let led = prepared.run(&resume, None).await;
+    ensure!(
+        led.is_err_and(|error| format!("{error:#}").contains("a hub leads the ledger")),
+        "it began while one leads"
+    );
+    hub.terminate().await?;
+    eventually("a ledger begins anew", Duration::from_secs(20), || async {
+        Ok(prepared.run(&resume, None).await.ok())
+    })
+    .await?;
+    let kept = "select count(*) from information_schema.tables where table_schema like 'openpam_ledger_%'";
+    ensure!(number(&world.database, kept).await? == 5, "the ledger before is not kept");
+    let hub = prepared.start().await?;
+    settled(&world.database).await?;
+    let told = verify(&hub, &[]).await?;
+    ensure!(told.sound && told.text.contains(&format!("the former ledger {before} went to ")), "{}", told.text);
+    eventually("its checkpoints are anchored", Duration::from_secs(10), || async {
+        Ok(std::fs::read_to_string(&file)?.contains("restored.example/ledger/").then_some(()))
+    })
+    .await?;
+    let resumed = "select count(*) from audit_events where action = 'ledger.resume' and detail ->> 'reason' = 'a test'";
+    ensure!(number(&world.database, resumed).await? == 1, "it is not in the ledger");
+    // A configuration that does not know of it is told.
+    let unknowing = verify(&world.hub, &[]).await?;
+    ensure!(!unknowing.sound && unknowing.text.contains("  anchor_unused: "), "{}", unknowing.text);
+    world.database.by_hand("update ledger_leader set name = 'another/ledger'").await?;
+    let renamed = verify(&hub, &[]).await?;
+    ensure!(!renamed.sound && renamed.text.contains("  name_differs: "), "{}", renamed.text);
     Ok(())
 }
 

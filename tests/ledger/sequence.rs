@@ -344,3 +344,152 @@ async fn a_tenant_whose_ledger_is_damaged_holds_up_no_other_and_goes_on_when_it_
     ensure!(verified.sound, "{}", verified.text);
     Ok(())
 }
+
+/// What the application's role may insert stops nobody's log but its own.
+#[tokio::test]
+async fn forged_rows_hold_up_no_other_log_and_are_not_believed() -> anyhow::Result<()> {
+    let mut world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    let (slug, _) = world.another_tenant().await?;
+    let other = world.database.tenant_id(&slug).await?;
+    write_events(&world.database, tenant, 50).await?;
+    settled(&world.database).await?;
+    // The next place of the system's log is taken.
+    let mut application = world.database.as_tenant(tenant).await?;
+    let taken = number(&world.database, "select max(size) from ledger_system_checkpoints").await?;
+    sqlx::query(
+        "insert into ledger_system_leaves (seq, tenant_id, size, text) values ($1, openpam.current_tenant(), 1000000, 'x')",
+    )
+    .bind(taken)
+    .execute(&mut application)
+    .await?;
+    let before = number(&world.database, &signed(other)).await?;
+    write_events(&world.database, other, 30).await?;
+    eventually("the tenants' logs are signed", Duration::from_secs(10), || async {
+        Ok((number(&world.database, &signed(other)).await? >= before + 30).then_some(()))
+    })
+    .await?;
+    eventually("the hub says so", Duration::from_secs(5), || async {
+        let ready: serde_json::Value = reqwest::get(format!("{}/readyz", world.hub.url())).await?.json().await?;
+        Ok((ready["ledger"]["state"] == "damaged" && ready["ledger"]["anchored"] == false).then_some(()))
+    })
+    .await?;
+    let told = verify(&world.hub, &[]).await?;
+    ensure!(!told.sound && told.text.contains("  not_in_system: "), "{}", told.text);
+    let remove = "set session_replication_role = replica; delete from ledger_system_leaves where text = 'x'";
+    world.database.by_hand(remove).await?;
+    settled(&world.database).await?;
+    eventually("the system's log has them", Duration::from_secs(10), || async {
+        Ok(verify(&world.hub, &[]).await?.sound.then_some(()))
+    })
+    .await?;
+    // A checkpoint that nobody signed, when a hub begins.
+    world.hub.terminate().await?;
+    sqlx::query(
+        "insert into ledger_checkpoints (tenant_id, size, root, note)
+         select tenant_id, 1000000, root, regexp_replace(note, E'\n[0-9]+\n', E'\n1000000\n') from ledger_checkpoints
+         where tenant_id = openpam.current_tenant() order by size desc limit 1",
+    )
+    .execute(&mut application)
+    .await?;
+    let hub = world.another_hub().await?;
+    let before = number(&world.database, &signed(other)).await?;
+    write_events(&world.database, tenant, 30).await?;
+    write_events(&world.database, other, 30).await?;
+    eventually("the other tenant's log is signed", Duration::from_secs(10), || async {
+        Ok((number(&world.database, &signed(other)).await? >= before + 30).then_some(()))
+    })
+    .await?;
+    hub.wait_for_log(&["a checkpoint that nobody signed is ahead of the log"]).await?;
+    world
+        .database
+        .by_hand("set session_replication_role = replica; delete from ledger_checkpoints where size = 1000000")
+        .await?;
+    settled(&world.database).await?;
+    eventually("nothing is wrong any more", Duration::from_secs(10), || async {
+        Ok(verify(&hub, &[]).await?.sound.then_some(()))
+    })
+    .await
+}
+
+fn signed(tenant: uuid::Uuid) -> String {
+    format!("select coalesce(max(size), 0) from ledger_checkpoints where tenant_id = '{tenant}'")
+}
+
+/// A vault that takes connections and says nothing holds up signatures, and neither places nor leaders.
+#[tokio::test]
+async fn a_vault_that_hangs_holds_up_no_place_and_deposes_no_leader() -> anyhow::Result<()> {
+    let mut world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    settled(&world.database).await?;
+    world.hub.terminate().await?;
+    let vault = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    world.options.vault_address = Some(format!("http://{}", vault.local_addr()?));
+    let hang = async {
+        let mut held = Vec::new();
+        loop {
+            match vault.accept().await {
+                Ok(connection) => held.push(connection),
+                Err(error) => return error,
+            }
+        }
+    };
+    let first = world.prepared().await?.spawn()?;
+    let second = world.prepared().await?.spawn()?;
+    let watch = async {
+        eventually("one leads", Duration::from_secs(20), || async {
+            let leads = [&first, &second].iter().any(|hub| hub.log().contains("leading the ledger"));
+            Ok(leads.then_some(()))
+        })
+        .await?;
+        let epoch = number(&world.database, "select epoch from ledger_leader").await?;
+        let mut slowest = Duration::ZERO;
+        for _ in 0..12 {
+            write_events(&world.database, tenant, 5).await?;
+            let written = Instant::now();
+            eventually("the events have places", Duration::from_secs(20), || async {
+                let waiting = "select count(*) from audit_events where audit_event_id not in (select event_id from ledger_entries)";
+                Ok((number(&world.database, waiting).await? == 0).then_some(()))
+            })
+            .await?;
+            slowest = slowest.max(written.elapsed());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        ensure!(slowest < Duration::from_secs(3), "an event waited {slowest:?} for its place");
+        let now = number(&world.database, "select epoch from ledger_leader").await?;
+        ensure!(now == epoch, "{} leaders followed each other", now - epoch);
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        watched = watch => watched,
+        error = hang => Err(error.into()),
+    }
+}
+
+/// As after a restore by a dump into a cluster that has counted fewer transactions.
+#[tokio::test]
+async fn events_of_a_cluster_that_counted_further_get_places_after_a_restore() -> anyhow::Result<()> {
+    let mut world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    settled(&world.database).await?;
+    world.hub.terminate().await?;
+    write_events(&world.database, tenant, 300).await?;
+    world
+        .database
+        .by_hand(
+            "set session_replication_role = replica;
+             update audit_events set xid = (xid::text::bigint + 1000000000)::text::xid8;
+             update row_changes set xid = (xid::text::bigint + 1000000000)::text::xid8;
+             update ledger_leader set watermark = format('%s:%s:', pg_snapshot_xmin(watermark)::text::bigint + 1000000000,
+                                                         pg_snapshot_xmax(watermark)::text::bigint + 1000000000)::pg_snapshot",
+        )
+        .await?;
+    let hub = world.another_hub().await?;
+    settled(&world.database).await?;
+    write_events(&world.database, tenant, 300).await?;
+    settled(&world.database).await?;
+    is_gapless(&world).await?;
+    let verified = verify(&hub, &[]).await?;
+    ensure!(verified.sound, "{}", verified.text);
+    Ok(())
+}

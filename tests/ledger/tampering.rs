@@ -137,9 +137,33 @@ const ATTACKS: &[Attack] = &[
         found_as: &["altered"],
     },
     Attack {
+        what: "every checkpoint is deleted, with the system's log",
+        by: "update ledger_entries set sequenced_at = sequenced_at - interval '2 minutes';
+             delete from ledger_checkpoints; delete from ledger_system_checkpoints; delete from ledger_system_leaves;
+             delete from ledger_system_tiles",
+        found_as: &["unsigned"],
+    },
+    Attack {
+        what: "every checkpoint is deleted, and the entries are of tomorrow",
+        by: "update ledger_entries set sequenced_at = sequenced_at + interval '1 day';
+             delete from ledger_checkpoints; delete from ledger_system_checkpoints; delete from ledger_system_leaves;
+             delete from ledger_system_tiles",
+        found_as: &["unsigned"],
+    },
+    Attack {
+        what: "the system's log is deleted, and the tenants' are left",
+        by: "delete from ledger_system_checkpoints; delete from ledger_system_leaves; delete from ledger_system_tiles",
+        found_as: &["not_in_system"],
+    },
+    Attack {
+        what: "the system's checkpoints are deleted, and its leaves are left",
+        by: "delete from ledger_system_checkpoints",
+        found_as: &["unsigned"],
+    },
+    Attack {
         what: "a leaf of the system's log is deleted",
         by: "delete from ledger_system_leaves where seq = 0",
-        found_as: &["missing", "altered"],
+        found_as: &["missing", "altered", "truncated"],
     },
 ];
 

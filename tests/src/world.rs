@@ -92,7 +92,15 @@ impl World {
     /// # Errors
     /// When it does not start.
     pub async fn another_hub(&self) -> anyhow::Result<Hub> {
-        Prepared::new(&self.stack, &self.database, &self.options).await?.start().await
+        self.prepared().await?.start().await
+    }
+
+    /// The same, not started yet.
+    ///
+    /// # Errors
+    /// When its files cannot be written.
+    pub async fn prepared(&self) -> anyhow::Result<Prepared> {
+        Prepared::new(&self.stack, &self.database, &self.options).await
     }
 
     /// Creates a second tenant in the same hub; its administrator, signed in.

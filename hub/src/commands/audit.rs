@@ -10,11 +10,16 @@ use std::{
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use openpam_ledger::{BundleReader, Evidence, EvidenceReport, Signers, Verdict};
+use sqlx::Connection as _;
 
 use crate::{
     config::Config,
-    db::Db,
-    domains::ledger::{self, Outcome, Scope},
+    context::Context,
+    db::{Db, connect_as_owner, set_scope},
+    domains::{
+        audit::{Event, record},
+        ledger::{self, Outcome, Scope},
+    },
 };
 
 const BASE64: base64::engine::GeneralPurpose = base64::engine::general_purpose::STANDARD;
@@ -103,6 +108,8 @@ pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCo
         end: verify.end_sequence,
         trusted: keys(&verify.trust)?,
         anchored,
+        name: config.ledger.name.clone(),
+        former_names: config.ledger.former_names.clone(),
         anchor_file: configured.is_some() && !is_missing,
     };
     let outcomes = ledger::verify(&db, &scope).await?;
@@ -133,15 +140,16 @@ fn print(out: &mut impl io::Write, outcome: &Outcome, verbose: bool) -> io::Resu
     if outcome.verdict == "consistent" {
         writeln!(out, "  no signed checkpoint speaks for it yet")?;
     }
+    // What the anchor has of a former ledger is always told.
+    for warning in outcome.warnings.iter().filter(|_| verbose || outcome.name == "anchor") {
+        writeln!(out, "  warning: {warning}")?;
+    }
     if verbose {
         if let Some(anchored) = outcome.anchored {
             writeln!(out, "  signed up to entry {anchored}")?;
         }
         if let Some(head) = outcome.head {
             writeln!(out, "  root {} of {} entries", head.root, head.size)?;
-        }
-        for warning in &outcome.warnings {
-            writeln!(out, "  warning: {warning}")?;
         }
         if outcome.erased > 0 {
             writeln!(out, "  {} entries whose content was erased", outcome.erased)?;
@@ -150,6 +158,35 @@ fn print(out: &mut impl io::Write, outcome: &Outcome, verbose: bool) -> io::Resu
             writeln!(out, "  {} events and row changes wait for their places", outcome.waiting)?;
         }
     }
+    Ok(())
+}
+
+/// `openpam audit resume`: after a restore that took the database behind its anchor, a ledger of another name, in which
+/// everything that is there gets its place anew. The configuration names it and the one before.
+///
+/// # Errors
+/// When the configuration does not name both, a hub runs, or the database refuses.
+pub async fn resume(config_path: &Path, reason: &str) -> anyhow::Result<()> {
+    let config = Config::load(config_path)?;
+    let mut connection = connect_as_owner(&config.database).await?;
+    let before = ledger::name(&mut connection).await?.context("there is no ledger yet")?;
+    let (Some(name), true) = (&config.ledger.name, config.ledger.former_names.contains(&before)) else {
+        bail!("name the ledger that is to begin in ledger.name, and add {before:?} to ledger.former_names");
+    };
+    let tenants = Db::new(&config.database)?.tenant_ids().await?;
+    let mut tx = connection.begin().await?;
+    let kept = ledger::begin_anew(&mut tx, name).await?;
+    for tenant_id in tenants {
+        let context = Context::system(tenant_id, "audit resume");
+        set_scope(&mut tx, &tenant_id.to_string(), &context.principal.actor.to_string(), "audit resume").await?;
+        let event = Event::success("ledger.resume")
+            .with("former", before.as_str())
+            .with("name", name.as_str())
+            .with("reason", reason);
+        record(&mut tx, &context, event).await?;
+    }
+    tx.commit().await?;
+    writeln!(io::stdout(), "{name} begins with the next hub; what there is of {before} is in the schema {kept}")?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use crate::{config::Config, context::Clock};
 
 mod database;
 mod files;
+mod ledger;
 mod listener;
 mod provider;
 mod recordings;
@@ -168,6 +169,7 @@ async fn examine(config_path: &Path) -> Report {
     vault::examine(&config, hub.as_ref(), &mut report).await;
     provider::examine(&config, &mut report).await;
     recordings::examine(&config, &mut report).await;
+    ledger::examine(&config.ledger, &mut report);
     report
 }
 

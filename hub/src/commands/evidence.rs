@@ -52,6 +52,13 @@ pub async fn export(config_path: &Path, export: Export) -> anyhow::Result<()> {
     let session_id = session_id(&export.session)?;
     let tenant = db.tenant_by_slug(&export.tenant).await?;
     let tenant_id = tenant.with_context(|| format!("there is no tenant {}", export.tenant))?;
+    // Before anything is read: who gets at the evidence is told, whatever happens to the file.
+    let context = context::Context::system(tenant_id, "evidence export");
+    let mut tx = db.begin(&context).await?;
+    record(&mut tx, &context, Event::success("evidence.export").on("session", session_id, ""))
+        .await
+        .map_err(DbError::from)?;
+    tx.commit().await?;
     // Personal data: nobody else's to read.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&export.out);
     let file = file.with_context(|| format!("cannot make {}", export.out.display()))?;
@@ -64,14 +71,6 @@ pub async fn export(config_path: &Path, export: Export) -> anyhow::Result<()> {
             return Err(error);
         }
     };
-    let context = context::Context::system(tenant_id, "evidence export");
-    let mut tx = db.begin(&context).await?;
-    let event = Event::success("evidence.export")
-        .on("session", session_id, "")
-        .with("entries", written.ledger.entries)
-        .with("segments", written.segments);
-    record(&mut tx, &context, event).await.map_err(DbError::from)?;
-    tx.commit().await?;
     let mut out = io::stdout().lock();
     writeln!(
         out,

@@ -256,6 +256,11 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("recording.spool_wait_seconds", recording.spool_wait_seconds, 5, 31_536_000);
     validate_store(recording, mistakes);
     mistakes.range("ledger.anchor_interval_seconds", config.ledger.anchor_interval_seconds, 1, 86_400);
+    for former in &config.ledger.former_names {
+        if openpam_ledger::LedgerName::new(former).is_none() || *former == config.ledger_name() {
+            mistakes.add("ledger.former_names", format!("{former:?} is no other name of a ledger"));
+        }
+    }
     if openpam_ledger::LedgerName::new(&config.ledger_name()).is_none() {
         mistakes.add("ledger.name", "must be at most 200 letters, digits, . - _ /, with no slash at its ends");
     }

@@ -55,6 +55,9 @@ pub struct Ledger {
     /// Name that the ledger's checkpoints begin with; without it the host of `server.public_url` and
     /// `/ledger`. What the first hub began with stays.
     pub name: Option<String>,
+    /// Names that it had before restores which took it behind its anchor (`openpam audit resume`): checkpoints of
+    /// theirs in the anchor are not held against it.
+    pub former_names: Vec<String>,
     /// File to which the leading hub appends checkpoints: best where the database's administrator has no hand,
     /// and the same for every hub. A ledger that is not the one in it is not signed.
     pub anchor_file: Option<String>,
@@ -64,7 +67,7 @@ pub struct Ledger {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { name: None, anchor_file: None, anchor_interval_seconds: 60 }
+        Self { name: None, former_names: Vec::new(), anchor_file: None, anchor_interval_seconds: 60 }
     }
 }
 

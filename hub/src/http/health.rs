@@ -25,7 +25,16 @@ pub(super) struct Readiness {
     recordings: Check,
     /// The ledger: whether events get their places and are signed in time. No act waits for it: it does not
     /// decide about `ready`.
-    ledger: Check,
+    ledger: LedgerCheck,
+}
+
+/// How the ledger fares.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct LedgerCheck {
+    ok: bool,
+    state: String,
+    /// Whether checkpoints are kept outside the database. Where not, nobody can tell that it was rolled back.
+    anchored: bool,
 }
 
 /// Alive.
@@ -58,7 +67,8 @@ pub(super) async fn readyz(State(hub): State<Hub>) -> impl IntoResponse {
         None => Check { ok: true, state: "not_configured".to_owned() },
     };
     let (ok, state) = hub.ledger().health();
-    let ledger = Check { ok, state: state.to_owned() };
+    let anchored = hub.config().ledger.anchor_file.is_some();
+    let ledger = LedgerCheck { ok, state: state.to_owned(), anchored };
     let ending = hub.lifecycle().is_ending();
     let ready = database.ok && vault.ok && !ending;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

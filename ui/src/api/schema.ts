@@ -1629,6 +1629,13 @@ export interface components {
             name: string;
             type: components["schemas"]["ZoneType"];
         };
+        /** @description How the ledger fares. */
+        LedgerCheck: {
+            /** @description Whether checkpoints are kept outside the database. Where not, nobody can tell that it was rolled back. */
+            anchored: boolean;
+            ok: boolean;
+            state: string;
+        };
         /** @description An entry of the ledger. */
         LedgerPlace: {
             /** @description The bytes that were hashed, base64; the ledger's format says what they are. */
@@ -2356,7 +2363,7 @@ export interface components {
              * @description The ledger: whether events get their places and are signed in time. No act waits for it: it does not
              *     decide about `ready`.
              */
-            ledger: components["schemas"]["Check"];
+            ledger: components["schemas"]["LedgerCheck"];
             ready: boolean;
             /** @description The store of recordings. Nothing but recorded sessions needs it: it does not decide about `ready`. */
             recordings: components["schemas"]["Check"];

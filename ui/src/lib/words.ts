@@ -65,6 +65,7 @@ const ACTIONS: Record<string, string> = {
   'recording.export': 'Recording exported',
   'audit.export': 'Ledger exported',
   'evidence.export': 'Evidence exported',
+  'ledger.resume': 'Ledger begun anew after a restore',
   'recording.hold': 'Recording put on hold',
   'recording.key.create': 'Recording key created',
   'recording.index': 'Recording opened to index its text',

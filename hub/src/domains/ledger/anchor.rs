@@ -6,15 +6,18 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use openpam_ledger::{Checkpoint, Frontier, LedgerName, Log, Note, RangeProof, TreeHead};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection as _, PgConnection};
+use tokio::task::JoinHandle;
 
 use super::{
     error::LedgerError,
+    keys::Signer,
     proofs,
     store::{
         self,
@@ -25,6 +28,8 @@ use crate::{context::Actor, db::set_scope};
 
 /// Bytes of one line of the file.
 const MAX_LINE: u64 = 256 << 10;
+/// How long the leader waits for the file: less than the silence after which another leads.
+const WAIT: Duration = Duration::from_secs(2);
 /// The file's name among anchors.
 pub(super) const FILE: &str = "file";
 
@@ -37,34 +42,58 @@ struct Line {
     note: String,
 }
 
-/// A file to which checkpoints are appended.
-#[derive(Debug, Clone)]
+/// The largest checkpoint of each log.
+type Largest = BTreeMap<String, TreeHead>;
+
+/// A file to which checkpoints are appended. It may be on a disk of the network that hangs, and it may be large:
+/// what is done to it is done aside, and nothing is begun again before it is through.
+#[derive(Debug)]
 pub(super) struct FileAnchor {
     path: PathBuf,
+    reading: Option<JoinHandle<io::Result<Largest>>>,
+    appending: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl FileAnchor {
     pub(super) fn new(path: &str) -> Self {
-        Self { path: PathBuf::from(path) }
+        Self { path: PathBuf::from(path), reading: None, appending: None }
     }
 
     /// The largest checkpoint of each log. Of a last line that was not written whole nothing counts.
-    async fn largest(&self) -> Result<BTreeMap<String, TreeHead>, LedgerError> {
+    async fn largest(&mut self) -> Result<Largest, LedgerError> {
         let path = self.path.clone();
-        tokio::task::spawn_blocking(move || largest(&path)).await.map_err(io::Error::other)?.map_err(Into::into)
+        finish(&mut self.reading, move || largest(&path)).await
     }
 
-    async fn append(&self, lines: Vec<Line>, is_new: bool) -> Result<(), LedgerError> {
+    async fn append(&mut self, lines: Vec<Line>, is_new: bool) -> Result<(), LedgerError> {
+        // What is left of the one before is not what these lines are.
+        if self.appending.as_ref().is_some_and(|before| !before.is_finished()) {
+            return Err(timed_out().into());
+        }
+        self.appending = None;
         let path = self.path.clone();
-        tokio::task::spawn_blocking(move || append(&path, &lines, is_new))
-            .await
-            .map_err(io::Error::other)?
-            .map_err(Into::into)
+        finish(&mut self.appending, move || append(&path, &lines, is_new)).await
     }
 }
 
-fn largest(path: &Path) -> io::Result<BTreeMap<String, TreeHead>> {
-    let mut largest = BTreeMap::<String, TreeHead>::new();
+fn timed_out() -> io::Error {
+    io::Error::from(io::ErrorKind::TimedOut)
+}
+
+/// What came of the work under way, or of this one where there is none. Whoever asks does not wait for long, and may
+/// ask again.
+async fn finish<T: Send + 'static>(
+    under_way: &mut Option<JoinHandle<io::Result<T>>>,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, LedgerError> {
+    let task = under_way.get_or_insert_with(|| tokio::task::spawn_blocking(work));
+    let done = tokio::time::timeout(WAIT, task).await.map_err(|_| timed_out())?;
+    *under_way = None;
+    Ok(done.map_err(io::Error::other)??)
+}
+
+fn largest(path: &Path) -> io::Result<Largest> {
+    let mut largest = Largest::new();
     let mut reader = match File::open(path) {
         Ok(file) => BufReader::new(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(largest),
@@ -119,15 +148,16 @@ pub(super) enum Compared {
 }
 
 /// Whether the stored logs go as far as what was anchored, and are of the same history; and whether the anchor
-/// still has what it took.
+/// still has what it took. What `former` ledgers of this database have there counts for nothing else.
 pub(super) async fn compare(
     connection: &mut PgConnection,
     ledger: &LedgerName,
-    anchor: &FileAnchor,
+    former: &[LedgerName],
+    anchor: &mut FileAnchor,
 ) -> Result<Compared, LedgerError> {
     let differs = |origin, reason| Ok(Compared::Differs { origin, reason });
-    let mut tx = connection.begin().await?;
     let largest = anchor.largest().await?;
+    let mut tx = connection.begin().await?;
     for (origin, size) in store::anchored(&mut tx, FILE).await? {
         if largest.get(&origin).is_none_or(|head| head.size < size.cast_unsigned()) {
             return differs(origin, "the anchor has not what it took: it is gone, shortened or another one");
@@ -135,6 +165,9 @@ pub(super) async fn compare(
     }
     for (origin, anchored) in &largest {
         let Some(log) = ledger.log(origin) else {
+            if former.iter().any(|former| former.log(origin).is_some()) {
+                continue;
+            }
             return differs(origin.clone(), "the anchor has another ledger's checkpoints");
         };
         let (tree, frontier) = match log {
@@ -167,16 +200,18 @@ pub(super) async fn root_at(connection: &mut PgConnection, tree: Tree, size: u64
 pub(super) async fn send(
     connection: &mut PgConnection,
     epoch: i64,
-    ledger: &LedgerName,
-    anchor: &FileAnchor,
+    (ledger, signer): (&LedgerName, &Signer),
+    anchor: &mut FileAnchor,
     has: &mut BTreeMap<String, u64>,
     now: DateTime<Utc>,
 ) -> Result<usize, LedgerError> {
     let mut lines = Vec::new();
     for (tenant_id, size, note) in store::latest_checkpoints(connection).await? {
-        let origin = ledger.origin(tenant_id.map_or(Log::System, Log::Tenant));
+        let log = tenant_id.map_or(Log::System, Log::Tenant);
+        let origin = ledger.origin(log);
         let size = size.cast_unsigned();
-        if has.get(&origin).is_none_or(|known| *known < size) {
+        // What the key has not signed is somebody else's.
+        if has.get(&origin).is_none_or(|known| *known < size) && signer.has_signed(ledger, log, &note) {
             lines.push(Line { at: now, origin, size, note });
         }
     }
@@ -200,6 +235,23 @@ pub(super) async fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_hangs_is_not_waited_for_and_not_asked_twice() {
+        let (release, held) = std::sync::mpsc::sync_channel::<u8>(1);
+        let mut under_way = None;
+        let is_late = |result: Result<u8, LedgerError>| match result {
+            Err(LedgerError::Anchor(error)) => error.kind() == io::ErrorKind::TimedOut,
+            _ => false,
+        };
+        let begun = tokio::time::Instant::now();
+        assert!(is_late(finish(&mut under_way, move || held.recv().map_err(io::Error::other)).await));
+        assert!(begun.elapsed() < Duration::from_secs(3), "the leader would have been silent for too long");
+        release.send(7).unwrap();
+        let found = finish(&mut under_way, || Ok(9)).await.unwrap();
+        assert_eq!(found, 7, "it was asked again before it was through");
+        assert_eq!(finish(&mut under_way, || Ok(9)).await.unwrap(), 9);
+    }
 
     fn line(size: u64) -> Line {
         let ledger = LedgerName::new("x/ledger").unwrap();

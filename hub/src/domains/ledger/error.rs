@@ -34,6 +34,9 @@ pub enum LedgerError {
     /// No hub has led yet.
     #[error("there is no ledger yet: no hub has run on this database since it was migrated")]
     NoLedger,
+    /// The ledger cannot begin anew while one leads it.
+    #[error("a hub leads the ledger: end every hub, and wait for ten seconds")]
+    Led,
     /// There is no such tenant.
     #[error("there is no tenant {0}")]
     NoTenant(String),
@@ -60,8 +63,26 @@ pub enum LedgerError {
     Stored(&'static str),
 }
 
+impl LedgerError {
+    /// Whether it is what is stored of one log that is wrong, and not the database that does not answer.
+    pub(super) fn is_of_one_log(&self) -> bool {
+        match self {
+            Self::Stored(_) | Self::Note(_) => true,
+            // Violations of constraints: something is there already that should not be.
+            Self::Database(DbError::Sql(error)) => {
+                error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("23"))
+            }
+            _ => false,
+        }
+    }
+}
+
 impl From<sqlx::Error> for LedgerError {
     fn from(error: sqlx::Error) -> Self {
-        if violated_constraint(&error) == Some("ledger_fence") { Self::Fenced } else { Self::Database(error.into()) }
+        match violated_constraint(&error) {
+            Some("ledger_fence") => Self::Fenced,
+            Some("ledger_begin_anew_led") => Self::Led,
+            _ => Self::Database(error.into()),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The evidence of one session as a bundle: its entries with their contents, each proven against the last signed
 //! checkpoint, and the checkpoint against the system's. Whoever has the bundle and the keys needs nothing else.
 
-use std::io::Write;
+use std::{collections::HashMap, io::Write};
 
 use openpam_ids::TenantId;
 use openpam_ledger::{BundleWriter, LedgerName, LedgerWriter, Plan, RangeProof};
@@ -91,13 +91,12 @@ async fn write_entries<W: Write>(
     first: i64,
     end: i64,
 ) -> Result<(), LedgerError> {
-    let (mut events, mut changes) = (Vec::<(i64, EventRow)>::new(), Vec::<(i64, ChangeRow)>::new());
-    stored::events(connection, first, end, |seq, row| events.push((seq, row))).await?;
-    stored::changes(connection, first, end, |seq, row| changes.push((seq, row))).await?;
+    let (mut events, mut changes) = (HashMap::<i64, EventRow>::new(), HashMap::<i64, ChangeRow>::new());
+    stored::events(connection, first, end, |seq, row| drop(events.insert(seq, row))).await?;
+    stored::changes(connection, first, end, |seq, row| drop(changes.insert(seq, row))).await?;
     for entry in stored::entries(connection, first, end).await? {
-        let event = events.iter().find(|(seq, _)| *seq == entry.seq).map(|(_, row)| row.contents());
-        let change = || changes.iter().find(|(seq, _)| *seq == entry.seq).map(|(_, row)| row.contents());
-        let contents = event.or_else(change).unwrap_or_default();
+        let event = events.get(&entry.seq).map(EventRow::contents);
+        let contents = event.or_else(|| changes.get(&entry.seq).map(ChangeRow::contents)).unwrap_or_default();
         writer.entry(&entry.canonical, &contents)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use aws_lc_rs::{
 };
 use base64::Engine as _;
 use openpam_ids::LedgerKeyId;
-use openpam_ledger::{Checkpoint, Note};
+use openpam_ledger::{Checkpoint, LedgerName, Log, Note, Signers};
 use openpam_secret::{ExposeSecret as _, SecretString};
 use sqlx::PgConnection;
 use zeroize::Zeroizing;
@@ -32,8 +32,10 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// The present key, made where there is none.
-    pub(super) async fn load(hub: &Hub, connection: &mut PgConnection) -> Result<Self, LedgerError> {
+    /// The present key, made where there is none. On a connection of its own: the leader does not wait for the vault.
+    pub(super) async fn load(hub: &Hub) -> Result<Self, LedgerError> {
+        let mut connection = hub.db().dedicated("openpam-hub-ledger-key").await?;
+        let connection = &mut connection;
         if !store::keys(connection).await?.iter().any(|key| key.current) {
             make(hub, connection).await?;
         }
@@ -46,6 +48,17 @@ impl Signer {
             (Some(pair), Ok(public)) => Ok(Self { pair, public }),
             _ => Err(LedgerError::Key(key.vault_path)),
         }
+    }
+
+    /// Its public key.
+    pub(super) fn public(&self) -> [u8; 32] {
+        self.public
+    }
+
+    /// Whether it is a checkpoint of that log with this key's signature.
+    pub(super) fn has_signed(&self, ledger: &LedgerName, log: Log, note: &str) -> bool {
+        let signers = Signers::Trusted { log_keys: vec![self.public], witnesses: Vec::new(), needed: 0 };
+        signers.verify(ledger, log, note.as_bytes()).is_ok()
     }
 
     /// The checkpoint as a signed note; a signature that does not fit is refused.

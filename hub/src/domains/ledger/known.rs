@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use openpam_ledger::{Checkpoint, Log, Note, Plan, TreeHead, verify_consistency};
+use openpam_ledger::{LedgerName, Log, Plan, Signers, TreeHead, verify_consistency};
 use sqlx::PgConnection;
 
 use super::{
@@ -19,16 +19,36 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Takes the stored checkpoints of logs of which nothing is known yet.
-    pub(super) async fn learn(&mut self, connection: &mut PgConnection) -> Result<(), LedgerError> {
-        for (tenant_id, _, note) in store::latest_checkpoints(connection).await? {
-            let checkpoint = Note::parse(note.as_bytes()).and_then(|note| Checkpoint::parse(note.text()));
-            if let Ok(checkpoint) = checkpoint {
-                let log = tenant_id.map_or(Log::System, Log::Tenant);
-                self.heads.entry(log).or_insert_with(|| checkpoint.head());
+    /// Takes the stored checkpoints of logs of which nothing is known yet. One without a signature by one of these
+    /// keys is not believed.
+    pub(super) async fn learn(
+        &mut self,
+        connection: &mut PgConnection,
+        ledger: &LedgerName,
+        log_keys: Vec<[u8; 32]>,
+    ) -> Result<(), LedgerError> {
+        let signers = Signers::Trusted { log_keys, witnesses: Vec::new(), needed: 0 };
+        for (tenant_id, size, note) in store::latest_checkpoints(connection).await? {
+            let log = tenant_id.map_or(Log::System, Log::Tenant);
+            match signers.verify(ledger, log, note.as_bytes()) {
+                Ok(verified) => {
+                    self.heads.entry(log).or_insert_with(|| verified.checkpoint.head());
+                }
+                Err(error) => {
+                    tracing::error!(?log, size, %error, "a stored checkpoint is not signed: run openpam audit verify");
+                }
             }
         }
         Ok(())
+    }
+
+    /// The same for whoever does not lead, with the keys that the database names.
+    pub(super) async fn learn_beside(&mut self, connection: &mut PgConnection) -> Result<(), LedgerError> {
+        let name = store::verify::name(connection).await?;
+        let Some(ledger) = name.and_then(|name| LedgerName::new(&name)) else { return Ok(()) };
+        let keys = store::keys(connection).await?;
+        let keys = keys.iter().filter_map(|key| key.public_key.as_slice().try_into().ok()).collect();
+        self.learn(connection, &ledger, keys).await
     }
 
     /// Fails where the log's tree, of which the database has this head, is not the known one or one that it grew to.

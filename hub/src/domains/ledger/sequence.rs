@@ -19,10 +19,7 @@ use super::{
     },
     types::Draft,
 };
-use crate::{
-    context::Actor,
-    db::{DbError, set_scope},
-};
+use crate::{context::Actor, db::set_scope};
 
 /// Events and row changes, each, of one round.
 const MOST: i32 = 5_000;
@@ -149,7 +146,7 @@ impl Sequencer {
                         tracing::info!(%tenant_id, "the tenant's events get places again");
                     }
                 }
-                Err(error) if is_of_one_tenant(&error) => {
+                Err(error) if error.is_of_one_log() => {
                     savepoint.rollback().await?;
                     pass.left.insert(tenant_id);
                     if self.stuck.insert(tenant_id) {
@@ -249,18 +246,6 @@ impl Pass {
         }
         drafts.sort_by_key(|draft| (draft.time, draft.event_id));
         Ok(drafts)
-    }
-}
-
-/// Whether it is the tenant's stored ledger that is wrong, and not the database that does not answer.
-fn is_of_one_tenant(error: &LedgerError) -> bool {
-    match error {
-        LedgerError::Stored(_) => true,
-        // Violations of constraints: something is there already that should not be.
-        LedgerError::Database(DbError::Sql(error)) => {
-            error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("23"))
-        }
-        _ => false,
     }
 }
 

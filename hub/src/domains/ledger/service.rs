@@ -109,6 +109,22 @@ pub(super) async fn checkpoint(connection: &mut PgConnection) -> Result<String, 
     last.map(|(_, note)| note).ok_or(LedgerError::NotSigned { size: 0 })
 }
 
+/// The ledger's name, once there is one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn name(connection: &mut PgConnection) -> Result<Option<String>, LedgerError> {
+    Ok(stored::name(connection).await?)
+}
+
+/// Puts a ledger of another name into the place of the one there is, as the owner. The schema that keeps that one.
+///
+/// # Errors
+/// When it has that name, a hub leads it, or the database refuses.
+pub async fn begin_anew(connection: &mut PgConnection, name: &str) -> Result<String, LedgerError> {
+    Ok(store::begin_anew(connection, name).await?)
+}
+
 /// How the log of the transaction's tenant stands.
 pub(super) async fn standing(connection: &mut PgConnection) -> Result<Standing, LedgerError> {
     let (signed, signed_at) = read::signed(connection).await?.unzip();

@@ -1,6 +1,8 @@
 //! Checkpoints: the heads that were committed, signed; and the system's log over the tenants' checkpoints.
 
-use openpam_ledger::{Checkpoint, Frontier, LedgerName, Log, Tiler, TreeHead};
+use std::collections::HashSet;
+
+use openpam_ledger::{Checkpoint, Frontier, LedgerName, Log, Note, Tile, Tiler, TreeHead};
 use sqlx::{Connection as _, PgConnection};
 
 use super::{
@@ -9,75 +11,168 @@ use super::{
     known::Known,
     sequence::restore,
     store::{
-        self,
+        self, Unsigned,
         read::{self, Tree},
     },
 };
 use crate::{context::Actor, db::set_scope};
 
 /// Tenants whose heads are signed in one transaction.
-const MOST: usize = 1_000;
+const MOST: i32 = 1_000;
 
-/// Signs what no checkpoint speaks for yet. How many tenants' heads it was.
-///
-/// INVARIANT: under the fence, and of what is committed: two leaders could at worst sign the same. Nothing is signed
-/// of a log that does not go on from what is `known`: the key must not speak for what was rewritten.
-pub(super) async fn sign(
-    connection: &mut PgConnection,
-    epoch: i64,
-    ledger: &LedgerName,
-    signer: &Signer,
-    known: &mut Known,
-) -> Result<usize, LedgerError> {
-    let mut tx = connection.begin().await?;
-    store::fence(&mut tx, epoch).await?;
-    let mut unsigned = store::unsigned(&mut tx).await?;
-    unsigned.truncate(MOST);
-    if unsigned.is_empty() {
+/// What the leader remembers between checkpoints.
+#[derive(Debug, Default)]
+pub(super) struct Signing {
+    /// Logs that cannot be signed: what is stored of them is damaged, or forged. The others go on without them.
+    stuck: HashSet<Log>,
+    /// Every tenant's last checkpoint was in the system's log when this leader looked.
+    system_has_all: bool,
+}
+
+impl Signing {
+    /// Whether a log cannot be signed.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.stuck.is_empty()
+    }
+
+    /// Notes how a log fares; told once.
+    fn note(&mut self, log: Log, error: Option<&LedgerError>) {
+        match error {
+            Some(error) if self.stuck.insert(log) => {
+                tracing::error!(?log, %error, "a log of the ledger is damaged: it is not signed, the others are");
+            }
+            Some(_) => {}
+            None if self.stuck.remove(&log) => tracing::info!(?log, "a log of the ledger is signed again"),
+            None => {}
+        }
+    }
+
+    /// Signs what no checkpoint speaks for yet. How many tenants' heads it was.
+    ///
+    /// INVARIANT: under the fence, and of what is committed: two leaders could at worst sign the same. Nothing is
+    /// signed of a log that does not go on from what is `known`: the key must not speak for what was rewritten.
+    pub(super) async fn sign(
+        &mut self,
+        connection: &mut PgConnection,
+        epoch: i64,
+        ledger: &LedgerName,
+        signer: &Signer,
+        known: &mut Known,
+    ) -> Result<usize, LedgerError> {
+        let mut tx = connection.begin().await?;
+        store::fence(&mut tx, epoch).await?;
+        let mut heads = Vec::new();
+        for row in store::unsigned(&mut tx, MOST).await? {
+            // The sequencer has told of it.
+            let Some(tree) = Frontier::from_bytes(&row.frontier) else { continue };
+            let log = Log::Tenant(row.tenant_id);
+            let head = TreeHead { size: tree.size(), root: tree.root() };
+            let mut savepoint = tx.begin().await?;
+            match sign_head(&mut savepoint, ledger, signer, known, &row, head).await {
+                Ok(()) => {
+                    savepoint.commit().await?;
+                    heads.push((log, head));
+                    self.note(log, None);
+                }
+                Err(error) if error.is_of_one_log() => {
+                    savepoint.rollback().await?;
+                    self.note(log, Some(&error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let signed = heads.len();
+        if signed > 0 || !self.system_has_all {
+            let mut savepoint = tx.begin().await?;
+            match add_to_system(&mut savepoint, ledger, signer, known).await {
+                Ok(added) => {
+                    savepoint.commit().await?;
+                    heads.extend(added.head.map(|head| (Log::System, head)));
+                    self.system_has_all = added.has_all;
+                    self.note(Log::System, None);
+                }
+                Err(error) if error.is_of_one_log() => {
+                    savepoint.rollback().await?;
+                    self.system_has_all = false;
+                    self.note(Log::System, Some(&error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
         // The fence has said that this leader is there.
         tx.commit().await?;
-        return Ok(0);
+        for (log, head) in heads {
+            known.note(log, head);
+        }
+        Ok(signed)
     }
-    let mut texts = Vec::with_capacity(unsigned.len());
-    let mut heads = Vec::with_capacity(unsigned.len());
-    for row in &unsigned {
-        // The sequencer has told of it.
-        let Some(tree) = Frontier::from_bytes(&row.frontier) else { continue };
-        let head = TreeHead { size: tree.size(), root: tree.root() };
-        let (log, tenant_id, size) = (Log::Tenant(row.tenant_id), row.tenant_id, head.size.cast_signed());
-        set_scope(&mut tx, &tenant_id.to_string(), &Actor::System.to_string(), "ledger").await?;
-        known.check(&mut tx, log, &head).await?;
-        let checkpoint = Checkpoint::new(ledger, log, head);
-        let note = signer.sign(&checkpoint)?;
-        heads.push((log, head));
-        store::insert_checkpoint(&mut tx, tenant_id, size, &head.root, &note.to_text()).await?;
-        texts.push((tenant_id, size, checkpoint.to_text()));
+}
+
+async fn sign_head(
+    connection: &mut PgConnection,
+    ledger: &LedgerName,
+    signer: &Signer,
+    known: &Known,
+    row: &Unsigned,
+    head: TreeHead,
+) -> Result<(), LedgerError> {
+    let (log, tenant_id) = (Log::Tenant(row.tenant_id), row.tenant_id);
+    if let Some(ahead) = &row.ahead {
+        return Err(match signer.has_signed(ledger, log, ahead) {
+            true => LedgerError::Altered(log),
+            false => LedgerError::Stored("a checkpoint that nobody signed is ahead of the log"),
+        });
     }
-    if texts.is_empty() {
-        tx.commit().await?;
-        return Ok(0);
-    }
-    let mut tiler = system_tree(&mut tx, known).await?;
-    let mut tiles = Vec::new();
-    for (tenant_id, size, text) in &texts {
+    set_scope(connection, &tenant_id.to_string(), &Actor::System.to_string(), "ledger").await?;
+    known.check(connection, log, &head).await?;
+    let note = signer.sign(&Checkpoint::new(ledger, log, head))?;
+    store::insert_checkpoint(connection, tenant_id, head.size.cast_signed(), &head.root, &note.to_text()).await?;
+    Ok(())
+}
+
+/// What came of the system's log.
+struct Added {
+    /// Its head, where it grew.
+    head: Option<TreeHead>,
+    /// Nothing is left that could be added.
+    has_all: bool,
+}
+
+/// The tenants' last checkpoints that the system's log has not yet, and its own head signed. One that this key did
+/// not sign is none: the application's role may have put it there.
+async fn add_to_system(
+    connection: &mut PgConnection,
+    ledger: &LedgerName,
+    signer: &Signer,
+    known: &Known,
+) -> Result<Added, LedgerError> {
+    let missing = store::not_in_system(connection, MOST).await?;
+    let has_all = missing.len() < MOST.unsigned_abs() as usize;
+    let mut tiles = Vec::<Tile>::new();
+    let mut tiler = None::<Tiler>;
+    for (tenant_id, size, note) in missing {
+        if !signer.has_signed(ledger, Log::Tenant(tenant_id), &note) {
+            continue;
+        }
+        let tiler = match &mut tiler {
+            Some(tiler) => tiler,
+            None => tiler.insert(system_tree(connection, known).await?),
+        };
+        let note = Note::parse(note.as_bytes())?;
         let seq = tiler.tree().size().cast_signed();
-        store::insert_system_leaf(&mut tx, seq, *tenant_id, *size, text).await?;
-        let leaf = openpam_ledger::leaf_hash(text.as_bytes());
+        store::insert_system_leaf(connection, seq, tenant_id, size, note.text()).await?;
+        let leaf = openpam_ledger::leaf_hash(note.text().as_bytes());
         tiles.extend(tiler.push(leaf).ok_or(LedgerError::Stored("the tree is full"))?);
     }
+    let Some(tiler) = tiler else { return Ok(Added { head: None, has_all }) };
     if !tiles.is_empty() {
-        store::insert_system_tiles(&mut tx, &tiles).await?;
+        store::insert_system_tiles(connection, &tiles).await?;
     }
     let tree = tiler.tree();
     let head = TreeHead { size: tree.size(), root: tree.root() };
     let note = signer.sign(&Checkpoint::new(ledger, Log::System, head))?.to_text();
-    store::insert_system_checkpoint(&mut tx, head.size.cast_signed(), &head.root, &tree.to_bytes(), &note).await?;
-    heads.push((Log::System, head));
-    tx.commit().await?;
-    for (log, head) in heads {
-        known.note(log, head);
-    }
-    Ok(texts.len())
+    store::insert_system_checkpoint(connection, head.size.cast_signed(), &head.root, &tree.to_bytes(), &note).await?;
+    Ok(Added { head: Some(head), has_all })
 }
 
 async fn system_tree(connection: &mut PgConnection, known: &Known) -> Result<Tiler, LedgerError> {

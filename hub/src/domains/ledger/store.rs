@@ -233,19 +233,37 @@ pub(super) async fn set_head(
     Ok(())
 }
 
-/// Heads that no checkpoint speaks for yet.
+/// A head that is not as large as its tenant's last checkpoint says.
 pub(super) struct Unsigned {
     pub(super) tenant_id: Uuid,
     pub(super) frontier: Vec<u8>,
+    /// That checkpoint, where the head is smaller.
+    pub(super) ahead: Option<String>,
 }
 
-pub(super) async fn unsigned(connection: &mut PgConnection) -> Result<Vec<Unsigned>, sqlx::Error> {
+/// Heads that no checkpoint speaks for yet, those that wait for longest first.
+pub(super) async fn unsigned(connection: &mut PgConnection, most: i32) -> Result<Vec<Unsigned>, sqlx::Error> {
     sqlx::query_as!(
         Unsigned,
-        r#"select tenant_id as "tenant_id!", frontier as "frontier!" from openpam.ledger_unsigned()"#
+        r#"select tenant_id as "tenant_id!", frontier as "frontier!", ahead from openpam.ledger_to_sign($1)"#,
+        most
     )
     .fetch_all(connection)
     .await
+}
+
+/// The last checkpoints of tenants that have no leaf in the system's log.
+pub(super) async fn not_in_system(
+    connection: &mut PgConnection,
+    most: i32,
+) -> Result<Vec<(Uuid, i64, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select tenant_id as "tenant_id!", size as "size!", note as "note!" from openpam.ledger_not_in_system($1)"#,
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.tenant_id, row.size, row.note)).collect())
 }
 
 pub(super) async fn insert_checkpoint(
@@ -318,6 +336,11 @@ pub(super) async fn insert_system_checkpoint(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Puts a ledger of another name into the place of the one there is, as the owner. The schema that keeps that one.
+pub(super) async fn begin_anew(connection: &mut PgConnection, name: &str) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar!(r#"select openpam.ledger_begin_anew($1) as "kept!""#, name).fetch_one(connection).await
 }
 
 /// A key that signs checkpoints.

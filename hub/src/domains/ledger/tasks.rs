@@ -9,7 +9,10 @@ use metrics::{counter, gauge};
 use openpam_ledger::{LedgerName, Log};
 use openpam_telemetry::names;
 use sqlx::PgConnection;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::{
+    sync::oneshot,
+    time::{Duration, Instant, sleep},
+};
 
 use super::{
     anchor::{self, Compared, FileAnchor},
@@ -17,7 +20,8 @@ use super::{
     keys::Signer,
     known::Known,
     sequence::Sequencer,
-    sign, store,
+    sign::Signing,
+    store,
 };
 use crate::state::Hub;
 
@@ -65,7 +69,7 @@ async fn pause(hub: &Hub, time: Duration) {
 async fn run(hub: &Hub, failing: &mut bool, known: &mut Known) -> Result<(), LedgerError> {
     let mut connection = hub.db().dedicated("openpam-hub-ledger").await?;
     store::prepare_connection(&mut connection).await?;
-    known.learn(&mut connection).await?;
+    known.learn_beside(&mut connection).await?;
     let name = hub.config().ledger_name();
     while !hub.lifecycle().is_ending() {
         let has_lock = store::try_lock(&mut connection).await?;
@@ -89,6 +93,8 @@ async fn run(hub: &Hub, failing: &mut bool, known: &mut Known) -> Result<(), Led
                 anchor_interval,
                 next_anchor: None,
                 anchored: BTreeMap::new(),
+                signer: None,
+                key: KeyLoad::Due(Instant::now()),
                 known,
             };
             return leader.lead(failing).await;
@@ -121,13 +127,22 @@ struct Leader<'h> {
     next_anchor: Option<Instant>,
     /// How far the anchor goes, by its own account.
     anchored: BTreeMap<String, u64>,
+    signer: Option<Signer>,
+    key: KeyLoad,
     known: &'h mut Known,
+}
+
+/// How the signing key is being fetched: aside, because a vault may hang, and a leader that is silent meanwhile
+/// would be followed by another.
+enum KeyLoad {
+    Due(Instant),
+    UnderWay(oneshot::Receiver<Result<Signer, LedgerError>>),
 }
 
 impl Leader<'_> {
     async fn lead(mut self, failing: &mut bool) -> Result<(), LedgerError> {
         let mut sequencer = Sequencer::new();
-        let mut signer: Option<Signer> = None;
+        let mut signing = Signing::default();
         let mut unsigned_since: Option<Instant> = None;
         let mut next = Instant::now();
         while !self.hub.lifecycle().is_ending() {
@@ -138,12 +153,14 @@ impl Leader<'_> {
             if let Some(tenant_id) = sequencer.altered() {
                 self.alarm(&self.ledger.origin(Log::Tenant(tenant_id)));
             }
-            self.hub.ledger().note_damaged(sequencer.is_stuck());
+            self.hub.ledger().note_damaged(sequencer.is_stuck() || signing.is_stuck());
             *failing = false;
             if Instant::now() >= next {
                 next = Instant::now() + SIGN;
-                match self.sign(&mut signer).await {
-                    Ok(()) => unsigned_since = None,
+                match self.sign(&mut signing).await {
+                    Ok(()) if self.signer.is_some() => unsigned_since = None,
+                    // The vault was asked.
+                    Ok(()) => {}
                     // Without the key, or with what is stored damaged, nothing can be signed; sequencing goes on.
                     Err(
                         error @ (LedgerError::Vault(_)
@@ -182,22 +199,49 @@ impl Leader<'_> {
         }
     }
 
-    async fn sign(&mut self, signer: &mut Option<Signer>) -> Result<(), LedgerError> {
+    /// The signing key, once the vault has given it.
+    async fn load_key(&mut self) -> Result<(), LedgerError> {
+        match &mut self.key {
+            KeyLoad::Due(at) if Instant::now() < *at => Ok(()),
+            KeyLoad::Due(_) => {
+                let (give, take) = oneshot::channel();
+                let hub = self.hub.clone();
+                self.hub.lifecycle().spawn_child(async move {
+                    // Nobody waits for it where this hub does not lead any more.
+                    let _ = give.send(Signer::load(&hub).await);
+                });
+                self.key = KeyLoad::UnderWay(take);
+                Ok(())
+            }
+            KeyLoad::UnderWay(take) => {
+                let loaded = match take.try_recv() {
+                    Err(oneshot::error::TryRecvError::Empty) => return Ok(()),
+                    Err(oneshot::error::TryRecvError::Closed) => Err(LedgerError::Stored("the key was not loaded")),
+                    Ok(loaded) => loaded,
+                };
+                self.key = KeyLoad::Due(Instant::now() + SECOND);
+                let signer = loaded?;
+                self.known.learn(&mut self.connection, &self.ledger, vec![signer.public()]).await?;
+                self.signer = Some(signer);
+                Ok(())
+            }
+        }
+    }
+
+    async fn sign(&mut self, signing: &mut Signing) -> Result<(), LedgerError> {
         if self.hub.ledger().is_altered() {
             return Ok(store::fence(&mut self.connection, self.epoch).await?);
         }
         if !self.fits_anchor().await? {
             return Ok(());
         }
-        let signer = match signer {
-            Some(signer) => signer,
-            None => {
-                // Says that this leader is there, whatever the vault does.
-                store::fence(&mut self.connection, self.epoch).await?;
-                signer.insert(Signer::load(self.hub, &mut self.connection).await?)
-            }
-        };
-        match sign::sign(&mut self.connection, self.epoch, &self.ledger, signer, self.known).await {
+        if self.signer.is_none() {
+            // Says that this leader is there, whatever the vault does.
+            store::fence(&mut self.connection, self.epoch).await?;
+            self.load_key().await?;
+        }
+        let Some(signer) = &self.signer else { return Ok(()) };
+        match signing.sign(&mut self.connection, self.epoch, &self.ledger, signer, self.known).await {
             Err(LedgerError::Altered(log)) => {
                 self.alarm(&self.ledger.origin(log));
                 Ok(())
@@ -209,8 +253,10 @@ impl Leader<'_> {
     /// Whether the stored ledger goes on from what is anchored. Where it does not, the database was rolled back,
     /// and signing would be a fork.
     async fn fits_anchor(&mut self) -> Result<bool, LedgerError> {
-        let Some(anchor) = self.anchor.as_ref().filter(|_| self.next_anchor.is_none()) else { return Ok(true) };
-        match anchor::compare(&mut self.connection, &self.ledger, anchor).await {
+        let Some(anchor) = self.anchor.as_mut().filter(|_| self.next_anchor.is_none()) else { return Ok(true) };
+        let former = &self.hub.config().ledger.former_names;
+        let former = former.iter().filter_map(|name| LedgerName::new(name)).collect::<Vec<_>>();
+        match anchor::compare(&mut self.connection, &self.ledger, &former, anchor).await {
             Ok(Compared::Fits(sizes)) => {
                 self.hub.ledger().note_anchor(false);
                 self.anchored = sizes;
@@ -235,14 +281,16 @@ impl Leader<'_> {
     }
 
     async fn send_to_anchor(&mut self) -> Result<(), LedgerError> {
-        let (Some(anchor), Some(due)) = (&self.anchor, self.next_anchor) else { return Ok(()) };
+        let (Some(anchor), Some(due), Some(signer)) = (&mut self.anchor, self.next_anchor, &self.signer) else {
+            return Ok(());
+        };
         if Instant::now() < due || self.hub.ledger().is_altered() {
             return Ok(());
         }
         self.next_anchor = Some(Instant::now() + self.anchor_interval);
         let now = self.hub.clock().now();
         let has = &mut self.anchored;
-        match anchor::send(&mut self.connection, self.epoch, &self.ledger, anchor, has, now).await {
+        match anchor::send(&mut self.connection, self.epoch, (&self.ledger, signer), anchor, has, now).await {
             Ok(_) => Ok(()),
             Err(LedgerError::Anchor(error)) => {
                 tracing::error!(%error, "checkpoints could not be anchored; trying again later");

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use openpam_ids::TenantId;
 use openpam_ledger::{
-    Anchors, Content, Digests, Entry, Frontier, Hash, Kind, LedgerName, Log, RangeProof, Report, Signers,
-    SystemVerifier, TILE_WIDTH, TreeHead, Verdict, Verifier,
+    Anchors, Content, Digests, Entry, Frontier, Hash, Kind, LedgerName, Log, RangeProof, Report, Signers, TILE_WIDTH,
+    TreeHead, Verdict, Verifier,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -20,6 +20,7 @@ use super::{
         read::{self, Tree},
         verify as read_all,
     },
+    system::{Length, verify_system},
     types::Draft,
 };
 use crate::db::{Db, set_scope, tenant_slug};
@@ -28,6 +29,10 @@ use crate::db::{Db, set_scope, tenant_slug};
 const CHUNK: i64 = 40 * TILE_WIDTH as i64;
 /// Findings that are listed of a log; more are counted.
 const MAX_FINDINGS: usize = 100;
+/// Checkpoints of one portion of entries: there is one for each size at most.
+const MAX_NOTES: i64 = 2 * CHUNK;
+/// Entries are signed within a second. Where none speaks for some after this time, something is wrong.
+const SIGNED_WITHIN_SECONDS: f64 = 60.0;
 /// Behind each tree.
 const END: i64 = i64::MAX;
 
@@ -44,6 +49,10 @@ pub struct Scope {
     pub trusted: Vec<[u8; 32]>,
     /// Signed checkpoints that were kept elsewhere.
     pub anchored: Vec<String>,
+    /// The name that the configuration gives the ledger, where it gives one.
+    pub name: Option<String>,
+    /// Names that it had before restores.
+    pub former_names: Vec<String>,
     /// Whether the file that the hub anchors in is among them: then it must have all that the database says it took.
     pub anchor_file: bool,
 }
@@ -83,13 +92,13 @@ pub struct Outcome {
 }
 
 #[derive(Debug, Default)]
-struct Findings {
+pub(super) struct Findings {
     listed: Vec<Finding>,
     more: u64,
 }
 
 impl Findings {
-    fn add(&mut self, code: &'static str, message: String) {
+    pub(super) fn add(&mut self, code: &'static str, message: String) {
         if self.listed.len() < MAX_FINDINGS {
             self.listed.push(Finding { code, message });
         } else {
@@ -120,15 +129,17 @@ pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError>
     };
     let context = Against { ledger, signers, anchored: by_origin(&scope.anchored) };
     let mut outcomes = Vec::new();
-    if !scope.anchored.is_empty() || scope.anchor_file {
+    let renamed = scope.name.as_ref().filter(|configured| **configured != name);
+    if !scope.anchored.is_empty() || scope.anchor_file || renamed.is_some() {
         let taken = if scope.anchor_file { store::anchored(&mut connection, FILE).await? } else { HashMap::default() };
         let known = scope.tenant.is_none().then(|| tenants.iter().map(|id| id.as_uuid()).collect::<BTreeSet<_>>());
-        outcomes.push(verify_anchors(&context, known.as_ref(), &taken));
+        outcomes.push(verify_anchors(&context, scope, known.as_ref(), &taken));
     }
     let mut heads = BTreeMap::new();
     for tenant_id in tenants {
-        let outcome = verify_tenant(&mut connection, tenant_id, scope, &context).await?;
-        heads.insert(tenant_id.as_uuid(), outcome.head.map_or(0, |head| head.size).max(outcome.entries));
+        let (outcome, signed) = verify_tenant(&mut connection, tenant_id, scope, &context).await?;
+        let entries = outcome.head.map_or(0, |head| head.size).max(outcome.entries);
+        heads.insert(tenant_id.as_uuid(), Length { entries, signed });
         outcomes.push(outcome);
     }
     if scope.tenant.is_none() && scope.start.is_none() && scope.end.is_none() {
@@ -139,8 +150,18 @@ pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError>
 
 /// The checkpoints that were kept elsewhere: each is of a log that is here, and none is missing that was `taken`. A
 /// ledger under another name, or without a tenant, would otherwise be held against none of them.
-fn verify_anchors(against: &Against, tenants: Option<&BTreeSet<Uuid>>, taken: &HashMap<String, i64>) -> Outcome {
-    let mut findings = Findings::default();
+fn verify_anchors(
+    against: &Against,
+    scope: &Scope,
+    tenants: Option<&BTreeSet<Uuid>>,
+    taken: &HashMap<String, i64>,
+) -> Outcome {
+    let (mut findings, mut warnings) = (Findings::default(), Vec::new());
+    let former = scope.former_names.iter().filter_map(|name| LedgerName::new(name)).collect::<Vec<_>>();
+    if let Some(configured) = scope.name.as_ref().filter(|name| **name != against.ledger.to_string()) {
+        let message = format!("the database's ledger is {}, the configuration's {configured}", against.ledger);
+        findings.add("name_differs", message);
+    }
     let mut origins = against.anchored.iter().collect::<Vec<_>>();
     origins.sort();
     for (origin, notes) in origins {
@@ -149,7 +170,12 @@ fn verify_anchors(against: &Against, tenants: Option<&BTreeSet<Uuid>>, taken: &H
             Some(Log::System) => true,
             None => false,
         };
-        if !is_here {
+        if let Some(before) = former.iter().find(|former| !is_here && former.log(origin).is_some()) {
+            let most = notes.iter().filter_map(|note| size_of(note)).max().unwrap_or(0);
+            warnings.push(format!(
+                "{origin}: the former ledger {before} went to {most} entries there, and nothing here is held against it"
+            ));
+        } else if !is_here {
             let (name, count) = (&against.ledger, notes.len());
             let message = format!("{count} checkpoints of {origin:?}, and no log here, of {name}, has that name");
             findings.add("anchor_unused", message);
@@ -174,24 +200,24 @@ fn verify_anchors(against: &Against, tenants: Option<&BTreeSet<Uuid>>, taken: &H
         head: None,
         findings: findings.listed,
         more: findings.more,
-        warnings: Vec::new(),
+        warnings,
         erased: 0,
         waiting: 0,
     }
 }
 
-struct Against {
-    ledger: LedgerName,
+pub(super) struct Against {
+    pub(super) ledger: LedgerName,
     signers: Signers,
     anchored: HashMap<String, Vec<String>>,
 }
 
 impl Against {
-    fn anchored(&self, log: Log) -> impl Iterator<Item = &str> {
+    pub(super) fn anchored(&self, log: Log) -> impl Iterator<Item = &str> {
         self.anchored.get(&self.ledger.origin(log)).into_iter().flatten().map(String::as_str)
     }
 
-    fn read<'n>(&self, log: Log, notes: impl Iterator<Item = &'n str>) -> Anchors {
+    pub(super) fn read<'n>(&self, log: Log, notes: impl Iterator<Item = &'n str>) -> Anchors {
         Anchors::read(&self.signers, &self.ledger, log, notes.map(str::as_bytes))
     }
 }
@@ -211,7 +237,7 @@ async fn verify_tenant(
     tenant_id: TenantId,
     scope: &Scope,
     against: &Against,
-) -> Result<Outcome, LedgerError> {
+) -> Result<(Outcome, u64), LedgerError> {
     use sqlx::Connection as _;
     let mut tx = connection.begin().await?;
     read_all::hold_still(&mut tx).await?;
@@ -244,7 +270,7 @@ async fn verify_tenant(
         walk.findings.add("unsequenced", message);
     }
     if whole {
-        let rest = read_all::checkpoints(&mut tx, end, END).await?;
+        let rest = read_all::checkpoints(&mut tx, end, END, MAX_NOTES).await?;
         walk.add_anchors(rest.iter().map(String::as_str));
     }
     let Walk { verifier, mut findings, erased, .. } = walk;
@@ -258,11 +284,25 @@ async fn verify_tenant(
             findings.add("head_differs", format!("the stored head speaks of {size} entries, {stored} are there"));
         }
     }
+    if whole {
+        let signed = report.anchored.unwrap_or(0);
+        let (count, oldest, newest) = read_all::since(&mut tx, signed.cast_signed()).await?;
+        // Without its checkpoints a log proves nothing: who deleted them all may have written it anew. Times are the
+        // database's, and one that is not over yet is as wrong as one that is long over.
+        if count > 0 && (oldest > SIGNED_WITHIN_SECONDS || newest < -SIGNED_WITHIN_SECONDS) {
+            let message = format!(
+                "no checkpoint speaks for {count} entries from {signed} on, the first of which got its place \
+                 {oldest:.0} s ago"
+            );
+            findings.add("unsigned", message);
+        }
+    }
+    let signed = read_all::last_checkpoint(&mut tx, None).await?.map_or(0, |(size, _)| size.cast_unsigned());
     tx.rollback().await?;
-    Ok(outcome(name, report, findings, erased, waiting))
+    Ok((outcome(name, report, findings, erased, waiting), signed))
 }
 
-fn outcome(name: String, report: Report, own: Findings, erased: u64, waiting: i64) -> Outcome {
+pub(super) fn outcome(name: String, report: Report, own: Findings, erased: u64, waiting: i64) -> Outcome {
     let mut findings = Findings::default();
     for defect in &report.defects {
         findings.add(defect.code(), defect.to_string());
@@ -353,7 +393,7 @@ impl Walk<'_> {
         whole: bool,
     ) -> Result<(), LedgerError> {
         if whole {
-            let notes = read_all::checkpoints(connection, first, end).await?;
+            let notes = read_all::checkpoints(connection, first, end, MAX_NOTES).await?;
             self.add_anchors(notes.iter().map(String::as_str));
         }
         let stored = read_all::entries(connection, first, end).await?;
@@ -452,53 +492,6 @@ async fn kept_hashes(
         }
     }
     Ok(kept)
-}
-
-/// The system's log: each leaf is a tenant's checkpoint, and no tenant's log is shorter than it says.
-async fn verify_system(
-    connection: &mut PgConnection,
-    against: &Against,
-    sizes: &BTreeMap<Uuid, u64>,
-) -> Result<Outcome, LedgerError> {
-    use sqlx::Connection as _;
-    const MOST: i32 = 10_000;
-    let mut tx = connection.begin().await?;
-    read_all::hold_still(&mut tx).await?;
-    let anchors = against.read(Log::System, against.anchored(Log::System));
-    let mut verifier = SystemVerifier::new(against.ledger.clone(), anchors);
-    let (mut next, mut anchored) = (0, 0);
-    let mut notes = read_all::system_checkpoints(&mut tx, 0, END).await?;
-    // Few enough: one for each second in which something happened, and each is checked once.
-    loop {
-        let leaves = read_all::system_leaves(&mut tx, next, MOST).await?;
-        let Some((last, _)) = leaves.last() else { break };
-        let end = last + 1;
-        let until =
-            notes.iter().take_while(|note| size_of(note).is_none_or(|size| size <= end.cast_unsigned())).count();
-        let portion = notes.drain(..until).collect::<Vec<_>>();
-        anchored += portion.len();
-        let _ = verifier.anchors(against.read(Log::System, portion.iter().map(String::as_str)));
-        for (seq, text) in &leaves {
-            verifier.leaf(seq.cast_unsigned(), text.as_bytes(), None);
-        }
-        next = end;
-    }
-    tracing::debug!(anchored, left = notes.len(), "checkpoints of the system's log");
-    let _ = verifier.anchors(against.read(Log::System, notes.iter().map(String::as_str)));
-    tx.rollback().await?;
-    let mut findings = Findings::default();
-    for (tenant_id, head) in verifier.tenants() {
-        match sizes.get(tenant_id) {
-            Some(size) if *size >= head.size => {}
-            size => {
-                let there = size.copied().unwrap_or_default();
-                let message =
-                    format!("the log of tenant {tenant_id} has {there} entries, and {} were signed", head.size);
-                findings.add("truncated", message);
-            }
-        }
-    }
-    Ok(outcome("system".to_owned(), verifier.finish(), findings, 0, 0))
 }
 
 /// The size that a note's second line names.

@@ -155,12 +155,14 @@ pub(crate) async fn checkpoints(
     connection: &mut PgConnection,
     behind: i64,
     until: i64,
+    most: i64,
 ) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
         "select note from ledger_checkpoints
-         where tenant_id = openpam.current_tenant() and size > $1 and size <= $2 order by size",
+         where tenant_id = openpam.current_tenant() and size > $1 and size <= $2 order by size limit $3",
         behind,
-        until
+        until,
+        most
     )
     .fetch_all(connection)
     .await
@@ -179,6 +181,20 @@ pub(crate) async fn last_checkpoint(
     .fetch_optional(connection)
     .await?;
     Ok(row.map(|row| (row.size, row.note)))
+}
+
+/// How many entries there are from a place on, and how many seconds ago the first and the last got theirs.
+pub(crate) async fn since(connection: &mut PgConnection, first: i64) -> Result<(i64, f64, f64), sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select count(*) as "count!",
+                  coalesce(extract(epoch from clock_timestamp() - min(sequenced_at)), 0)::double precision as "oldest!",
+                  coalesce(extract(epoch from clock_timestamp() - max(sequenced_at)), 0)::double precision as "newest!"
+           from ledger_entries where tenant_id = openpam.current_tenant() and seq >= $1"#,
+        first
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((row.count, row.oldest, row.newest))
 }
 
 /// Events and row changes that the ledger should have by its own account, and has not: how many, and one of them.
@@ -225,11 +241,13 @@ pub(crate) async fn system_checkpoints(
     connection: &mut PgConnection,
     behind: i64,
     until: i64,
+    most: i32,
 ) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
-        "select note from ledger_system_checkpoints where size > $1 and size <= $2 order by size",
+        "select note from ledger_system_checkpoints where size > $1 and size <= $2 order by size limit $3",
         behind,
-        until
+        until,
+        i64::from(most)
     )
     .fetch_all(connection)
     .await
@@ -254,6 +272,8 @@ pub(crate) async fn places_of_session(
                union
                select audit_event_id from audit_events
                where tenant_id = openpam.current_tenant()
+                 -- Who took the evidence is not of the session, and is not signed yet when it is taken.
+                 and action <> 'evidence.export'
                  and (object_id = $1 or detail ->> 'session_id' = $1::uuid::text
                       or audit_event_id in (select (after_image ->> 'decision_id')::uuid from own_changes
                                             where table_name = 'sessions'))
