@@ -98,6 +98,10 @@ const ROWS: &[(&str, &str)] = &[
         "recording_lines",
         "insert into recording_lines (tenant_id, session_id, number, at_us, text) values (<t>, <s>, 0, 0, 'a line')",
     ),
+    (
+        "recording_marks",
+        "insert into recording_marks (tenant_id, session_id, number, at_us, label) values (<t>, <s>, 0, 0, 'a mark')",
+    ),
 ];
 
 /// Rows that come by themselves: the tenant by hand, the images by triggers.

@@ -10,6 +10,7 @@ import { cn } from '@/lib/cn'
 import { Engine, type EngineState } from './engine'
 import { Commands, FindBox, leadTo, useFind } from './find'
 import { formatPosition, type Marker } from './format'
+import { patiently } from './patience'
 import './player.css'
 import { PlayerScreen, ScreenUnavailable, textOf } from './screen'
 import { Timeline, type Activity } from './timeline'
@@ -17,6 +18,8 @@ import { Timeline, type Activity } from './timeline'
 const SPEEDS = [0.5, 1, 1.5, 2, 4, 8]
 const JUMP_SECONDS = 5
 const LONG_JUMP_SECONDS = 60
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
 interface PlayerProps {
   sessionId: string
@@ -55,7 +58,7 @@ function Attempt({ onRetry, ...props }: PlayerProps & { onRetry: () => void }) {
       if (gone) return
       screen = await PlayerScreen.open(element, index.term)
       if (gone) return screen.dispose()
-      made = new Engine(index, recordings.segment, screen)
+      made = new Engine(index, patiently(recordings.segment, sleep), screen)
       setEngine(made)
       await made.seek(first.current)
     }
