@@ -255,9 +255,8 @@ impl Writer {
         }
         // What waits to be compressed counts as if it did not get smaller.
         let stored = self.body.len() + self.plain.len();
-        let due = self.plain_bytes >= self.limits.bytes
-            || stored >= STORED_BYTES
-            || at - self.from >= self.limits.micros;
+        let due =
+            self.plain_bytes >= self.limits.bytes || stored >= STORED_BYTES || at - self.from >= self.limits.micros;
         Ok(if due { Due::Now } else { Due::NotYet })
     }
 

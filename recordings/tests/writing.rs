@@ -6,8 +6,8 @@ mod support;
 
 use openpam_recordings::{
     Check, ClosedBy, Completeness, Completer, Content, Defect, Due, Echo, Exit, Frontier, GapReason, Hash, Limits,
-    MAX_HEADER_BYTES, MAX_RECORD_BYTES, MAX_SEGMENT_BYTES, Outcome, Recipient, RecipientKey, RecipientPrivateKey, Record, Role, Segment,
-    SegmentHeader, Session, SessionKey, TimedRecord, Verdict, WriteError, Writer,
+    MAX_HEADER_BYTES, MAX_RECORD_BYTES, MAX_SEGMENT_BYTES, Outcome, Recipient, RecipientKey, RecipientPrivateKey,
+    Record, Role, Segment, SegmentHeader, Session, SessionKey, TimedRecord, Verdict, WriteError, Writer,
 };
 use support::{
     Seeded, Stored, escrow_key, recipients, sample, sample_of, session, sign, signer, tenant_key, verify, writer,

@@ -46,7 +46,7 @@ async fn whenever_a_hub_is_killed_what_was_stored_verifies_and_is_closed() -> an
     let mut most = 0;
     for (session, stored) in &killed {
         let what = format!("the recording of {session} is closed");
-        let recording = eventually(&what, Duration::from_secs(60), || async {
+        let recording = eventually(&what, Duration::from_secs(90), || async {
             // A hub counts as dead after a while; the test does not wait that long.
             world.database.by_hand("update hubs set last_seen_at = now() - interval '1 hour' where stopped_at is null and last_seen_at < now() - interval '3 seconds'").await?;
             let recording = admin.get(&format!("/sessions/{session}/recording")).await?;
@@ -79,7 +79,7 @@ async fn a_hub_that_was_taken_for_dead_stores_nothing_behind_a_closed_recording(
     ensure!(tokio::time::timeout(LIFETIME, terminal.drain(LIFETIME * 2)).await.is_err(), "the flood ended");
     world.hub.signal("STOP").await?;
     let client = world.admin.at(other.url());
-    let closed = eventually("the recording is closed", Duration::from_secs(60), || async {
+    let closed = eventually("the recording is closed", Duration::from_secs(90), || async {
         world.database.by_hand("update hubs set last_seen_at = now() - interval '1 hour' where stopped_at is null and last_seen_at < now() - interval '7 seconds'").await?;
         let recording = client.get(&format!("/sessions/{session}/recording")).await?;
         Ok((recording["state"] == "completed").then_some(recording))
@@ -131,7 +131,7 @@ async fn while_a_recording_is_closed_nothing_more_is_noted_and_a_completer_that_
     terminal.type_line("head -c 60000000 /dev/urandom | base64").await?;
     let ended = terminal.end(Duration::from_secs(60)).await?;
     assert_eq!(ended.code, 4500, "{ended:?}");
-    let recording = eventually("the recording is closed", Duration::from_secs(60), || async {
+    let recording = eventually("the recording is closed", Duration::from_secs(90), || async {
         let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
         Ok((recording["state"] == "completed").then_some(recording))
     })
@@ -186,7 +186,10 @@ async fn a_segment_that_the_store_lost_is_waited_for_then_told_and_keeps_no_othe
     ensure!(waiting["closing_error"].as_str().is_some_and(|error| error.contains("segment 1")), "{waiting}");
     let recording = closed(session, 120).await?;
     assert_eq!(recording["verification"]["verdict"], "intact", "{recording}");
-    assert_eq!((recording["segments"].as_array().map_or(0, Vec::len), &recording["closing_error"]), (1, &serde_json::Value::Null));
+    assert_eq!(
+        (recording["segments"].as_array().map_or(0, Vec::len), &recording["closing_error"]),
+        (1, &serde_json::Value::Null)
+    );
     let lost = client.list(&format!("/audit/entries?object_id={session}&action=recording.segments_lost")).await?;
     assert_eq!(lost.len(), 1, "{lost:?}");
     ensure!(lost[0]["detail"]["segments"][0] == 1 && lost[0]["detail"]["count"].as_i64() >= Some(2), "{lost:?}");

@@ -376,9 +376,8 @@ async fn a_hub_that_does_not_come_back_with_its_spool_leaves_the_rest_and_a_trai
     // The hub comes back too late: what it has is of no recording any more, and all there is of what happened.
     let third = world.another_hub().await?;
     let at_third = world.admin.at(third.url());
-    let aside = async || {
-        at_third.list(&format!("/audit/entries?object_id={session}&action=recording.spool_aside")).await
-    };
+    let aside =
+        async || at_third.list(&format!("/audit/entries?object_id={session}&action=recording.spool_aside")).await;
     let told = eventually("it is set aside", Duration::from_secs(20), || async {
         let told = aside().await?;
         Ok((!told.is_empty() && store.rejected()? == store.waiting()?).then_some(told))

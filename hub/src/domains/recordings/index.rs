@@ -257,7 +257,6 @@ impl Indexer {
     fn waiting(&self) -> u64 {
         self.with(|known| known.sessions.values().map(|told| u64::from(told.stored.saturating_sub(told.indexed))).sum())
     }
-
 }
 
 /// How long to rest after so much work, whoever it was for. A session that says much rests longer by itself: who

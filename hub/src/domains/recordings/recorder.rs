@@ -312,7 +312,9 @@ impl Recorder {
                 match service::still_finishing(&hub, &context, id, SIGN_LASTS).await {
                     Ok(true) => {}
                     Ok(false) => return Err(Error::Closed),
-                    Err(error) => tracing::warn!(session_id = %id, %error, "that a recording is being stored is not noted"),
+                    Err(error) => {
+                        tracing::warn!(session_id = %id, %error, "that a recording is being stored is not noted")
+                    }
                 }
                 tokio::time::sleep(SIGN).await;
             }

@@ -236,9 +236,9 @@ impl Entry {
         }
         match behind_prompt {
             Some(from) if from > 0 && line[from..].contains(typed) => command(from),
-            _ if line.ends_with(typed) => command(line.len() - typed.len()),
             // The end of what was typed is not remembered.
             _ if self.more && line.contains(typed) => command(line.find(typed).unwrap_or_default()),
+            _ if line.ends_with(typed) => command(line.len() - typed.len()),
             Some(from) if line[from..].contains(typed) => command(from),
             _ => Found::NotYet,
         }

@@ -244,13 +244,7 @@ async fn bring(hub: &Hub, storage: &Storage, spool: &Spool, part: &Part) -> Resu
 
 /// Sets aside what came too late, or behind something that is lost: it is no part of its recording, and may be all
 /// there is of what happened. The trail says where it is.
-async fn set_aside(
-    hub: &Hub,
-    context: &Context,
-    spool: &Spool,
-    part: &Part,
-    is_known: bool,
-) -> Result<(), Error> {
+async fn set_aside(hub: &Hub, context: &Context, spool: &Spool, part: &Part, is_known: bool) -> Result<(), Error> {
     // What follows it belongs to the recording even less.
     let parts = match part.seq() {
         Some(_) => spool.waiting_of(part.session),

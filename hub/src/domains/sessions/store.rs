@@ -1,6 +1,5 @@
 //! SQL of sessions and hubs.
 
-
 use openpam_ids::{HubId, ParticipantId, SessionId, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
