@@ -82,7 +82,7 @@ async fn measure_all() -> anyhow::Result<()> {
         options.recordings = None;
     } else {
         // What a hub that died left is closed and indexed soon.
-        options.recording.insert("abandoned_after_seconds", "5".to_owned());
+        options.recording.insert("abandoned_after_seconds", "15".to_owned());
     }
     let world = World::start(options).await?;
     let through = through(&world).await?;

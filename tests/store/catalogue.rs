@@ -29,6 +29,7 @@ const WITHOUT_IMAGES: &[(&str, &str)] = &[
     ("recording_screens", "made from the recording, append-only"),
     ("recording_index", "how far the recording was read; can be made again"),
     ("recording_lines", "made from the recording, append-only"),
+    ("recording_marks", "made from the recording, append-only"),
     ("favorite_targets", "a personal choice without any right"),
     ("user_preferences", "a personal choice without any right"),
     ("oidc_flows", "lives for minutes, holds hashes only"),

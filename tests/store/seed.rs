@@ -114,6 +114,10 @@ const ROWS: &[(&str, &str)] = &[
         "insert into ledger_checkpoints (tenant_id, size, root, note) values (<t>, 1, sha256('r'), 'note')",
     ),
     ("ledger_heads", "insert into ledger_heads (tenant_id, size, frontier) values (<t>, 1, sha256('f'))"),
+    (
+        "recording_marks",
+        "insert into recording_marks (tenant_id, session_id, number, at_us, label) values (<t>, <s>, 0, 0, 'a mark')",
+    ),
 ];
 
 /// Rows that come by themselves: the tenant by hand, the images by triggers.

@@ -21,7 +21,7 @@ async fn whenever_a_hub_is_killed_what_was_stored_verifies_and_is_closed() -> an
         Err(_) => ROUNDS,
     };
     let mut options = HubOptions::default();
-    options.recording.insert("abandoned_after_seconds", "5".to_owned());
+    options.recording.insert("abandoned_after_seconds", "15".to_owned());
     let mut world = World::start(options).await?;
     let reachable = world.password_target().await?;
     let mut killed = Vec::new();
@@ -46,7 +46,7 @@ async fn whenever_a_hub_is_killed_what_was_stored_verifies_and_is_closed() -> an
     let mut most = 0;
     for (session, stored) in &killed {
         let what = format!("the recording of {session} is closed");
-        let recording = eventually(&what, Duration::from_secs(60), || async {
+        let recording = eventually(&what, Duration::from_secs(90), || async {
             // A hub counts as dead after a while; the test does not wait that long.
             world.database.by_hand("update hubs set last_seen_at = now() - interval '1 hour' where stopped_at is null and last_seen_at < now() - interval '3 seconds'").await?;
             let recording = admin.get(&format!("/sessions/{session}/recording")).await?;
@@ -66,7 +66,7 @@ async fn whenever_a_hub_is_killed_what_was_stored_verifies_and_is_closed() -> an
 #[tokio::test]
 async fn a_hub_that_was_taken_for_dead_stores_nothing_behind_a_closed_recording() -> anyhow::Result<()> {
     let mut options = HubOptions::default();
-    options.recording.insert("abandoned_after_seconds", "5".to_owned());
+    options.recording.insert("abandoned_after_seconds", "15".to_owned());
     let folder = options.recordings.clone().context("no folder of recordings")?;
     let world = World::start(options).await?;
     let other = world.another_hub().await?;
@@ -79,7 +79,7 @@ async fn a_hub_that_was_taken_for_dead_stores_nothing_behind_a_closed_recording(
     ensure!(tokio::time::timeout(LIFETIME, terminal.drain(LIFETIME * 2)).await.is_err(), "the flood ended");
     world.hub.signal("STOP").await?;
     let client = world.admin.at(other.url());
-    let closed = eventually("the recording is closed", Duration::from_secs(60), || async {
+    let closed = eventually("the recording is closed", Duration::from_secs(90), || async {
         world.database.by_hand("update hubs set last_seen_at = now() - interval '1 hour' where stopped_at is null and last_seen_at < now() - interval '7 seconds'").await?;
         let recording = client.get(&format!("/sessions/{session}/recording")).await?;
         Ok((recording["state"] == "completed").then_some(recording))
@@ -102,5 +102,96 @@ async fn a_hub_that_was_taken_for_dead_stores_nothing_behind_a_closed_recording(
         let entries = client.list(&format!("/audit/entries?object_id={session}&action={action}")).await?;
         ensure!(entries.len() == times, "{action}: {entries:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_a_recording_is_closed_nothing_more_is_noted_and_a_completer_that_died_is_followed() -> anyhow::Result<()>
+{
+    let mut options = HubOptions::default();
+    options.recording.insert("abandoned_after_seconds", "15".to_owned());
+    let world = World::start(options).await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    terminal.keep_output = false;
+    terminal.type_line("head -c 6000000 /dev/urandom | base64").await?;
+    terminal.until_received(8_000_000).await?;
+    let segments = async || {
+        let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+        anyhow::Ok(recording["segments"].as_array().map_or(0, Vec::len))
+    };
+    eventually("what was said is stored", Duration::from_secs(30), || async {
+        Ok((segments().await? >= 2).then_some(()))
+    })
+    .await?;
+    // As if another hub had come to sign what is there, and died before it did.
+    let marked = format!("update recordings set closing_at = now() where session_id = '{session}' returning segments");
+    let noted: usize = world.database.by_hand(&marked).await?.parse()?;
+    terminal.type_line("head -c 60000000 /dev/urandom | base64").await?;
+    let ended = terminal.end(Duration::from_secs(60)).await?;
+    assert_eq!(ended.code, 4500, "{ended:?}");
+    let recording = eventually("the recording is closed", Duration::from_secs(90), || async {
+        let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+        Ok((recording["state"] == "completed").then_some(recording))
+    })
+    .await?;
+    assert_eq!(recording["verification"]["verdict"], "intact", "{recording}");
+    assert_eq!(recording["segments"].as_array().map_or(0, Vec::len), noted);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_segment_that_the_store_lost_is_waited_for_then_told_and_keeps_no_other_recording() -> anyhow::Result<()> {
+    let mut options = HubOptions::default();
+    options.recording.insert("abandoned_after_seconds", "15".to_owned());
+    options.recording.insert("spool_wait_seconds", "45".to_owned());
+    let folder = options.recordings.clone().context("no folder of recordings")?;
+    let mut world = World::start(options).await?;
+    let reachable = world.password_target().await?;
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let mut terminal = reachable.open(&world.admin).await?;
+        terminal.keep_output = false;
+        terminal.type_line("head -c 12000000 /dev/urandom | base64").await?;
+        terminal.until_received(16_000_000).await?;
+        let session = terminal.session_id();
+        eventually("what was said is stored", Duration::from_secs(30), || async {
+            let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+            Ok((recording["segments"].as_array().map_or(0, Vec::len) >= 3).then_some(()))
+        })
+        .await?;
+        sessions.push((session, terminal));
+    }
+    world.hub.kill().await?;
+    // The older one lost its second segment.
+    let session = &sessions[0].0;
+    let path = world.database.by_hand(&format!("select path from recordings where session_id = '{session}'")).await?;
+    std::fs::remove_file(folder.0.join(path).join("0000000001.segment"))?;
+    let second = world.another_hub().await?;
+    let client = world.admin.at(second.url());
+    let ended = "update hubs set last_seen_at = now() - interval '1 hour' where stopped_at is null and last_seen_at < now() - interval '3 seconds'";
+    let closed = async |session: &str, seconds: u64| {
+        eventually(&format!("{session} is closed"), Duration::from_secs(seconds), || async {
+            world.database.by_hand(ended).await?;
+            let recording = client.get(&format!("/sessions/{session}/recording")).await?;
+            Ok((recording["state"] == "completed").then_some(recording))
+        })
+        .await
+    };
+    let other = closed(&sessions[1].0, 60).await?;
+    assert_eq!(other["verification"]["verdict"], "intact", "{other}");
+    let waiting = client.get(&format!("/sessions/{session}/recording")).await?;
+    assert_eq!(waiting["state"], "recording");
+    ensure!(waiting["closing_error"].as_str().is_some_and(|error| error.contains("segment 1")), "{waiting}");
+    let recording = closed(session, 120).await?;
+    assert_eq!(recording["verification"]["verdict"], "intact", "{recording}");
+    assert_eq!(
+        (recording["segments"].as_array().map_or(0, Vec::len), &recording["closing_error"]),
+        (1, &serde_json::Value::Null)
+    );
+    let lost = client.list(&format!("/audit/entries?object_id={session}&action=recording.segments_lost")).await?;
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    ensure!(lost[0]["detail"]["segments"][0] == 1 && lost[0]["detail"]["count"].as_i64() >= Some(2), "{lost:?}");
     Ok(())
 }

@@ -161,7 +161,7 @@ async fn a_password_that_is_typed_is_in_no_recording_and_what_the_screen_shows_i
 #[tokio::test]
 async fn after_kill_9_what_was_stored_verifies_and_another_hub_closes_it() -> anyhow::Result<()> {
     let mut options = HubOptions::default();
-    options.recording.insert("abandoned_after_seconds", "5".to_owned());
+    options.recording.insert("abandoned_after_seconds", "15".to_owned());
     let mut world = World::start(options).await?;
     let reachable = world.password_target().await?;
     let mut terminal = reachable.open(&world.admin).await?;

@@ -248,7 +248,7 @@ async fn a_running_session_is_found_up_to_what_is_stored() -> anyhow::Result<()>
 #[tokio::test]
 async fn after_kill_9_another_hub_indexes_the_rest_with_the_tenants_key() -> anyhow::Result<()> {
     let mut options = HubOptions::default();
-    options.recording.insert("abandoned_after_seconds", "5".to_owned());
+    options.recording.insert("abandoned_after_seconds", "15".to_owned());
     let mut world = World::start(options).await?;
     let reachable = world.password_target().await?;
     let mut terminal = reachable.open(&world.admin).await?;
@@ -353,5 +353,96 @@ async fn what_is_being_deleted_is_not_found_any_more() -> anyhow::Result<()> {
     for query in &queries {
         assert_eq!(found(&world.admin, query).await?, [], "{query:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn long_lines_and_commands_are_found_to_their_end_and_what_is_cut_is_said() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    // What is typed before the prompt is no command for the shell's line editor yet.
+    terminal.until(b"$ ").await?;
+    let word = unique("end");
+    let (first, last) = word.split_at(5);
+    shell(&mut terminal, &format!(": {}; echo {first}''{last}", "x".repeat(1_500)), &format!("{word}\r\n")).await?;
+    terminal.until(b"$ ").await?;
+    // A prompt that is no shorter.
+    shell(&mut terminal, &format!("PS1=$(printf '%0520d' 7)'> '; echo be''fore"), "before\r\n").await?;
+    terminal.until(b"7> ").await?;
+    shell(&mut terminal, "echo behind-a-long-pro''mpt", "behind-a-long-prompt\r\n").await?;
+    terminal.until(b"7> ").await?;
+    shell(&mut terminal, "PS1='$ '; seq -s, 1000 2000; echo list-''done", "list-done\r\n").await?;
+    terminal.until(b"$ ").await?;
+    let session = finish(&world, &world.admin, terminal).await?;
+    let end = format!("echo {first}''{last}");
+    for (q, kind) in [
+        (&end[..], "command"),
+        ("echo behind-a-long", "command"),
+        ("1000,1001,1002", "output"),
+        ("1503,1504,1505", "output"),
+        ("1998,1999,2000", "output"),
+    ] {
+        let lines = found(&world.admin, &[("q", q), ("kind", kind)]).await?;
+        ensure!(lines.iter().any(|(id, ..)| *id == session), "{q} as {kind}: {lines:?}");
+    }
+    let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+    assert_eq!(recording["index"]["cut"], false, "{}", recording["index"]);
+    assert_eq!(search(&world.admin, &[("q", "1503,1504")]).await?["partial"], 0);
+
+    let mut terminal = reachable.open(&world.admin).await?;
+    terminal.until(b"$ ").await?;
+    shell(&mut terminal, "printf '%040000d\\n' 8; echo list-''done", "list-done\r\n").await?;
+    let session = finish(&world, &world.admin, terminal).await?;
+    let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+    assert_eq!(recording["index"]["cut"], true, "{}", recording["index"]);
+    // It is counted where the filters leave it, and nowhere else.
+    for (filters, partial) in [
+        (vec![], 1),
+        (vec![("session_id", &session[..])], 1),
+        (vec![("target", "elsewhere")], 0),
+        (vec![("user_id", "01890000-0000-7000-8000-000000000000")], 0),
+    ] {
+        let query = [("q", "1503,1504")].into_iter().chain(filters).collect::<Vec<_>>();
+        let answer = search(&world.admin, &query).await?;
+        assert_eq!((&answer["partial"], &answer["unindexed"]), (&Value::from(partial), &Value::from(0)), "{query:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_that_did_not_show_are_on_the_timeline_and_counted() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    terminal.until(b"$ ").await?;
+    shell(&mut terminal, "read -rs -p 'Pass''phrase: ' word; echo got ${#word}", "Passphrase: ").await?;
+    shell(&mut terminal, "hunter2", "got 7").await?;
+    let session = finish(&world, &world.admin, terminal).await?;
+    let index = world.admin.get(&format!("/sessions/{session}/recording/player")).await?;
+    let markers = index["markers"].as_array().context("no markers")?;
+    ensure!(markers.iter().any(|marker| marker[1] == "Entered, not shown: 7 keys"), "{markers:?}");
+    let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+    assert_eq!((&recording["index"]["unseen_keys"], &recording["index"]["unseen_entries"]), (&7.into(), &1.into()));
+    let answer = search(&world.admin, &[("q", "got 7")]).await?;
+    assert_eq!(answer["partial"], 1, "{answer}");
+
+    // Something that writes in the background hides keys; that it did is told.
+    let mut terminal = reachable.open(&world.admin).await?;
+    terminal.until(b"$ ").await?;
+    shell(&mut terminal, "(for i in $(seq 6000); do echo .; sleep .001; done) & echo beg''un", "begun\r\n").await?;
+    for letter in "echo hidden-by-noise-that-nobody-reads-or-so".bytes() {
+        terminal.type_bytes(vec![letter]).await?;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    terminal.type_bytes(b"\r".to_vec()).await?;
+    terminal.drain(Duration::from_secs(2)).await?;
+    let session = finish(&world, &world.admin, terminal).await?;
+    let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+    let unseen = recording["index"]["unseen_keys"].as_i64().unwrap_or_default();
+    ensure!((1..=44).contains(&unseen), "{}", recording["index"]);
+    let index = world.admin.get(&format!("/sessions/{session}/recording/player")).await?;
+    let markers = index["markers"].as_array().context("no markers")?;
+    ensure!(!markers.is_empty(), "nothing is marked");
     Ok(())
 }

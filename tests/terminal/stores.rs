@@ -48,7 +48,7 @@ impl Store {
             ("s3_access_key_id", text(&s3.access_key_id)),
             ("s3_secret_access_key_file", text(&secret_file.display().to_string())),
             ("spool_directory", text(&spool.0.display().to_string())),
-            ("abandoned_after_seconds", "5".to_owned()),
+            ("abandoned_after_seconds", "15".to_owned()),
         ]);
         let bucket = Bucket::new(s3, name)?;
         Ok(Self { options, bucket, prefix, proxy, spool, _secret: secret })
@@ -59,8 +59,17 @@ impl Store {
         Ok(format!("{}/{}", self.prefix, recording["path"].as_str().context("no path")?))
     }
 
-    /// Files that wait in the spool.
+    /// Files in the spool.
     fn waiting(&self) -> anyhow::Result<usize> {
+        self.files(|name| name != "lock")
+    }
+
+    /// Those that were set aside.
+    fn rejected(&self) -> anyhow::Result<usize> {
+        self.files(|name| name.ends_with(".rejected"))
+    }
+
+    fn files(&self, counts: impl Fn(&str) -> bool) -> anyhow::Result<usize> {
         let mut folders = vec![self.spool.0.clone()];
         let mut files = 0;
         while let Some(folder) = folders.pop() {
@@ -68,7 +77,7 @@ impl Store {
                 let path = entry?.path();
                 match path.is_dir() {
                     true => folders.push(path),
-                    false => files += usize::from(path.file_name().is_some_and(|name| name != "lock")),
+                    false => files += usize::from(path.file_name().and_then(|name| name.to_str()).is_some_and(&counts)),
                 }
             }
         }
@@ -364,14 +373,26 @@ async fn a_hub_that_does_not_come_back_with_its_spool_leaves_the_rest_and_a_trai
     let kept = recording["segments"].as_array().context("no segments")?.len() as i64;
     ensure!(named.iter().all(|seq| seq.as_i64().is_some_and(|seq| seq >= kept)), "{named:?} of {kept}");
 
-    // The hub comes back too late: what it brings is of no recording any more, and it can be deleted.
+    // The hub comes back too late: what it has is of no recording any more, and all there is of what happened.
     let third = world.another_hub().await?;
-    eventually("its spool is empty", Duration::from_secs(20), || async { Ok((store.waiting()? == 0).then_some(())) })
-        .await?;
     let at_third = world.admin.at(third.url());
+    let aside =
+        async || at_third.list(&format!("/audit/entries?object_id={session}&action=recording.spool_aside")).await;
+    let told = eventually("it is set aside", Duration::from_secs(20), || async {
+        let told = aside().await?;
+        Ok((!told.is_empty() && store.rejected()? == store.waiting()?).then_some(told))
+    })
+    .await?;
+    assert_eq!(told.len(), 1, "it is written once: {told:?}");
+    let detail = &told[0]["detail"];
+    ensure!(detail["count"].as_i64() == Some(waiting) && store.waiting()? as i64 == waiting, "{detail}, {waiting}");
+    ensure!(detail["folder"].as_str().is_some_and(|folder| folder.ends_with(&session)), "{detail}");
     assert_eq!(retention(&at_third, &session).await?["state"], "completed");
-    at_third.call(Method::DELETE, &format!("/sessions/{session}/recording"), Some(&reason)).await?.success()?;
-    becomes_purged(&at_third, &session).await
+    // With the recording it goes, whichever hub deletes that.
+    at_second.call(Method::DELETE, &format!("/sessions/{session}/recording"), Some(&reason)).await?.success()?;
+    becomes_purged(&at_third, &session).await?;
+    eventually("its spool is empty", Duration::from_secs(40), || async { Ok((store.waiting()? == 0).then_some(())) })
+        .await
 }
 
 #[tokio::test]
@@ -433,11 +454,22 @@ async fn what_a_spool_lost_or_cannot_give_is_not_waited_for_for_ever() -> anyhow
         let export = client.text(&format!("/sessions/{session}/recording/export")).await?;
         ensure!(export.contains("before-it-was-away"), "what was stored is left out, too");
     }
-    // What could not be read is kept for a person to look at, and nothing else.
-    eventually("the rest leaves the spool", Duration::from_secs(20), || async {
-        Ok((store.waiting()? == 1).then_some(()))
+    // What could not be read is kept for a person to look at, and what stands behind what is lost.
+    eventually("the rest is set aside", Duration::from_secs(20), || async {
+        Ok((store.waiting()? == store.rejected()?).then_some(()))
     })
     .await?;
+    for (session, _) in &sessions {
+        let told = client.list(&format!("/audit/entries?object_id={session}&action=recording.spool_aside")).await?;
+        assert_eq!(told.len(), 1, "{told:?}");
+    }
+    // Nothing of it is in the store, where no manifest would name it.
+    for (session, _) in &sessions {
+        let recording = client.get(&format!("/sessions/{session}/recording")).await?;
+        let keys = store.bucket.keys(&store.path(&recording)?).await?;
+        let kept = recording["segments"].as_array().map_or(0, Vec::len);
+        assert_eq!(keys.len(), kept + 1, "{keys:?}");
+    }
     ensure!(first[1].with_extension("segment.rejected").exists(), "{:?}", first[1]);
     Ok(())
 }
@@ -474,6 +506,31 @@ async fn a_full_spool_holds_the_target_back_and_ends_what_must_be_recorded() -> 
     // What was acknowledged is not lost: it is stored, and what is there verifies.
     store.proxy.set(Fault::None);
     let recording = becomes(&world.admin, &session, "completed").await?;
+    assert_eq!(recording["verification"]["verdict"], "intact", "{recording}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hub_that_still_stores_the_end_is_waited_for() -> anyhow::Result<()> {
+    let stack = Stack::load()?;
+    let mut store = Store::new(&stack, false).await?;
+    store.options.recording.remove("spool_directory");
+    let direct = format!("{:?}", stack.servers.s3.endpoint);
+    let world = World::start_with(stack, store.options.clone()).await?;
+    let mut other = store.options.clone();
+    other.recording.insert("s3_endpoint", direct);
+    let second = start(&world, &other).await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    terminal.run("echo some''thing").await?;
+    store.proxy.set(Fault::Refuse);
+    terminal.type_line("exit").await?;
+    terminal.end(Duration::from_secs(10)).await?;
+    // Longer than another hub waits for one that is gone, and looks; less than this one tries.
+    tokio::time::sleep(Duration::from_secs(26)).await;
+    store.proxy.set(Fault::None);
+    let recording = becomes(&world.admin.at(second.url()), &session, "complete").await?;
     assert_eq!(recording["verification"]["verdict"], "intact", "{recording}");
     Ok(())
 }

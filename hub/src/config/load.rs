@@ -250,7 +250,7 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     let recording = &config.recording;
     mistakes.range("recording.bytes_per_second", recording.bytes_per_second, 65_536, 1_073_741_824);
     mistakes.range("recording.burst_seconds", recording.burst_seconds, 1, 3_600);
-    mistakes.range("recording.abandoned_after_seconds", recording.abandoned_after_seconds, 5, 86_400);
+    mistakes.range("recording.abandoned_after_seconds", recording.abandoned_after_seconds, 15, 86_400);
     mistakes.range("recording.object_lock_days", recording.object_lock_days, 1, 36_500);
     mistakes.range("recording.spool_max_bytes", recording.spool_max_bytes, 1_048_576, 1_099_511_627_776);
     mistakes.range("recording.spool_wait_seconds", recording.spool_wait_seconds, 5, 31_536_000);

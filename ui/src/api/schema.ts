@@ -2265,7 +2265,10 @@ export interface components {
              * @description Seconds.
              */
             duration: number;
-            /** @description `[seconds, label]`. */
+            /**
+             * @description `[seconds, label]` of the facts that were recorded, and of keys that did not show, as far as it is indexed; the
+             *     first five thousand.
+             */
             markers: [
                 number,
                 string
@@ -2371,6 +2374,8 @@ export interface components {
         };
         /** @description The recording of a session. */
         Recording: {
+            /** @description Why it could not be closed yet, where its hub left it open. */
+            closing_error?: string | null;
             /**
              * Format: int64
              * @description Bytes that passed and were not recorded.
@@ -2447,6 +2452,8 @@ export interface components {
         };
         /** @description How far the text of a recording can be searched. */
         RecordingIndex: {
+            /** @description A line or a command was longer than is indexed (16384 and 8192 characters), or a screen took too long to draw. */
+            cut: boolean;
             /** @description Nothing more will be indexed. */
             done: boolean;
             /** @description Why it ends before the recording does: `recording_damaged`. */
@@ -2474,6 +2481,17 @@ export interface components {
              *     to 50,000 lines or 4 MiB more.
              */
             truncated: boolean;
+            /**
+             * Format: int32
+             * @description How often Enter followed such keys and no command was found: what was entered is unknown.
+             */
+            unseen_entries: number;
+            /**
+             * Format: int64
+             * @description Bytes that were typed and did not show on the screen: passwords, keys of full-screen programs, and what other
+             *     output came between. The player's markers say when.
+             */
+            unseen_keys: number;
         };
         /** @description A session that showed the text. */
         RecordingMatch: {
@@ -2502,14 +2520,14 @@ export interface components {
             next_cursor?: string | null;
             /**
              * Format: int64
-             * @description Recordings of which not every line is indexed, since output was too fast or too much, or a part is damaged;
-             *     likewise. At most 10000.
+             * @description Recordings within the filters of which the search may not find all that was shown and run: output was too fast
+             *     or too much, a line too long, keys did not show before Enter (as with a password), or a part is damaged.
              */
             partial: number;
             /**
              * Format: int64
-             * @description Recordings whose text is not indexed to its end yet, running ones among them; 0 where only one's own are
-             *     searched.
+             * @description Recordings within the filters whose text is not indexed to its end yet, running ones among them. At most
+             *     10000, as the next.
              */
             unindexed: number;
         };

@@ -73,6 +73,8 @@ const ACTIONS: Record<string, string> = {
   'recording.purge': 'Recording to be deleted',
   'recording.purged': 'Recording deleted',
   'recording.release': 'Hold of a recording lifted',
+  'recording.segments_lost': 'Recording closed without lost segments',
+  'recording.spool_aside': 'Late segments set aside',
   'recording.spool_lost': 'Recording closed without a lost spool',
   'recording.search': 'Recordings searched',
   'service_account.create': 'Service account created',

@@ -16,6 +16,7 @@ import { Commands, FindBox, useFind } from './find'
 import { formatPosition, type Marker, type Size } from './format'
 import { useHits } from './hits'
 import { Marks } from './marks'
+import { patiently } from './patience'
 import './player.css'
 import { PlayerScreen, ScreenUnavailable, textOf } from './screen'
 import { Timeline, type Activity } from './timeline'
@@ -23,6 +24,8 @@ import { Timeline, type Activity } from './timeline'
 const SPEEDS = [0.5, 1, 1.5, 2, 4, 8]
 const JUMP_SECONDS = 5
 const LONG_JUMP_SECONDS = 60
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
 interface PlayerProps {
   sessionId: string
@@ -82,7 +85,7 @@ function Attempt({ onRetry, ...props }: PlayerProps & { onRetry: () => void }) {
       const drawn = await PlayerScreen.open(element, index.term, colours.current)
       screen = drawn
       if (gone) return drawn.dispose()
-      made = { engine: new Engine(index, recordings.segment, drawn), marks: new Marks(element, () => drawn.columns), screen: drawn }
+      made = { engine: new Engine(index, patiently(recordings.segment, sleep), drawn), marks: new Marks(element, () => drawn.columns), screen: drawn }
       setParts(made)
       await made.engine.seek(first.current.at)
       if (first.current.play && !gone) made.engine.play()

@@ -82,6 +82,9 @@ pub enum Error {
     /// The vault did not give or take a key.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The screen at a moment is not drawn yet.
+    #[error("the screen at this moment is still being drawn")]
+    Drawing,
     /// A search is not what it must be.
     #[error("a search needs at least {0} characters")]
     TooShort(usize),
@@ -107,6 +110,11 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Error {
+    /// Whether the store gave something else than was stored: it may have been so on the way alone.
+    pub(super) fn is_bad_answer(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Changed { .. } | Self::TooLarge(_))
+    }
+
     /// Whether trying again later may help, as when something is down.
     pub(super) fn may_pass(&self) -> bool {
         match self {
@@ -129,6 +137,7 @@ impl Error {
             | Self::Store(_)
             | Self::Occupied(_)
             | Self::Key(_)
+            | Self::Drawing
             | Self::TooShort(_)
             | Self::TooBroad
             | Self::Forbidden
@@ -192,6 +201,13 @@ impl From<Error> for Problem {
                 "recording_damaged",
                 format!("Segment {seq} of this recording is gone, or is not what was stored."),
             ),
+            error @ Error::Drawing => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "recording_drawing",
+                "The screen at this moment is still being drawn. Try again in a few seconds.".to_owned(),
+            )
+            .retry_after(2)
+            .caused_by(&error),
             Error::TooShort(least) => {
                 Self::invalid_field("q", "too_short", format!("must have at least {least} characters"))
             }

@@ -65,6 +65,8 @@ struct RecordingBody {
     dropped_bytes: i64,
     /// Merkle root over the segments (RFC 6962), hexadecimal.
     root: Option<String>,
+    /// Why it could not be closed yet, where its hub left it open.
+    closing_error: Option<String>,
     segments: Vec<SegmentBody>,
     verification: VerificationBody,
     index: IndexBody,
@@ -81,6 +83,13 @@ struct IndexBody {
     /// There is more text than is indexed of one session: 200,000 lines, or 16 MiB; commands beyond that are, up
     /// to 50,000 lines or 4 MiB more.
     truncated: bool,
+    /// A line or a command was longer than is indexed (16384 and 8192 characters), or a screen took too long to draw.
+    cut: bool,
+    /// Bytes that were typed and did not show on the screen: passwords, keys of full-screen programs, and what other
+    /// output came between. The player's markers say when.
+    unseen_keys: i64,
+    /// How often Enter followed such keys and no command was found: what was entered is unknown.
+    unseen_entries: i32,
     /// Stretches whose output was so fast that not every line of it is indexed: `[from, until]`, in seconds. Of
     /// those are the commands that were run, and the screen as it stood each second, at each key, and at the end.
     sampled: Vec<(f64, f64)>,
@@ -96,6 +105,9 @@ impl From<IndexState> for IndexBody {
             segments: state.segments,
             lines: state.lines,
             truncated: state.truncated,
+            cut: state.cut,
+            unseen_keys: state.unseen_keys,
+            unseen_entries: state.unseen_entries,
             sampled: state
                 .sampled
                 .chunks_exact(2)
@@ -216,6 +228,7 @@ impl RecordingBody {
             stored_bytes: recording.stored_bytes,
             dropped_bytes: recording.dropped_bytes,
             root: recording.root.as_deref().map(hex),
+            closing_error: recording.closing_error,
             segments: segments.into_iter().map(SegmentBody::from).collect(),
             verification: report.map_or_else(VerificationBody::not_done, VerificationBody::from),
             index: index.into(),

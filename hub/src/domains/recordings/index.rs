@@ -32,7 +32,7 @@ use crate::{
     state::Hub,
 };
 
-/// Share of one processor that indexing may take, and while sessions say much.
+/// Share of one processor that indexing may take, and that of a session which says much at the moment.
 const SHARE: f64 = 0.25;
 const SHARE_IN_A_FLOOD: f64 = 0.02;
 /// Plain bytes of a segment that make a flood, and how long it counts as one.
@@ -44,6 +44,8 @@ const LONGEST_REST_OF_ONE: Duration = Duration::from_secs(60);
 /// Between attempts when something is down: doubled each time.
 const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// How often a store may answer with something else before a recording counts as damaged: one bad answer is none.
+const BAD_ANSWERS: u32 = 5;
 /// Sessions that have ended and are not indexed yet, at most; others are found in the database.
 const MOST_ENDED: usize = 10_000;
 /// Lines of a segment that are work for the database too; below that one waits for it rather than it works.
@@ -66,7 +68,6 @@ struct Known {
     sessions: BTreeMap<SessionId, Told>,
     /// The session that had its turn last.
     last: Option<SessionId>,
-    flood_until: Option<Instant>,
 }
 
 /// A session, as its recorder told of it.
@@ -79,8 +80,12 @@ struct Told {
     ended: bool,
     reading: Reading,
     failures: u32,
+    /// How often what the store gave was not what was stored.
+    bad: u32,
     /// Not before that, after a failure.
     retry_at: Option<Instant>,
+    /// It says much.
+    flood_until: Option<Instant>,
     /// What its last segment took, where that was much, and when that was done.
     worked: Option<(Duration, Instant)>,
 }
@@ -99,17 +104,17 @@ impl Told {
 
     /// When it may have its turn: one that takes long keeps others waiting for less than itself. How long it
     /// rests is asked anew each time, since a flood may begin or end meanwhile.
-    fn due_at(&self, flood_until: Option<Instant>) -> Option<Instant> {
-        let rested = self.worked.map(|(worked, done_at)| rested(worked, done_at, flood_until));
+    fn due_at(&self) -> Option<Instant> {
+        let rested = self.worked.map(|(worked, done_at)| rested(worked, done_at, self.flood_until));
         self.retry_at.max(rested)
     }
 
-    fn is_due(&self, now: Instant, flood_until: Option<Instant>) -> bool {
-        self.has_work() && self.due_at(flood_until).is_none_or(|due| now >= due)
+    fn is_due(&self, now: Instant) -> bool {
+        self.has_work() && self.due_at().is_none_or(|due| now >= due)
     }
 }
 
-/// When enough was rested after so much work: less, as soon as no session says much any more.
+/// When a session has rested enough after so much work: sooner, as soon as it does not say much any more.
 fn rested(worked: Duration, done_at: Instant, flood_until: Option<Instant>) -> Instant {
     let after = |share: f64| done_at + worked.mul_f64(1.0 / share - 1.0).min(LONGEST_REST_OF_ONE);
     let calm = after(SHARE);
@@ -161,7 +166,9 @@ impl Indexer {
             ended: false,
             reading: Reading::default(),
             failures: 0,
+            bad: 0,
             retry_at: None,
+            flood_until: None,
             worked: None,
         };
         self.with(|known| known.sessions.insert(id, told));
@@ -170,10 +177,10 @@ impl Indexer {
 
     fn stored(&self, id: SessionId, seq: u32, plain_bytes: usize) {
         self.with(|known| {
-            if plain_bytes >= FLOOD_BYTES {
-                known.flood_until = Some(Instant::now() + FLOOD_LASTS);
-            }
             if let Some(told) = known.sessions.get_mut(&id) {
+                if plain_bytes >= FLOOD_BYTES {
+                    told.flood_until = Some(Instant::now() + FLOOD_LASTS);
+                }
                 told.stored = told.stored.max(seq + 1);
             }
         });
@@ -193,16 +200,38 @@ impl Indexer {
         self.inner.wake.notify_one();
     }
 
+    /// Whether its recorder is at work here.
+    pub(super) fn records(&self, id: SessionId) -> bool {
+        self.with(|known| known.sessions.get(&id).is_some_and(|told| !told.ended))
+    }
+
     /// Whether the session is indexed from here.
     fn knows(&self, id: SessionId) -> bool {
         self.with(|known| known.sessions.contains_key(&id))
+    }
+
+    /// Lets a session wait after a failure; how many there were in a row, or none where it makes no sense to try
+    /// again.
+    fn failed(&self, id: SessionId, error: &Error) -> Option<u32> {
+        self.with(|known| {
+            let told = known.sessions.get_mut(&id)?;
+            if !error.may_pass() {
+                told.bad += 1;
+                if !error.is_bad_answer() || told.bad >= BAD_ANSWERS {
+                    return None;
+                }
+            }
+            told.failures += 1;
+            told.retry_at = Some(Instant::now() + (RETRY * (1_u32 << told.failures.min(6))).min(LONGEST_RETRY));
+            Some(told.failures)
+        })
     }
 
     /// Sessions take turns, so that a flood keeps nobody waiting.
     fn turn(&self, now: Instant) -> Option<Turn> {
         self.with(|known| {
             let after = known.last.map_or(Bound::Unbounded, Bound::Excluded);
-            let is_due = |told: &Told| told.is_due(now, known.flood_until);
+            let is_due = |told: &Told| told.is_due(now);
             let next = known.sessions.range((after, Bound::Unbounded)).find(|(_, told)| is_due(told));
             let next = next.or_else(|| known.sessions.iter().find(|(_, told)| is_due(told)));
             let (id, told) = next?;
@@ -221,19 +250,20 @@ impl Indexer {
     fn next_due(&self) -> Option<Instant> {
         self.with(|known| {
             let waiting = known.sessions.values().filter(|told| told.has_work());
-            waiting.filter_map(|told| told.due_at(known.flood_until)).min()
+            waiting.filter_map(Told::due_at).min()
         })
     }
 
     fn waiting(&self) -> u64 {
         self.with(|known| known.sessions.values().map(|told| u64::from(told.stored.saturating_sub(told.indexed))).sum())
     }
+}
 
-    /// How long to rest after so much work.
-    fn rest(&self, worked: Duration) -> Duration {
-        let now = Instant::now();
-        rested(worked, now, self.with(|known| known.flood_until)).duration_since(now)
-    }
+/// How long to rest after so much work, whoever it was for. A session that says much rests longer by itself: who
+/// floods slows down nobody else's index.
+fn rest(worked: Duration) -> Duration {
+    let now = Instant::now();
+    rested(worked, now, None).duration_since(now)
 }
 
 /// Indexes what sessions of this hub store, until the hub stops.
@@ -275,33 +305,26 @@ async fn take(hub: &Hub, indexer: &Indexer, turn: Turn) -> Duration {
     }
     match advance(hub, &context, id, &key, reading, None).await {
         Ok(step) => {
-            let rest = indexer.rest(step.worked);
+            let rest = rest(step.worked);
             indexer.with(|known| {
                 if let Some(told) = known.sessions.get_mut(&id) {
                     told.indexed = step.indexed;
                     told.reading = step.reading;
-                    (told.failures, told.retry_at) = (0, None);
-                    told.worked = (rest > LONGEST_REST).then(|| (step.worked, Instant::now()));
+                    (told.failures, told.bad, told.retry_at) = (0, 0, None);
+                    told.worked = Some((step.worked, Instant::now()));
                 }
             });
             rest.min(LONGEST_REST)
         }
-        Err(error) if error.may_pass() => {
-            let failures = indexer.with(|known| {
-                known.sessions.get_mut(&id).map_or(0, |told| {
-                    told.failures += 1;
-                    told.retry_at = Some(Instant::now() + (RETRY * (1_u32 << told.failures.min(6))).min(LONGEST_RETRY));
-                    told.failures
-                })
-            });
-            if failures == 1 {
-                tracing::warn!(session_id = %id, %error, "a recording is not indexed yet");
-            }
-            Duration::ZERO
-        }
         Err(error) => {
-            give_up(hub, &context, id, &error).await;
-            indexer.with(|known| known.sessions.remove(&id));
+            match indexer.failed(id, &error) {
+                Some(1) => tracing::warn!(session_id = %id, %error, "a recording is not indexed yet"),
+                Some(_) => {}
+                None => {
+                    give_up(hub, &context, id, &error).await;
+                    indexer.with(|known| known.sessions.remove(&id));
+                }
+            }
             Duration::ZERO
         }
     }
@@ -345,7 +368,13 @@ async fn advance(
     let (screen, taken) = read;
     let reading = Reading { typing: taken.typing, pace: taken.pace };
     let sampled = pace::joined(state.sampled.clone(), &taken.sampled);
-    let more = store::index::More { lines: &taken.lines, truncated: taken.truncated, sampled: &sampled };
+    let more = store::index::More {
+        lines: &taken.lines,
+        truncated: taken.truncated,
+        cut: taken.cut,
+        sampled: &sampled,
+        marks: &taken.marks,
+    };
     let mut tx = hub.db().begin(context).await?;
     if !store::index::note_indexed(&mut tx, context.tenant_id, id, &state, &more).await? {
         // Another hub was faster: what it did is seen at the next turn.
@@ -432,11 +461,15 @@ pub(super) async fn index_abandoned(hub: &Hub, tenant_id: TenantId, seconds: u64
         }
         match index_closed(hub, &context, &recording).await {
             Ok(()) => {}
-            Err(error) if error.may_pass() => {
+            Err(error) if error.may_pass() || error.is_bad_answer() => {
                 let mut tx = hub.db().begin(&context).await?;
-                store::index::note_tried(&mut tx, recording.session_id).await?;
+                let bad = store::index::note_tried(&mut tx, recording.session_id, !error.may_pass()).await?;
                 tx.commit().await.map_err(DbError::from)?;
-                failure = Some(error);
+                if u32::try_from(bad).unwrap_or_default() >= BAD_ANSWERS {
+                    give_up(hub, &context, recording.session_id, &error).await;
+                } else {
+                    failure = Some(error);
+                }
             }
             Err(error) => give_up(hub, &context, recording.session_id, &error).await,
         }
@@ -467,7 +500,7 @@ async fn index_closed(hub: &Hub, context: &Context, recording: &Unindexed) -> Re
         for _ in state.segments..recording.segments {
             let step = advance(hub, context, id, &key, reading, event.take()).await?;
             reading = step.reading;
-            let rest = tokio::time::sleep(hub.indexer().rest(step.worked));
+            let rest = tokio::time::sleep(rest(step.worked));
             if hub.lifecycle().soft().run_until_cancelled(rest).await.is_none() {
                 return Ok(());
             }
@@ -488,5 +521,61 @@ mod tests {
             assert_eq!(rested(second, done_at, until), done_at + second * rests, "{flood_lasts:?}");
         }
         assert_eq!(rested(second * 600, done_at, None), done_at + LONGEST_REST_OF_ONE);
+    }
+
+    fn told(indexer: &Indexer, id: u128) -> (SessionId, Telling) {
+        let id = SessionId::from(uuid::Uuid::from_u128(id));
+        let system = aws_lc_rs::rand::SystemRandom::new();
+        let session = openpam_recordings::Session {
+            tenant_id: uuid::Uuid::nil(),
+            session_id: id.as_uuid(),
+            content: openpam_recordings::Content::Terminal,
+            started_at: 0,
+        };
+        let recipient = openpam_recordings::Recipient {
+            role: openpam_recordings::Role::Tenant,
+            key: openpam_recordings::RecipientKey([9; 32]),
+        };
+        let random = &mut openpam_recordings::random::Secure(&system);
+        let limits = openpam_recordings::Limits::default();
+        let writer = openpam_recordings::Writer::new(session, &[recipient], limits, random).unwrap();
+        (id, indexer.begin(TenantId::from(uuid::Uuid::nil()), id, writer.opener()))
+    }
+
+    #[test]
+    fn who_floods_rests_and_keeps_nobody_else_waiting() {
+        let indexer = Indexer::default();
+        let (flooding, loud) = told(&indexer, 1);
+        let (calm, quiet) = told(&indexer, 2);
+        for seq in 0..10 {
+            loud.stored(seq, 16 << 20);
+            quiet.stored(seq, 1_000);
+        }
+        let worked = Duration::from_millis(200);
+        let now = Instant::now();
+        indexer.with(|known| known.sessions.values_mut().for_each(|told| told.worked = Some((worked, now))));
+        assert!(indexer.turn(now).is_none(), "both rest");
+        let soon = now + worked * 4;
+        for _ in 0..3 {
+            assert_eq!(indexer.turn(soon).map(|turn| turn.id), Some(calm));
+        }
+        assert!(indexer.records(flooding) && indexer.turn(now + worked * 50).is_some());
+        drop(loud);
+        assert!(!indexer.records(flooding) && indexer.knows(flooding), "it is indexed, and not recorded any more");
+    }
+
+    #[test]
+    fn one_bad_answer_of_the_store_ends_nothing() {
+        let indexer = Indexer::default();
+        let (id, _telling) = told(&indexer, 1);
+        let down = Error::Store("it is down".to_owned());
+        for failures in 1..10 {
+            assert_eq!(indexer.failed(id, &down), Some(failures));
+        }
+        for bad in 1..BAD_ANSWERS {
+            assert_eq!(indexer.failed(id, &Error::Changed { seq: 1 }), Some(9 + bad));
+        }
+        assert_eq!(indexer.failed(id, &Error::Changed { seq: 1 }), None);
+        assert_eq!(indexer.failed(id, &Error::Purged), None);
     }
 }

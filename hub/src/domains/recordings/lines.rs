@@ -17,8 +17,13 @@ const MOST_COMMANDS: u64 = 50_000;
 const MOST_COMMAND_BYTES: u64 = 4 * 1024 * 1024;
 /// Characters of a prompt that are indexed, the last ones: a long one leaves room for its command.
 const MOST_PROMPT: usize = 128;
-/// Characters of a line that are indexed.
-const MOST_CHARACTERS: usize = 512;
+/// Characters of a command that are indexed: it is one line, so that it is found whole.
+const MOST_COMMAND: usize = 8 * 1024;
+/// Characters of other text that are indexed of one line.
+pub(super) const MOST_LINE: usize = 16 * 1024;
+/// Other text is indexed in pieces of so many characters, which overlap by as many as a search has at most.
+const PIECE: usize = 512;
+const OVERLAP: usize = super::search::MOST;
 /// Lines that a screen is compared with.
 const RECENT: usize = 4_096;
 
@@ -35,6 +40,10 @@ pub(super) struct Lines {
     taken: Vec<Line>,
     indexed: Indexed,
     truncated: bool,
+    /// Something was longer than is indexed.
+    cut: bool,
+    /// Where among the taken is the line that was looked at while it was written.
+    begun: Option<usize>,
     last: Option<u64>,
     recent: HashSet<u64>,
     order: VecDeque<u64>,
@@ -48,6 +57,8 @@ impl Lines {
             taken: Vec::new(),
             indexed,
             truncated: false,
+            cut: false,
+            begun: None,
             last: None,
             recent: HashSet::new(),
             order: VecDeque::new(),
@@ -71,10 +82,11 @@ impl Lines {
             self.truncated = true;
             return;
         }
-        let text = tidy(text);
+        let text = self.tidied(text, MOST_LINE);
         let hash = self.hash(&text);
+        self.forget_beginning(&text);
         if !text.is_empty() && self.last != Some(hash) {
-            self.take(hash, Line { at_us, text, command_from: None });
+            self.take_pieces(at_us, &text, false);
         }
     }
 
@@ -84,10 +96,31 @@ impl Lines {
             self.truncated = true;
             return;
         }
-        let text = tidy(text);
-        let hash = self.hash(&text);
-        if !text.is_empty() && !self.recent.contains(&hash) {
-            self.take(hash, Line { at_us, text, command_from: None });
+        let text = self.tidied(text, MOST_LINE);
+        if !text.is_empty() && !self.recent.contains(&self.hash(&text)) {
+            self.take_pieces(at_us, &text, true);
+        }
+    }
+
+    /// The same of the line that is being written: where it only goes on, its beginning is not taken twice.
+    pub(super) fn row_so_far(&mut self, at_us: u64, text: &str) {
+        self.forget_beginning(&tidy(text));
+        let before = self.taken.len();
+        self.row(at_us, text);
+        self.begun = (self.taken.len() > before).then(|| self.taken.len() - 1);
+    }
+
+    /// Drops the line that was looked at while it was written, where this one goes on with it.
+    fn forget_beginning(&mut self, text: &str) {
+        let Some(begun) = self.begun.take() else { return };
+        if self.taken.get(begun).is_some_and(|line| line.command_from.is_none() && text.starts_with(&line.text)) {
+            let line = self.taken.remove(begun);
+            self.indexed.lines = self.indexed.lines.saturating_sub(1);
+            self.indexed.bytes = self.indexed.bytes.saturating_sub(line.text.len() as u64);
+            // It may be taken again, as it may have been cut off here.
+            let hash = self.hash(&line.text);
+            self.recent.remove(&hash);
+            self.order.retain(|known| *known != hash);
         }
     }
 
@@ -99,25 +132,57 @@ impl Lines {
             self.truncated = true;
             return;
         }
-        let (mut prompt, command) = (tidy(prompt), tidy(command));
+        self.forget_beginning(&tidy(&format!("{prompt}{command}")));
+        let mut prompt = tidy(prompt);
+        let command = self.tidied(command, MOST_COMMAND);
         if let Some((from, _)) = prompt.char_indices().rev().nth(MOST_PROMPT - 1) {
             prompt = tidy(&prompt[from..]);
         }
-        let text = if prompt.is_empty() { command } else { tidy(&format!("{prompt} {command}")) };
         let from = if prompt.is_empty() { 0 } else { prompt.chars().count() + 1 };
+        let text = if prompt.is_empty() { command } else { format!("{prompt} {command}").trim_end().to_owned() };
         let command_from = u16::try_from(from).ok().filter(|_| from < text.chars().count());
         let hash = self.hash(&text);
-        self.take(hash, Line { at_us, text, command_from });
+        if !text.is_empty() {
+            self.take(hash, Line { at_us, text, command_from });
+            self.last = Some(hash);
+        }
+    }
+
+    /// Says that something is longer than is indexed.
+    pub(super) fn cut(&mut self) {
+        self.cut = true;
+    }
+
+    /// The text as it is indexed, and not longer; says so where it is.
+    fn tidied(&mut self, text: &str, most: usize) -> String {
+        let (tidy, cut) = tidy_to(text, most);
+        self.cut |= cut;
+        tidy
+    }
+
+    /// Takes a line in pieces, so that each text of it that can be searched for is in one; those alone that are
+    /// new where it was there before in part.
+    fn take_pieces(&mut self, at_us: u64, text: &str, new_ones: bool) {
+        self.last = Some(self.hash(text));
+        for piece in pieces(text) {
+            let hash = self.hash(piece);
+            if !new_ones || !self.recent.contains(&hash) {
+                self.take(hash, Line { at_us, text: piece.to_owned(), command_from: None });
+            }
+        }
+        self.remember(self.hash(text));
     }
 
     /// A line that was there before these began.
     pub(super) fn known(&mut self, text: &str) {
-        let hash = self.hash(&tidy(text));
-        self.remember(hash);
+        let text = tidy(text);
+        for piece in pieces(&text) {
+            self.remember(self.hash(piece));
+        }
+        self.remember(self.hash(&text));
     }
 
     fn take(&mut self, hash: u64, line: Line) {
-        self.last = Some(hash);
         self.remember(hash);
         self.indexed.lines += 1;
         self.indexed.bytes += line.text.len() as u64;
@@ -139,33 +204,49 @@ impl Lines {
         self.hasher.hash_one(text)
     }
 
-    /// What was taken, and whether something was left out because there is too much.
-    pub(super) fn finish(self) -> (Vec<Line>, bool) {
-        (self.taken, self.truncated)
+    /// What was taken, and whether something was left out because there is too much, or it is too long.
+    pub(super) fn finish(self) -> (Vec<Line>, bool, bool) {
+        (self.taken, self.truncated, self.cut)
     }
+}
+
+/// The pieces of a line that are indexed.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = (!text.is_empty()).then_some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let at = |characters: usize| text.char_indices().nth(characters).map(|(at, _)| at);
+        rest = at(PIECE).and_then(|_| at(PIECE - OVERLAP)).map(|next| &text[next..]);
+        Some(&text[..at(PIECE).unwrap_or(text.len())])
+    })
 }
 
 /// Without white space at its ends, with one space where there was more, without controls, not too long.
 pub(super) fn tidy(text: &str) -> String {
-    let mut tidy = String::with_capacity(text.len().min(MOST_CHARACTERS));
+    tidy_to(text, MOST_LINE).0
+}
+
+/// The same, and whether it was longer.
+fn tidy_to(text: &str, most: usize) -> (String, bool) {
+    let mut tidy = String::with_capacity(text.len().min(PIECE));
     let (mut characters, mut gap) = (0, false);
     for character in text.chars() {
         if character.is_whitespace() || character.is_control() {
             gap = characters > 0;
             continue;
         }
+        if characters + usize::from(gap) >= most {
+            return (tidy, true);
+        }
         if gap {
             tidy.push(' ');
             characters += 1;
             gap = false;
         }
-        if characters >= MOST_CHARACTERS {
-            break;
-        }
         tidy.push(character);
         characters += 1;
     }
-    tidy
+    (tidy, false)
 }
 
 #[cfg(test)]
@@ -183,8 +264,51 @@ mod tests {
             lines.line(1, text);
         }
         assert_eq!(texts(lines), ["a b", "c d", "a b"]);
-        assert_eq!(tidy(&"x".repeat(600)).len(), 512);
-        assert_eq!(tidy(&"ä ".repeat(600)).chars().count(), 512);
+        assert_eq!(tidy(&"x".repeat(20_000)).len(), MOST_LINE);
+        assert!(tidy(&"ä ".repeat(20_000)).chars().count() >= MOST_LINE - 1);
+    }
+
+    #[test]
+    fn every_text_of_a_long_line_is_in_a_piece_of_it_and_what_is_cut_is_said() {
+        let long = (0..2_000).map(|number| format!("ä{number} ")).collect::<String>();
+        let long = long.trim_end();
+        let mut lines = Lines::after(Indexed::default());
+        lines.line(1, long);
+        lines.line(2, long);
+        let (taken, _, cut) = lines.finish();
+        assert!(!cut);
+        assert!(taken.iter().all(|line| line.text.chars().count() <= PIECE && line.at_us == 1), "once");
+        let characters = long.chars().collect::<Vec<_>>();
+        for query in characters.windows(OVERLAP).map(|window| window.iter().collect::<String>()) {
+            assert!(taken.iter().any(|line| line.text.contains(&query)), "{query}");
+        }
+        let mut lines = Lines::after(Indexed::default());
+        lines.line(1, &"x".repeat(MOST_LINE + 1));
+        assert!(lines.finish().2);
+    }
+
+    #[test]
+    fn a_long_command_is_one_line_and_found_to_its_end() {
+        let mut lines = Lines::after(Indexed::default());
+        let command = format!(": {}; systemctl stop db", "x".repeat(7_000));
+        lines.command(1, "$ ", &command);
+        lines.command(2, "$ ", &"y".repeat(9_000));
+        let (taken, _, cut) = lines.finish();
+        assert_eq!((taken.len(), taken[0].text.clone(), cut), (2, format!("$ {command}"), true));
+        assert_eq!(taken[1].text.len(), 2 + MOST_COMMAND);
+    }
+
+    #[test]
+    fn a_line_that_is_looked_at_while_it_is_written_is_taken_once() {
+        let mut lines = Lines::after(Indexed::default());
+        for text in ["$ sys", "$ systemctl", "$ systemctl", "$ systemctl stop"] {
+            lines.row_so_far(1, text);
+        }
+        lines.command(2, "$ ", "systemctl stop x");
+        lines.row_so_far(3, "one");
+        lines.row_so_far(4, "two");
+        lines.line(5, "two and more");
+        assert_eq!(texts(lines), ["$ systemctl stop x", "one", "two and more"]);
     }
 
     #[test]
@@ -204,7 +328,7 @@ mod tests {
         lines.command(1, "user@höst:~$ ", " systemctl  stop x ");
         lines.command(2, "", "ls");
         lines.command(3, &"p".repeat(600), "ls");
-        let (taken, _) = lines.finish();
+        let (taken, ..) = lines.finish();
         assert_eq!((taken[0].text.as_str(), taken[0].command_from), ("user@höst:~$ systemctl stop x", Some(13)));
         assert_eq!((taken[1].text.as_str(), taken[1].command_from), ("ls", Some(0)));
         assert_eq!((taken[2].text.len(), taken[2].command_from), (131, Some(129)), "a long prompt hides no command");
@@ -218,11 +342,11 @@ mod tests {
         lines.line(1, "one more");
         lines.row(1, "one more");
         lines.command(1, "$", "rm -r /");
-        let (taken, truncated) = lines.finish();
+        let (taken, truncated, _) = lines.finish();
         assert_eq!((taken.len(), truncated), (2, true), "the command is found all the same");
         let mut lines = Lines::after(Indexed { lines: MOST_LINES + MOST_COMMANDS, bytes: 0 });
         lines.command(1, "$", "one more");
-        assert_eq!((lines.finish()), (vec![], true));
+        assert_eq!((lines.finish()), (vec![], true, false));
         let mut lines = Lines::none();
         lines.command(1, "$", "one more");
         assert_eq!(lines.finish().0, []);

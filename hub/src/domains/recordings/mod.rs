@@ -1,18 +1,20 @@
 //! Recordings: what happened in a session, encrypted, chained and signed.
 //!
-//! Owns `recordings`, `recording_segments`, `recording_screens`, `recording_keys`, `recording_index` and
-//! `recording_lines`, and the store of recordings.
+//! Owns `recordings`, `recording_segments`, `recording_screens`, `recording_keys`, `recording_index`,
+//! `recording_lines` and `recording_marks`, and the store of recordings.
 //! INVARIANTS: a byte reaches the recorder before it reaches the browser; where a session must be
 //! recorded, a recorder that cannot write ends it; the key that opens a recording is in the vault, and
 //! is taken out for a read that is in the trail; what was acknowledged is in the store, or waits for it in
 //! a spool that is noted; what is held is not purged, and what is purged is in the trail.
 
+mod completer;
 mod echo;
 mod error;
 mod http;
 mod index;
 mod keys;
 mod lines;
+mod marks;
 mod opened;
 mod pace;
 mod plain;

@@ -1,12 +1,19 @@
 //! What a player plays: a list of segments, and for each its events and the screen it begins with, in
 //! the shape of asciinema-player's segmented mode. A seek costs one segment, whatever the length.
 
+use std::time::Duration;
+
 use openpam_recordings::{OpenedSegment, Record, Utf8};
 use serde::Serialize;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 use super::{
     Error,
     lines::Lines,
+    marks,
     opened::{Opened, off_thread},
     pace::Pace,
     store,
@@ -19,6 +26,11 @@ use crate::{context::Context, db::DbError, state::Hub};
 /// Commands that a player is told, at most.
 const COMMANDS: i64 = 1_000;
 
+/// Seeks past what is indexed at the same time, each of which draws all that is in between.
+static DRAWINGS: Semaphore = Semaphore::const_new(2);
+/// How long a request waits for its turn, and draws then.
+const DRAWING_TAKES: Duration = Duration::from_secs(15);
+
 /// The list of segments.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct PlayerIndex {
@@ -29,7 +41,8 @@ pub(super) struct PlayerIndex {
     /// The terminal's size at the beginning.
     term: PlayerTerm,
     segments: Vec<PlayerSegmentEntry>,
-    /// `[seconds, label]`.
+    /// `[seconds, label]` of the facts that were recorded, and of keys that did not show, as far as it is indexed; the
+    /// first five thousand.
     markers: Vec<(f64, String)>,
     /// `[seconds, command]` of what was run, best effort, as far as it is indexed; the first thousand.
     commands: Vec<(f64, String)>,
@@ -84,6 +97,7 @@ pub(super) async fn index(hub: &Hub, context: &Context, mut opened: Opened) -> R
     let (id, play) = (opened.recording.session_id, opened.play);
     let mut tx = hub.db().begin(context).await?;
     let commands = store::index::commands(&mut tx, id.as_uuid(), COMMANDS).await?;
+    let markers = store::index::marks(&mut tx, id).await?;
     drop(tx);
     let (cols, rows) = size.unwrap_or((80, 24));
     let entry = |(position, segment): (usize, &super::types::SegmentEntry)| PlayerSegmentEntry {
@@ -95,7 +109,7 @@ pub(super) async fn index(hub: &Hub, context: &Context, mut opened: Opened) -> R
         duration: seconds(opened.recording.duration_us),
         term: PlayerTerm { cols, rows },
         segments: opened.segments.iter().enumerate().map(entry).collect(),
-        markers: Vec::new(),
+        markers: markers.into_iter().map(|(at, label)| (seconds(at), label)).collect(),
         commands: commands.into_iter().map(|(at, text)| (seconds(at), text)).collect(),
     })
 }
@@ -121,7 +135,17 @@ pub(super) async fn segment(
     let mut known = store::screen_before(&mut tx, id, seq).await?;
     drop(tx);
     let mut at = known.as_ref().map_or(0, |screen| screen.seq);
+    let until = Instant::now() + DRAWING_TAKES;
+    let mut turn = None;
+    if at < seq {
+        // The semaphore is never closed.
+        turn = timeout(DRAWING_TAKES, DRAWINGS.acquire()).await.map_err(|_| Error::Drawing)?.ok();
+    }
     while at < seq {
+        if Instant::now() >= until {
+            // What is drawn stays: the next request goes on there.
+            return Err(Error::Drawing);
+        }
         let before =
             opened.segment(hub, context, u32::try_from(at).unwrap_or_default()).await?.ok_or(Error::NotFound)?;
         at += 1;
@@ -131,6 +155,7 @@ pub(super) async fn segment(
         tx.commit().await.map_err(DbError::from)?;
         known = Some(screen);
     }
+    drop(turn);
     let wanted = u32::try_from(seq).map_err(|_| Error::NotFound)?;
     let segment = opened.segment(hub, context, wanted).await?.ok_or(Error::NotFound)?;
     let duration = opened.recording.duration_us;
@@ -178,7 +203,7 @@ fn events(
             Record::Input(bytes) => events.push((at, "i", decoded(&mut input, bytes))),
             Record::Resize { cols, rows } => events.push((at, "r", format!("{cols}x{rows}"))),
             Record::Marker(label) => events.push((at, "m", label.to_owned())),
-            Record::Gap { bytes, .. } => events.push((at, "m", format!("{bytes} bytes were not recorded here"))),
+            Record::Gap { bytes, .. } => events.push((at, "m", marks::gap(bytes))),
             Record::MaskedInput(_) | Record::Snapshot { .. } | Record::Exit(_) => {}
         }
     }

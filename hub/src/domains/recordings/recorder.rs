@@ -5,6 +5,7 @@
 use std::{collections::VecDeque, pin::Pin, time::Duration};
 
 use bytes::Bytes;
+use chrono::TimeDelta;
 use openpam_ids::SessionId;
 use openpam_recordings::{Due, Echo, Exit, Limits, Outcome, Recipient, SealedSegment, Session, Writer, random::Secure};
 use openpam_telemetry::names;
@@ -27,6 +28,14 @@ const RETRY: Duration = Duration::from_secs(1);
 const FIRST: Duration = Duration::from_secs(5);
 /// How long the store may fail before the session ends, where it must be recorded.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A segment counts as at least so many stored bytes: what compresses well is an object and some rows all the same.
+const LEAST_CHARGED: usize = 128 * 1024;
+/// When this hub says for the first time that it still stores the end, how often then, and for how long that holds: less
+/// than after the shortest time another hub closes what was left open.
+const FIRST_SIGN: Duration = Duration::from_secs(5);
+const SIGN: Duration = Duration::from_secs(10);
+const SIGN_LASTS: TimeDelta = TimeDelta::seconds(40);
 
 /// How long the target may wait for the store before the person is told.
 const BEHIND: Duration = Duration::from_secs(2);
@@ -194,7 +203,7 @@ impl Recorder {
         let size = segment.bytes.len();
         metrics::counter!(names::RECORDING_BYTES).increment(size as u64);
         self.refill();
-        self.allowed = self.allowed.saturating_sub(i64::try_from(size).unwrap_or(i64::MAX));
+        self.allowed = self.allowed.saturating_sub(i64::try_from(size.max(LEAST_CHARGED)).unwrap_or(i64::MAX));
         self.waiting.push_back(segment);
     }
 
@@ -295,7 +304,29 @@ impl Recorder {
     ///
     /// # Errors
     /// Why it could not be closed here.
-    pub async fn finish(mut self, end: &End) -> Result<(), Error> {
+    pub async fn finish(self, end: &End) -> Result<(), Error> {
+        let (hub, context, id) = (self.hub.clone(), self.context.clone(), self.session_id);
+        // A slow store does not make a hub look dead.
+        let signs = async {
+            tokio::time::sleep(FIRST_SIGN).await;
+            loop {
+                match service::still_finishing(&hub, &context, id, SIGN_LASTS).await {
+                    Ok(true) => {}
+                    Ok(false) => return Err(Error::Closed),
+                    Err(error) => {
+                        tracing::warn!(session_id = %id, %error, "that a recording is being stored is not noted")
+                    }
+                }
+                tokio::time::sleep(SIGN).await;
+            }
+        };
+        tokio::select! {
+            finished = self.store_rest(end) => finished,
+            closed = signs => closed,
+        }
+    }
+
+    async fn store_rest(mut self, end: &End) -> Result<(), Error> {
         while let Some((at, record)) = self.echo.drain() {
             self.record(at, &record);
         }

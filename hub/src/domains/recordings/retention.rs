@@ -163,7 +163,11 @@ async fn begin(hub: &Hub, context: &Context, id: SessionId, reason: &str) -> Res
 
 /// Deletes what is stored of a marked recording and notes it. Doing it again is harmless.
 async fn go_on(hub: &Hub, context: &Context, id: SessionId) -> Result<(), Error> {
-    let deleted = store_of(hub)?.delete(context.tenant_id, id).await;
+    let storage = store_of(hub)?;
+    let mut deleted = storage.delete(context.tenant_id, id).await;
+    if let Some(spool) = storage.spool().filter(|_| deleted.is_ok()) {
+        deleted = spool.forget(context.tenant_id, id).await;
+    }
     let now = hub.clock().now();
     let mut tx = hub.db().begin(context).await?;
     if let Err(error) = deleted {

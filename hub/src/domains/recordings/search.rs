@@ -31,9 +31,10 @@ const LIMIT_MILLIS: u64 = 5_000;
 /// Sessions with their matching lines, newest first.
 pub(super) struct Found {
     pub(super) sessions: Vec<(FoundSession, Vec<FoundLine>)>,
-    /// Recordings whose text is not indexed to its end yet.
+    /// Recordings within the filters whose text is not indexed to its end yet.
     pub(super) unindexed: i64,
-    /// Recordings of which not every line is indexed: output was too fast or too much, or a part is damaged.
+    /// Recordings within the filters of which not all that was shown and run is found: output was too fast, too much
+    /// or too long, keys did not show before Enter, or a part is damaged.
     pub(super) partial: i64,
 }
 
@@ -83,11 +84,7 @@ pub(super) async fn search(
     for line in store::search::lines(&mut tx, &ids, &numbers).await? {
         lines.entry(line.session_id).or_default().push(line);
     }
-    let (mut unindexed, mut partial) = (0, 0);
-    if everybody {
-        unindexed = store::search::count_open(&mut tx).await?;
-        partial = store::search::count_partial(&mut tx).await?;
-    }
+    let (unindexed, partial) = store::search::count_behind(&mut tx, &search).await?;
     let sessions = sessions
         .into_iter()
         .map(|session| {

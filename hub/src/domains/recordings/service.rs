@@ -6,8 +6,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use openpam_ids::{SessionId, TenantId};
 use openpam_recordings::{
-    Completer, Content, Hash, Head, Manifest, Outcome, Report, SealedSegment, Segment, Session, SignedManifest,
-    Signers, Verifier,
+    Content, Hash, Head, Manifest, Report, SealedSegment, Session, SignedManifest, Signers, Verifier,
 };
 use sqlx::PgConnection;
 use tokio::sync::{Semaphore, mpsc};
@@ -15,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{
     Error, Recorder, keys,
     keys::Keys,
+    spool::Part,
     storage::Placed,
     store, store_of,
     types::{IndexState, Recording, SegmentEntry},
@@ -79,7 +79,7 @@ pub fn path(context: &Context, id: SessionId) -> String {
     format!("{}/{id}", context.tenant_id)
 }
 
-fn session(tenant: TenantId, id: SessionId, started_at: chrono::DateTime<chrono::Utc>) -> Session {
+pub(super) fn session(tenant: TenantId, id: SessionId, started_at: chrono::DateTime<chrono::Utc>) -> Session {
     Session {
         tenant_id: tenant.as_uuid(),
         session_id: id.as_uuid(),
@@ -119,17 +119,36 @@ pub(super) async fn close(hub: &Hub, context: &Context, id: SessionId, manifest:
     let placed = upload::keep_manifest(hub, context, id, &signed).await?;
     if placed == Placed::Stored {
         note_closed(hub, context, id, signed.manifest()).await?;
+        // A hub that woke up after a purge leaves nothing behind.
+        if matches!(state(hub, context, id).await?.as_deref(), Some("purging" | "purged")) {
+            store_of(hub)?.delete_part(&Part::manifest(context.tenant_id, id)).await?;
+            return Err(Error::Purged);
+        }
     }
     Ok(placed)
 }
 
 /// # Errors
-/// `Closed` where the recording is closed, or gone.
-pub(super) async fn require_open(hub: &Hub, context: &Context, id: SessionId) -> Result<(), Error> {
-    match state(hub, context, id).await?.as_deref() {
-        Some("recording") => Ok(()),
+/// `Closed` where the recording is closed, or gone; and where its completer closes it just now, for anybody else.
+pub(super) async fn require_open(hub: &Hub, context: &Context, id: SessionId, completing: bool) -> Result<(), Error> {
+    let mut tx = hub.db().begin(context).await?;
+    match store::find(&mut tx, id).await? {
+        Some(found) if found.state == "recording" && (completing || found.closing_at.is_none()) => Ok(()),
         _ => Err(Error::Closed),
     }
+}
+
+/// Says that this hub still stores the end of a recording: nobody else is to close it. `false` where somebody has.
+pub(super) async fn still_finishing(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+    lasts: TimeDelta,
+) -> Result<bool, Error> {
+    let mut tx = hub.db().begin(context).await?;
+    let is_open = store::finishing(&mut tx, id, hub.clock().now() + lasts).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    Ok(is_open)
 }
 
 /// The recording's state; none where there is no such recording.
@@ -163,7 +182,9 @@ pub(super) async fn note_closed(hub: &Hub, context: &Context, id: SessionId, man
         if lost.count > 0 {
             tracing::error!(session_id = %id, places = ?lost.places, segments = lost.count,
                 "a recording is closed without segments that were acknowledged");
-            let event = about(&mut tx, id, Event::failure("recording.spool_lost"))
+            // Of what no spool has, the store lost the first, or gave another one.
+            let action = if lost.places.is_empty() { "recording.segments_lost" } else { "recording.spool_lost" };
+            let event = about(&mut tx, id, Event::failure(action))
                 .await?
                 .with("places", lost.places)
                 .with("count", lost.count)
@@ -179,37 +200,6 @@ pub(super) async fn note_closed(hub: &Hub, context: &Context, id: SessionId, man
 pub(super) async fn about(connection: &mut PgConnection, id: SessionId, event: Event) -> Result<Event, Error> {
     let session = sessions::find(connection, id).await.map_err(DbError::from)?;
     Ok(event.on("session", id, session.map(|session| session.target_name).unwrap_or_default()))
-}
-
-/// Closes recordings of sessions that ended at least `grace` ago without their recorder's manifest.
-///
-/// # Errors
-/// When one could not be closed; the others are all the same.
-pub(super) async fn complete_abandoned(hub: &Hub, tenant_id: TenantId, grace: TimeDelta) -> Result<(), Error> {
-    let context = Context::system(tenant_id, "recording completer");
-    let mut tx = hub.db().begin(&context).await?;
-    let open = store::open(&mut tx).await?;
-    let ids = open.iter().map(|(id, _)| *id).collect::<Vec<_>>();
-    let ended = sessions::ended_before(&mut tx, &ids, hub.clock().now() - grace).await?;
-    let wait = i64::try_from(hub.config().recording.spool_wait_seconds).unwrap_or(i64::MAX / 1_000);
-    let overdue = sessions::ended_before(&mut tx, &ids, hub.clock().now() - TimeDelta::seconds(wait)).await?;
-    drop(tx);
-    let abandoned = open.into_iter().filter(|(id, _)| ended.contains(id));
-    let mut failure = None;
-    for (id, started_at) in abandoned {
-        let session = session(tenant_id, id, started_at);
-        match complete(hub, &context, id, session, overdue.contains(&id)).await {
-            // Its hub, or the store, comes back; until then this is no news.
-            Err(error @ Error::Waiting { .. }) => tracing::debug!(session_id = %id, %error, "not closed yet"),
-            Ok(Placed::Stored) => tracing::warn!(session_id = %id, "closed a recording that its hub had left open"),
-            Ok(Placed::Spooled) => {}
-            Err(error) => {
-                tracing::warn!(session_id = %id, %error, "a recording that was left open could not be closed");
-                failure = Some(error);
-            }
-        }
-    }
-    failure.map_or(Ok(()), Err)
 }
 
 /// A manifest, if the tenant's recorder signed it.
@@ -246,61 +236,6 @@ pub(super) async fn stored_manifest(
         return Err(Error::Occupied(format!("{}/manifest", path(context, id))));
     }
     Ok(Some(signed))
-}
-
-async fn complete(
-    hub: &Hub,
-    context: &Context,
-    id: SessionId,
-    session: Session,
-    overdue: bool,
-) -> Result<Placed, Error> {
-    let storage = store_of(hub)?;
-    let given_up = upload::await_spool(hub, context, id, overdue).await?;
-    // Its hub may have died between the manifest and the row.
-    if let Some(signed) = stored_manifest(hub, context, session, id).await? {
-        note_closed(hub, context, id, signed.manifest()).await?;
-        return Ok(Placed::Stored);
-    }
-    let mut tx = hub.db().begin(context).await?;
-    let noted = store::segments(&mut tx, id).await?;
-    drop(tx);
-    let keys = keys::current(hub, context).await?;
-    let mut completer = Completer::new(session);
-    let mut until = 0;
-    for seq in 0.. {
-        let known = noted.get(usize::try_from(seq).unwrap_or(usize::MAX));
-        let Some(bytes) = storage.stored_segment(context.tenant_id, id, seq).await? else {
-            // INVARIANT: what was stored and noted is never signed away.
-            if known.is_some_and(|known| !given_up.contains(&known.seq)) {
-                return Err(Error::Store(format!("segment {seq}, which was stored, is gone")));
-            }
-            break;
-        };
-        let segment = Segment::parse(&bytes)?;
-        if known.is_some_and(|known| known.hash != segment.hash().0) {
-            return Err(Error::Store(format!("segment {seq} is another one than was stored")));
-        }
-        completer.append(segment.header(), segment.hash())?;
-        until = segment.header().until;
-        let sealed = SealedSegment {
-            header: segment.header().clone(),
-            hash: segment.hash(),
-            head: completer.head(),
-            bytes: bytes.clone(),
-        };
-        // Stored, and its hub died before it was noted.
-        note_segment(hub, context, id, &sealed, None).await?;
-    }
-    // A hub that was taken for dead may go on until the recording is closed: nothing that it was told is kept
-    // is to be signed away.
-    let mut tx = hub.db().begin(context).await?;
-    let came = store::find(&mut tx, id).await?.map_or(0, |recording| recording.segments);
-    drop(tx);
-    if given_up.is_empty() && u32::try_from(came).is_ok_and(|came| came > completer.head().segments) {
-        return Err(Error::Store("segments came while it was closed".to_owned()));
-    }
-    close(hub, context, id, completer.finish(until, Outcome::Lost, keys.signer)).await
 }
 
 /// Whether the principal may see the recording of the session; its row.
@@ -351,7 +286,7 @@ async fn verify(hub: &Hub, context: &Context, recording: &Recording) -> Result<R
     let head =
         root.zip(u32::try_from(recording.segments).ok()).map(|(root, segments)| Head { segments, root: Hash(root) });
     // Hashed off the async threads, while the next segment is read.
-    let (sender, mut receiver) = mpsc::channel::<Part>(WAITING);
+    let (sender, mut receiver) = mpsc::channel::<Read>(WAITING);
     let hashing = tokio::task::spawn_blocking(move || {
         let mut verifier = Verifier::new(Signers::Trusted(&signers)).of_session(tenant, session);
         if let Some(head) = head {
@@ -359,8 +294,8 @@ async fn verify(hub: &Hub, context: &Context, recording: &Recording) -> Result<R
         }
         while let Some(part) = receiver.blocking_recv() {
             match part {
-                Part::Segment(bytes) => verifier.segment(&bytes),
-                Part::Manifest(bytes) => return Some(verifier.finish(bytes.as_deref())),
+                Read::Segment(bytes) => verifier.segment(&bytes),
+                Read::Manifest(bytes) => return Some(verifier.finish(bytes.as_deref())),
             }
         }
         // The reader gave up.
@@ -369,7 +304,7 @@ async fn verify(hub: &Hub, context: &Context, recording: &Recording) -> Result<R
     for seq in 0..u32::try_from(recording.segments).unwrap_or_default() {
         match storage.segment(context.tenant_id, id, seq).await? {
             // Nobody listens only where the other side panicked, which shows below.
-            Some(bytes) => drop(sender.send(Part::Segment(bytes)).await),
+            Some(bytes) => drop(sender.send(Read::Segment(bytes)).await),
             // One that is missing shows in the report; one that is on its way is not missing.
             None => match upload::missing(hub, context, id, seq).await {
                 Error::Changed { .. } => {}
@@ -378,14 +313,14 @@ async fn verify(hub: &Hub, context: &Context, recording: &Recording) -> Result<R
         }
     }
     let manifest = storage.manifest(context.tenant_id, id).await?;
-    let _ = sender.send(Part::Manifest(manifest)).await;
+    let _ = sender.send(Read::Manifest(manifest)).await;
     drop(sender);
     let report = hashing.await.map_err(|error| Error::Store(error.to_string()))?;
     report.ok_or_else(|| Error::Store("the verification broke off".to_owned()))
 }
 
 /// What a verification is given.
-enum Part {
+enum Read {
     Segment(Bytes),
     Manifest(Option<Bytes>),
 }

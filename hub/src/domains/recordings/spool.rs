@@ -77,6 +77,10 @@ struct State {
     there: HashMap<Part, u64>,
     /// What is being written to it.
     writing: HashSet<Part>,
+    /// Bytes of what was set aside.
+    aside: HashMap<(TenantId, SessionId), u64>,
+    /// How often a part could not be read.
+    unread: HashMap<Part, u32>,
 }
 
 /// The spool. Cheap to clone.
@@ -107,8 +111,9 @@ impl Spool {
         let lock = File::create(folder.join(LOCK))?;
         lock.try_lock().context("another hub uses it: each needs a spool of its own")?;
         let mut state = State::default();
-        let (waiting, rejected) = found(&folder)?;
-        state.bytes = rejected;
+        let (waiting, aside) = found(&folder)?;
+        state.bytes = aside.values().sum();
+        state.aside = aside;
         for waiting in waiting {
             state.bytes = state.bytes.saturating_add(waiting.size);
             state.there.insert(waiting.part.clone(), waiting.size);
@@ -212,6 +217,37 @@ impl Spool {
         self.bytes().saturating_add(MAX_SEGMENT_BYTES as u64) > self.inner.most
     }
 
+    /// Whether something of a recording is here: what follows it has to wait behind.
+    pub(super) fn holds(&self, tenant: TenantId, session: SessionId) -> bool {
+        let state = self.state();
+        state.aside.contains_key(&(tenant, session)) || state.there.keys().any(|part| part.session == session)
+    }
+
+    /// Whether the part is here.
+    pub(super) fn has(&self, part: &Part) -> bool {
+        self.state().there.contains_key(part)
+    }
+
+    /// The parts of a recording that wait to be uploaded, in order.
+    pub(super) fn waiting_of(&self, session: SessionId) -> Vec<Part> {
+        let state = self.state();
+        let parts = state.queue.iter().map(|waiting| &waiting.part);
+        parts.filter(|part| part.session == session).cloned().collect()
+    }
+
+    /// Recordings of which something was set aside.
+    pub(super) fn aside(&self) -> Vec<(TenantId, SessionId)> {
+        self.state().aside.keys().copied().collect()
+    }
+
+    /// How often a part could not be read by now.
+    pub(super) fn not_read(&self, part: &Part) -> u32 {
+        let mut state = self.state();
+        let times = state.unread.entry(part.clone()).or_default();
+        *times += 1;
+        *times
+    }
+
     /// Waits until something is admitted.
     pub(super) async fn came(&self) {
         self.inner.came.notified().await;
@@ -243,14 +279,40 @@ impl Spool {
         .await
     }
 
-    /// Sets a part aside that the store will never take, for a person to look at. It takes room until then.
+    /// Sets a part aside that the store will never take, for a person to look at. It takes room until its recording
+    /// is deleted. One that cannot even be renamed is left alone until the next start.
     pub(super) async fn reject(&self, part: &Part) -> Result<(), Error> {
-        self.leave(part, false, |file| {
+        let moved = self.leave(part, false, |file| {
             let mut name = file.as_os_str().to_owned();
             name.push(REJECTED);
             fs::rename(file, name)
-        })
-        .await
+        });
+        if let Err(error) = moved.await {
+            tracing::error!(session_id = %part.session, part = %part.name, %error,
+                "what waited in the spool cannot be set aside");
+            self.left(part, false);
+        }
+        Ok(())
+    }
+
+    /// Deletes all that is here of a recording that is deleted.
+    pub(super) async fn forget(&self, tenant: TenantId, session: SessionId) -> Result<(), Error> {
+        let folder = self.inner.folder.join(tenant.to_string()).join(session.to_string());
+        let done = tokio::task::spawn_blocking(move || fs::remove_dir_all(folder)).await;
+        match done.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::Store(format!("the spool failed: {error}"))),
+        }
+        let mut state = self.state();
+        let there = state.there.extract_if(|part, _| part.session == session).map(|(_, size)| size).sum::<u64>();
+        let aside = state.aside.remove(&(tenant, session)).unwrap_or_default();
+        state.bytes = state.bytes.saturating_sub(there.saturating_add(aside));
+        state.queue.retain(|waiting| waiting.part.session != session);
+        state.unread.retain(|part, _| part.session != session);
+        drop(state);
+        self.report(None);
+        Ok(())
     }
 
     async fn leave(
@@ -266,13 +328,23 @@ impl Spool {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(Error::Store(format!("the spool failed: {error}"))),
         }
+        self.left(part, frees);
+        Ok(())
+    }
+
+    /// The part waits no longer.
+    fn left(&self, part: &Part, frees: bool) {
         let mut state = self.state();
         let size = state.there.remove(part).unwrap_or_default();
-        state.bytes = state.bytes.saturating_sub(if frees { size } else { 0 });
+        if frees {
+            state.bytes = state.bytes.saturating_sub(size);
+        } else {
+            *state.aside.entry((part.tenant, part.session)).or_default() += size;
+        }
+        state.unread.remove(part);
         state.queue.retain(|waiting| waiting.part != *part);
         drop(state);
         self.report(None);
-        Ok(())
     }
 
     /// Shows size and age in the metrics.
@@ -313,10 +385,12 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What a process before left, each recording's parts in order, the manifest last; and the bytes of what
-/// was set aside.
-fn found(folder: &Path) -> std::io::Result<(Vec<Waiting>, u64)> {
-    let (mut all, mut rejected) = (Vec::new(), 0_u64);
+/// What was set aside, in bytes.
+type Aside = HashMap<(TenantId, SessionId), u64>;
+
+/// What a process before left, each recording's parts in order, the manifest last; and what was set aside.
+fn found(folder: &Path) -> std::io::Result<(Vec<Waiting>, Aside)> {
+    let (mut all, mut aside) = (Vec::new(), Aside::new());
     for (tenant, tenant_folder) in folders(folder)? {
         for (session, session_folder) in folders(&tenant_folder)? {
             for entry in fs::read_dir(&session_folder)? {
@@ -329,7 +403,7 @@ fn found(folder: &Path) -> std::io::Result<(Vec<Waiting>, u64)> {
                 }
                 let metadata = entry.metadata()?;
                 if name.ends_with(REJECTED) {
-                    rejected = rejected.saturating_add(metadata.len());
+                    *aside.entry((TenantId::from(tenant), SessionId::from(session))).or_default() += metadata.len();
                 }
                 if !metadata.is_file() || (name != MANIFEST_NAME && parse_segment_name(&name).is_none()) {
                     continue;
@@ -344,7 +418,7 @@ fn found(folder: &Path) -> std::io::Result<(Vec<Waiting>, u64)> {
     all.sort_by(|one, other| {
         (one.part.session.as_uuid(), &one.part.name).cmp(&(other.part.session.as_uuid(), &other.part.name))
     });
-    Ok((all, rejected))
+    Ok((all, aside))
 }
 
 fn folders(folder: &Path) -> std::io::Result<Vec<(Uuid, PathBuf)>> {
@@ -413,11 +487,35 @@ mod tests {
         drop(spool);
         let spool = Spool::open(folder.path(), 10).unwrap();
         assert_eq!((spool.next(&HashSet::new()), spool.bytes()), (None, 6), "what was rejected is set aside");
-        drop(spool);
+        assert_eq!(spool.aside(), [(first.tenant, first.session)]);
+        assert!(spool.holds(first.tenant, first.session), "what follows waits behind it");
         let mut rejected = first.file(&folder.path().canonicalize().unwrap()).into_os_string();
         rejected.push(REJECTED);
-        fs::remove_file(rejected).unwrap();
-        let spool = Spool::open(folder.path(), 10).unwrap();
+        assert!(Path::new(&rejected).exists());
+        // With its recording it goes.
+        spool.forget(first.tenant, first.session).await.unwrap();
+        assert!(!Path::new(&rejected).exists() && spool.aside().is_empty() && spool.bytes() == 0);
         spool.keep(&part(1, &segment_name(1)), bytes).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_cannot_even_be_set_aside_waits_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        let first = part(1, &segment_name(0));
+        spool.keep(&first, Bytes::from_static(b"sealed")).await.unwrap();
+        spool.admit(first.clone(), Clock.now());
+        // A folder in its place can be neither read nor replaced.
+        let file = first.file(&folder.path().canonicalize().unwrap());
+        let mut rejected = file.clone().into_os_string();
+        rejected.push(REJECTED);
+        fs::create_dir_all(Path::new(&rejected).join("full")).unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(spool.read(&first).await.is_err());
+        assert_eq!((spool.not_read(&first), spool.not_read(&first)), (1, 2));
+        spool.reject(&first).await.unwrap();
+        assert_eq!(spool.next(&HashSet::new()), None);
+        assert!(!spool.admit(first.clone(), Clock.now()) && spool.holds(first.tenant, first.session));
     }
 }

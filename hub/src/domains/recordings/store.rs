@@ -8,7 +8,7 @@ use openpam_ids::{RecordingKeyId, SessionId, TenantId};
 use openpam_recordings::{Manifest, SealedSegment};
 use sqlx::PgConnection;
 
-use super::types::{Key, Recording, Screen, SegmentEntry};
+use super::types::{Abandoned, Key, Recording, Screen, SegmentEntry};
 
 pub(super) mod retention;
 pub(super) mod spool;
@@ -162,7 +162,7 @@ pub(super) async fn note_segment(
         "update recordings
          set segments = $2, root = $3, records = records + $4, plain_bytes = plain_bytes + $5,
              stored_bytes = stored_bytes + $6, dropped_bytes = dropped_bytes + $7, duration_us = $8
-         where session_id = $1 and state = 'recording'",
+         where session_id = $1 and state = 'recording' and closing_at is null",
         id.as_uuid(),
         count(segment.head.segments),
         &segment.head.root.0[..],
@@ -188,7 +188,7 @@ pub(super) async fn close(
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let done = sqlx::query!(
         "update recordings
-         set state = $2, ended_at = greatest($3, started_at), segments = $4, records = $5, plain_bytes = $6,
+         set state = $2, closing_error = null, ended_at = greatest($3, started_at), segments = $4, records = $5, plain_bytes = $6,
              stored_bytes = $7, dropped_bytes = $8, duration_us = $9, root = $10, signer = $11
          where session_id = $1 and state = 'recording'",
         id.as_uuid(),
@@ -212,7 +212,7 @@ pub(super) async fn find(connection: &mut PgConnection, id: SessionId) -> Result
     sqlx::query_as!(
         Recording,
         r#"select session_id as "session_id: _", state, required, path, started_at, ended_at, segments, records,
-                  plain_bytes, stored_bytes, dropped_bytes, duration_us, root
+                  plain_bytes, stored_bytes, dropped_bytes, duration_us, root, closing_at, closing_error
            from recordings where session_id = $1"#,
         id.as_uuid()
     )
@@ -250,15 +250,87 @@ pub(super) async fn segment(
     .await
 }
 
-/// Recordings that are open, the oldest first.
-pub(super) async fn open(connection: &mut PgConnection) -> Result<Vec<(SessionId, DateTime<Utc>)>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select session_id as "id: SessionId", started_at from recordings
-           where state = 'recording' order by session_id limit 10000"#
+/// Open recordings of sessions that ended before this, that nobody finishes and that may be tried now: those that
+/// were not tried yet come first.
+pub(super) async fn abandoned(
+    connection: &mut PgConnection,
+    ended_before: DateTime<Utc>,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Abandoned>, sqlx::Error> {
+    sqlx::query_as!(
+        Abandoned,
+        r#"select session_id as "session_id: _", recordings.started_at, sessions.end_time as "ended_at!",
+                  closing_at is not null as "is_closing!", closing_failures as failures
+           from recordings join sessions using (tenant_id, session_id)
+           where state = 'recording' and sessions.end_time < $1
+             and (finishing_until is null or finishing_until < $2)
+             and (closing_retry_at is null or closing_retry_at <= $2)
+           order by closing_retry_at nulls first, session_id limit $3"#,
+        ended_before,
+        now,
+        limit
     )
     .fetch_all(connection)
+    .await
+}
+
+/// Notes that its own hub still stores the end of a recording; `false` where somebody else closes it, or has.
+pub(super) async fn finishing(
+    connection: &mut PgConnection,
+    id: SessionId,
+    until: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update recordings set finishing_until = $2
+         where session_id = $1 and state = 'recording' and closing_at is null",
+        id.as_uuid(),
+        until
+    )
+    .execute(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.started_at)).collect())
+    Ok(done.rows_affected() == 1)
+}
+
+/// Notes that a completer signs what is stored, so many segments: nothing more is noted from then on. `false`
+/// where there are others, or it is closed.
+pub(super) async fn begin_closing(
+    connection: &mut PgConnection,
+    id: SessionId,
+    segments: i32,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    // Waits for whoever notes one just now, and compares then.
+    let done = sqlx::query!(
+        "update recordings set closing_at = coalesce(closing_at, $3)
+         where session_id = $1 and state = 'recording' and segments = $2",
+        id.as_uuid(),
+        segments,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Notes why a recording could not be closed, and when to try again.
+pub(super) async fn closing_failed(
+    connection: &mut PgConnection,
+    id: SessionId,
+    error: &str,
+    retry_at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update recordings set closing_failures = closing_failures + 1, closing_error = left($2, 500),
+                               closing_retry_at = $3
+         where session_id = $1 and state = 'recording'",
+        id.as_uuid(),
+        error,
+        retry_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// The last screen that is known at or before the segment.

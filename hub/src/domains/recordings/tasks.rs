@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::{Error, index, retention, service, upload};
+use super::{Error, completer, index, retention, upload};
 use crate::state::Hub;
 
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -53,7 +53,7 @@ async fn complete(hub: &Hub) -> Result<(), Error> {
     let mut failure = None;
     for tenant_id in hub.db().tenant_ids().await? {
         // One tenant's must not wait for another's.
-        if let Err(error) = service::complete_abandoned(hub, tenant_id, TimeDelta::seconds(seconds)).await {
+        if let Err(error) = completer::complete_abandoned(hub, tenant_id, TimeDelta::seconds(seconds)).await {
             failure = Some(error);
         }
     }

@@ -4,18 +4,18 @@
 //! [`Pace`] allows, not every line is taken. What takes too long to draw is drawn on a small terminal from there
 //! on: its text is taken, its screen is given up.
 
-use std::time::Duration;
+use std::ops::Range;
 
 use avt::{
     Observation, Observer, Operation, Screen as View, ScreenKind, Terminal as Model,
     parser::{AnsiMode, DecMode, EdScope, Function},
 };
 use openpam_recordings::{OpenedSegment, Record, Utf8};
-use tokio::time::Instant;
 
 use super::{
     Error,
-    lines::Lines,
+    lines::{Lines, MOST_LINE},
+    marks::{self, Marks, TakenMarks},
     pace::{INTERVAL, Pace},
     plain::{colours, last_lines, plain_lines, without_colours},
     types::{Line, Screen},
@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Text that is drawn at once on a screen of the usual size; on a larger one less, between two looks at
-/// the clock.
+/// how much was drawn.
 const PIECE: usize = 16 * 1024;
 const SMALLEST_PIECE: usize = 256;
 /// The usual size, where none is known; and where the real one takes too long.
@@ -32,14 +32,17 @@ const USUAL: (usize, usize) = (80, 24);
 const MOST_SCREEN: usize = 4 * 1024 * 1024;
 /// Columns and rows of a terminal, at most, as the database has them too.
 const MOST: usize = 1_000;
-/// How long a segment may take: a few bytes can ask for a screen of a million cells to be cleared.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Cells that a segment may draw: a few bytes can ask for a screen of a million cells to be cleared. Counted and
+/// not timed, so that a busy machine gives up no more than an idle one.
+const MOST_CELLS: u64 = 1_000_000_000;
+/// How long text must have stood, in microseconds, to be looked at before it is erased.
+const STOOD: u64 = 200_000;
 /// Fast output that is drawn at once; and what of it waits before the lines that scrolled by are dropped: not more
 /// than a processor's cache holds.
 const BATCH: usize = 1024 * 1024;
 const WAITING: usize = 128 * 1024;
-/// Rows of one line that are put together.
-const MOST_WRAPPED: usize = 16;
+/// Cells of the rows of one line that are put together.
+const MOST_WRAPPED: usize = MOST_LINE;
 
 /// See the module.
 pub(super) struct Terminal {
@@ -54,6 +57,9 @@ pub(super) struct Terminal {
     /// Output that is too fast and not drawn yet, and since when.
     fast: String,
     fast_from: u64,
+    /// When the screen was looked at last.
+    looked_us: u64,
+    most_cells: u64,
     /// When not every line was taken, in microseconds.
     sampled: Vec<(u64, u64)>,
 }
@@ -63,6 +69,9 @@ pub(super) struct Taken {
     pub(super) lines: Vec<Line>,
     /// There was more than one session may have.
     pub(super) truncated: bool,
+    /// A line was longer than is taken, or the screen took too long to draw.
+    pub(super) cut: bool,
+    pub(super) marks: TakenMarks,
     /// When not every line was taken, because there was more than anybody reads: from, until, in microseconds.
     pub(super) sampled: Vec<(u64, u64)>,
     pub(super) typing: Typing,
@@ -84,11 +93,19 @@ struct Watch {
     at_us: u64,
     lines: Lines,
     typing: Typing,
+    marks: Marks,
     modes: Modes,
     /// Something was written since the screen was looked at.
     written: bool,
+    /// When that was last, and whether anything was taken since before it was erased.
+    written_us: u64,
+    erased: bool,
     taking: Taking,
     operations: usize,
+    /// Cells that were drawn, about.
+    cells: u64,
+    /// The beginning of the screen's first line, where that scrolled away.
+    above: String,
 }
 
 /// Modes under which lines that scroll by leave something behind, or look otherwise than they are.
@@ -141,10 +158,15 @@ impl Terminal {
             at_us: 0,
             lines,
             typing,
+            marks: Marks::default(),
             modes: Modes::default(),
             written: false,
+            written_us: 0,
+            erased: true,
             taking: Taking::Nothing,
             operations: 0,
+            cells: 0,
+            above: String::new(),
         };
         let mut terminal = Self {
             model: model(cols, rows),
@@ -155,16 +177,21 @@ impl Terminal {
             pace: Pace::default(),
             fast: String::new(),
             fast_from: 0,
+            looked_us: 0,
+            most_cells: MOST_CELLS,
             sampled: Vec::new(),
         };
         if let Some(screen) = screen {
             terminal.draw(&screen.screen);
             for view in [terminal.model.primary_screen(), terminal.model.screen()] {
-                each_line(view, |text| terminal.watch.lines.known(text));
+                each_line(view, |_, text| terminal.watch.lines.known(text));
             }
         }
         terminal.watch.taking = Taking::Everything;
         terminal.watch.written = false;
+        terminal.watch.erased = true;
+        terminal.watch.cells = 0;
+        terminal.watch.above.clear();
         terminal
     }
 
@@ -178,41 +205,59 @@ impl Terminal {
     /// # Errors
     /// For a segment that is damaged.
     pub(super) fn feed(&mut self, segment: &OpenedSegment) -> Result<(), Error> {
-        let until = Instant::now() + PATIENCE;
+        self.watch.cells = 0;
         let mut text = String::new();
         for timed in segment.records() {
             let timed = timed?;
             match timed.record {
                 Record::Output(bytes) if !self.pace.allows(timed.at, bytes.len()) => {
-                    self.fast(timed.at, bytes, until);
+                    self.fast(timed.at, bytes);
+                    continue;
+                }
+                Record::Marker(label) => {
+                    self.watch.marks.note(timed.at, label);
+                    continue;
+                }
+                Record::Gap { bytes, .. } => {
+                    self.watch.marks.note(timed.at, &marks::gap(bytes));
                     continue;
                 }
                 Record::Output(_) | Record::Input(_) | Record::MaskedInput(_) | Record::Resize { .. } => {}
                 _ => continue,
             }
-            self.draw_fast(until);
+            self.draw_fast();
+            self.look(timed.at);
             self.watch.at_us = timed.at;
             match timed.record {
                 Record::Output(bytes) => {
                     text.clear();
                     self.text.decode(bytes, &mut text);
-                    self.output(&text, until);
+                    self.output(&text);
                 }
                 Record::Input(keys) => self.keys(keys),
-                Record::MaskedInput(_) => self.masked(),
+                Record::MaskedInput(keys) => self.masked(keys),
                 Record::Resize { cols, rows } => self.resize(cols, rows),
                 _ => {}
             }
         }
-        self.draw_fast(until);
+        self.draw_fast();
         self.watch.rows(&self.model);
         Ok(())
     }
 
+    /// Looks at the screen as it stood until now, each second of the recording: what is written over or erased
+    /// then was there to be read.
+    fn look(&mut self, now: u64) {
+        if now.saturating_sub(self.looked_us) >= INTERVAL {
+            self.looked_us = now;
+            self.watch.rows(&self.model);
+        }
+    }
+
     /// Output that is too fast: it is drawn together, as long as nobody could have looked.
-    fn fast(&mut self, at_us: u64, bytes: &[u8], until: Instant) {
+    fn fast(&mut self, at_us: u64, bytes: &[u8]) {
         if at_us.saturating_sub(self.fast_from) >= INTERVAL || self.fast.len() + bytes.len() > BATCH {
-            self.draw_fast(until);
+            self.draw_fast();
         }
         if self.fast.is_empty() {
             self.fast_from = at_us;
@@ -247,15 +292,16 @@ impl Terminal {
     }
 
     /// Draws it, and takes commands and the screen behind it.
-    fn draw_fast(&mut self, until: Instant) {
+    fn draw_fast(&mut self) {
         if self.fast.is_empty() {
             return;
         }
         let mut text = std::mem::take(&mut self.fast);
         self.watch.taking = Taking::Commands;
-        self.output(&text, until);
+        self.output(&text);
         self.watch.taking = Taking::Everything;
         self.watch.rows(&self.model);
+        self.looked_us = self.watch.at_us;
         let to = self.watch.at_us;
         match self.sampled.last_mut() {
             Some((_, end)) if self.fast_from.saturating_sub(*end) < INTERVAL => *end = to,
@@ -274,23 +320,25 @@ impl Terminal {
         if self.on_primary() {
             let (line, cursor) = self.line();
             self.watch.typing.keys(keys, &line, cursor);
+            self.watch.note_missed();
         } else {
             self.watch.typing.forget();
         }
     }
 
-    fn masked(&mut self) {
+    fn masked(&mut self, keys: u64) {
         self.pace.key(self.watch.at_us);
+        self.watch.marks.unseen(self.watch.at_us, keys);
         if self.on_primary() {
             let (line, cursor) = self.line();
-            self.watch.typing.masked(&line, cursor);
+            self.watch.typing.masked(keys, &line, cursor);
         }
     }
 
     /// The line that the cursor is in, and at which byte it is.
     fn line(&self) -> (String, usize) {
         let cursor = self.model.cursor();
-        line_at(self.model.screen(), cursor.row, cursor.col)
+        line_at(&self.model, &self.watch.above, cursor.row, cursor.col)
     }
 
     fn resize(&mut self, cols: u16, rows: u16) {
@@ -302,12 +350,14 @@ impl Terminal {
         if size(rows) != self.model.size().1 {
             self.watch.modes.margins = false;
         }
-        self.model.resize(size(cols), size(rows));
+        self.watch.cells += area(self.model.size()) + area((size(cols), size(rows)));
+        self.watch.above.clear();
+        self.model.resize_with(size(cols), size(rows), &mut self.watch);
     }
 
-    fn output(&mut self, mut text: &str, until: Instant) {
+    fn output(&mut self, mut text: &str) {
         while !text.is_empty() {
-            if self.given_up.is_none() && Instant::now() >= until {
+            if self.given_up.is_none() && self.watch.cells >= self.most_cells {
                 self.give_up();
             }
             let (first, last) = self.scrolled(text);
@@ -330,7 +380,10 @@ impl Terminal {
     fn give_up(&mut self) {
         self.given_up = Some(self.model.size());
         self.watch.rows(&self.model);
+        self.watch.marks.note(self.watch.at_us, "The screen takes too long to draw: it is incomplete from here on");
+        self.watch.lines.cut();
         self.watch.typing.forget();
+        self.watch.above.clear();
         self.watch.modes = Modes::default();
         self.model = model(USUAL.0, USUAL.1);
         self.ground = true;
@@ -390,8 +443,16 @@ impl Terminal {
 
     /// What was taken.
     pub(super) fn finish(self) -> Taken {
-        let (lines, truncated) = self.watch.lines.finish();
-        Taken { lines, truncated, sampled: self.sampled, typing: self.watch.typing, pace: self.pace }
+        let (lines, truncated, cut) = self.watch.lines.finish();
+        Taken {
+            lines,
+            truncated,
+            cut,
+            marks: self.watch.marks.finish(),
+            sampled: self.sampled,
+            typing: self.watch.typing,
+            pace: self.pace,
+        }
     }
 }
 
@@ -409,6 +470,14 @@ impl Watch {
             Ended::Output if self.taking == Taking::Everything => self.lines.line(self.at_us, text),
             Ended::Output => {}
         }
+        self.note_missed();
+    }
+
+    /// Marks where Enter was pressed and no command is known of keys that did not show.
+    fn note_missed(&mut self) {
+        for keys in self.typing.missed() {
+            self.marks.entered(self.at_us, keys);
+        }
     }
 
     /// Every line of the screen that was not taken before.
@@ -416,8 +485,36 @@ impl Watch {
         if self.taking != Taking::Everything || !std::mem::take(&mut self.written) {
             return;
         }
-        each_line(model.screen(), |text| self.lines.row(self.at_us, text));
+        self.erased = true;
+        self.cells += 4 * area(model.size());
+        let cursor = model.cursor().row;
+        each_line(model.screen(), |rows, text| {
+            if rows.contains(&cursor) {
+                self.lines.row_so_far(self.at_us, text);
+            } else {
+                self.lines.row(self.at_us, text);
+            }
+        });
     }
+
+    /// Looks at what is to be erased, if somebody could have read it.
+    fn erase(&mut self, model: &Model, whole: bool) {
+        let stood = self.at_us.saturating_sub(self.written_us) >= STOOD;
+        if self.taking != Taking::Everything || !stood || std::mem::replace(&mut self.erased, true) {
+            return;
+        }
+        if whole {
+            self.rows(model);
+        } else {
+            let (line, _) = line_at(model, "", model.cursor().row, 0);
+            self.lines.row(self.at_us, &line);
+        }
+    }
+}
+
+/// Cells of a screen.
+fn area((cols, rows): (usize, usize)) -> u64 {
+    (cols as u64).saturating_mul(rows as u64)
 }
 
 impl Observer for Watch {
@@ -428,10 +525,15 @@ impl Observer for Watch {
         let Operation::Function(function) = operation else { return };
         let model = context.terminal();
         if let Function::Print(_) = function {
+            self.cells += 1;
             self.written = true;
+            self.erased = false;
+            self.written_us = self.at_us;
             return;
         }
-        self.modes.follow(function, model.size().1);
+        let (cols, rows) = model.size();
+        self.cells += cost(function, cols as u64, rows as u64);
+        self.modes.follow(function, rows);
         if self.taking == Taking::Nothing {
             return;
         }
@@ -440,11 +542,23 @@ impl Observer for Watch {
                 if self.taking == Taking::Commands && !self.typing.is_waiting() {
                     return;
                 }
-                let (line, _) = line_at(model.screen(), model.cursor().row, 0);
-                self.line(&line, model.active_screen_kind() == ScreenKind::Primary);
+                let primary = model.active_screen_kind() == ScreenKind::Primary;
+                let above = if primary { std::mem::take(&mut self.above) } else { String::new() };
+                let (line, _) = line_at(model, &above, model.cursor().row, 0);
+                self.line(&line, primary);
+                if primary {
+                    self.above = above;
+                }
             }
-            Function::Ed(EdScope::All) | Function::Ris => self.rows(model),
+            Function::Ed(EdScope::All) | Function::Ris => {
+                self.rows(model);
+                self.above.clear();
+            }
             Function::Ed(EdScope::Below) if model.cursor().row == 0 => self.rows(model),
+            Function::Ed(_) | Function::Il(_) | Function::Dl(_) | Function::Su(_) | Function::Sd(_) | Function::Ri => {
+                self.erase(model, true);
+            }
+            Function::El(_) | Function::Ech(_) | Function::Dch(_) => self.erase(model, false),
             Function::Decset(modes) | Function::Decrst(modes) if modes.as_slice().iter().any(switches) => {
                 self.rows(model);
                 self.typing.forget();
@@ -453,7 +567,32 @@ impl Observer for Watch {
         }
     }
 
+    fn evicted(&mut self, _: &mut Observation<'_>, line: &avt::Line) {
+        if !line.is_wrapped() {
+            self.above.clear();
+        } else if self.above.len() < MOST_WRAPPED {
+            self.above.extend(line.chars());
+        } else {
+            self.lines.cut();
+        }
+    }
+
     fn end(&mut self, _: &mut Observation<'_>) {}
+}
+
+/// Cells that a function draws or moves, about.
+fn cost(function: &Function, cols: u64, rows: u64) -> u64 {
+    match function {
+        Function::Ed(_) | Function::Ris | Function::Decaln => cols * rows,
+        Function::Decset(modes) | Function::Decrst(modes) if modes.as_slice().iter().any(switches) => cols * rows,
+        Function::Su(lines) | Function::Sd(lines) | Function::Il(lines) | Function::Dl(lines) => {
+            rows + cols * rows.min(u64::from(*lines).max(1))
+        }
+        Function::Lf | Function::Nel | Function::Ri => rows + cols,
+        Function::El(_) | Function::Ech(_) | Function::Dch(_) | Function::Ich(_) => cols,
+        Function::Rep(times) => u64::from(*times),
+        _ => 1,
+    }
 }
 
 fn switches(mode: &DecMode) -> bool {
@@ -475,15 +614,18 @@ fn opens(character: char) -> bool {
     matches!(character, '\u{1b}' | '\u{80}'..='\u{9f}')
 }
 
-/// The line that a row is part of, and how many of its bytes stand before the column.
-fn line_at(view: View<'_>, row: usize, col: usize) -> (String, usize) {
-    let lines = view.visible_lines().collect::<Vec<_>>();
+/// The line that a row is part of, and how many of its bytes stand before the column; `above` is the beginning of
+/// the screen's first line.
+fn line_at(model: &Model, above: &str, row: usize, col: usize) -> (String, usize) {
+    let lines = model.screen().visible_lines().collect::<Vec<_>>();
+    let most = (MOST_WRAPPED / model.size().0.max(1)).max(1);
     let mut first = row.min(lines.len().saturating_sub(1));
-    while first > 0 && row - first < MOST_WRAPPED && lines[first - 1].is_wrapped() {
+    while first > 0 && row - first < most && lines[first - 1].is_wrapped() {
         first -= 1;
     }
-    let (mut text, mut before) = (String::new(), 0);
-    for (number, line) in lines.iter().enumerate().skip(first).take(2 * MOST_WRAPPED) {
+    let mut text = if first == 0 { above.to_owned() } else { String::new() };
+    let mut before = 0;
+    for (number, line) in lines.iter().enumerate().skip(first).take(2 * most) {
         if number == row {
             let cells = line.cells().iter().take(col).filter(|cell| cell.width() > 0);
             before = text.len() + cells.map(|cell| cell.char().len_utf8()).sum::<usize>();
@@ -496,20 +638,21 @@ fn line_at(view: View<'_>, row: usize, col: usize) -> (String, usize) {
     (text, before)
 }
 
-/// Calls back with the text of each line.
-fn each_line(view: View<'_>, mut each: impl FnMut(&str)) {
-    let (mut text, mut rows) = (String::new(), 0);
+/// Calls back with the text of each line, and in which rows it is.
+fn each_line(view: View<'_>, mut each: impl FnMut(Range<usize>, &str)) {
+    let (mut text, mut first, mut next, mut cells) = (String::new(), 0, 0, 0);
     for line in view.visible_lines() {
         text.extend(line.chars());
-        rows += 1;
-        if !line.is_wrapped() || rows >= MOST_WRAPPED {
-            each(&text);
+        cells += line.len();
+        next += 1;
+        if !line.is_wrapped() || cells >= MOST_WRAPPED {
+            each(first..next, &text);
             text.clear();
-            rows = 0;
+            (first, cells) = (next, 0);
         }
     }
     if !text.is_empty() {
-        each(&text);
+        each(first..next, &text);
     }
 }
 
@@ -526,7 +669,8 @@ mod tests {
     }
 
     fn output(terminal: &mut Terminal, text: &str) {
-        terminal.output(text, Instant::now() + Duration::from_secs(60));
+        terminal.watch.cells = 0;
+        terminal.output(text);
         assert_eq!(terminal.given_up, None, "too slow");
     }
 
@@ -541,7 +685,7 @@ mod tests {
             terminal.watch.at_us = at;
             match direction {
                 '<' => terminal.keys(text.as_bytes()),
-                '*' => terminal.masked(),
+                '*' => terminal.masked(text.len() as u64),
                 _ => output(&mut terminal, text),
             }
         }
@@ -652,15 +796,86 @@ mod tests {
         let mut terminal = terminal(1_000, 1_000);
         output(&mut terminal, "before\r\n");
         let bomb = format!("{}$ after\r\nnow\r\n", "x\u{1b}[2J\u{1b}[H".repeat(20_000));
-        terminal.output(&bomb, Instant::now() + Duration::from_millis(50));
+        terminal.most_cells = 20_000_000;
+        terminal.output(&bomb);
         terminal.resize(120, 30);
         let screen = terminal.screen(1);
         assert_eq!((screen.cols, screen.rows, screen.screen.as_str()), (120, 30, ""));
         terminal.watch.rows(&terminal.model);
-        let texts = texts(terminal);
+        let taken = terminal.finish();
         for text in ["before", "$ after", "now"] {
-            assert!(texts.iter().any(|line| line == text), "{text}: {texts:?}");
+            assert!(taken.lines.iter().any(|line| line.text == text), "{text}: {:?}", taken.lines);
         }
+        assert!(taken.cut && taken.marks.marks.iter().any(|mark| mark.label.contains("incomplete")), "it is not told");
+    }
+
+    /// Each step a second, or so many microseconds, after the one before.
+    fn timed(cols: i32, micros: u64, steps: &[(char, &str)]) -> Taken {
+        let mut terminal = terminal(cols, 6);
+        for (at, (direction, text)) in (0..).zip(steps) {
+            terminal.look(at * micros);
+            terminal.watch.at_us = at * micros;
+            match direction {
+                '<' => terminal.keys(text.as_bytes()),
+                '*' => terminal.masked(text.len() as u64),
+                _ => output(&mut terminal, text),
+            }
+        }
+        terminal.watch.rows(&terminal.model);
+        terminal.finish()
+    }
+
+    #[test]
+    fn what_is_written_over_or_erased_was_there_to_be_read() {
+        let words = ["alpha", "beta", "gamma", "delta"];
+        for (micros, before, after) in [
+            (1_000_000, "\r", "          "),
+            (1_000_000, "\u{1b}[3;1H", "          "),
+            (250_000, "\r\u{1b}[K", ""),
+            (250_000, "\u{1b}[3;1H\u{1b}[M", ""),
+            (250_000, "\u{1b}[2;1H\u{1b}[J", ""),
+        ] {
+            let texts = words.map(|word| format!("{before}{word}{after}"));
+            let steps = texts.iter().map(|text| ('>', text.as_str())).collect::<Vec<_>>();
+            let taken = timed(40, micros, &steps).lines;
+            for word in words {
+                assert_eq!(taken.iter().filter(|line| line.text == word).count(), 1, "{before:?} {word}: {taken:?}");
+            }
+        }
+        // What nobody could read is not kept.
+        let steps = [('>', "\r\u{1b}[K10%"), ('>', "\r\u{1b}[K20%"), ('>', "\r\u{1b}[Kdone\r\n")];
+        let taken = timed(40, 50_000, &steps).lines;
+        assert_eq!(taken.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["done"]);
+    }
+
+    #[test]
+    fn a_line_that_is_longer_than_the_screen_is_found_from_its_beginning() {
+        let long = (0..200).map(|number| format!("word{number} ")).collect::<String>();
+        for cols in [1, 7, 40] {
+            let taken = timed(cols, 1_000, &[('>', "before\r\n"), ('>', &long), ('>', "\r\nafter\r\n")]).lines;
+            for word in ["before", "word0 word1", "word100 word101", "word198 word199", "after"] {
+                assert!(taken.iter().any(|line| line.text.contains(word)), "{cols} columns, {word}: {taken:?}");
+            }
+        }
+        let command = format!(": {}; systemctl stop db", long.trim_end());
+        let steps = [('>', "$ "), ('<', command.as_str()), ('>', &command), ('<', "\r"), ('>', "\r\n$ ")];
+        let taken = timed(40, 1_000, &steps).lines;
+        let commands = taken.iter().filter(|line| line.command_from.is_some()).collect::<Vec<_>>();
+        assert_eq!(commands.len(), 1, "{taken:?}");
+        assert!(commands[0].text.ends_with(&command), "{commands:?}");
+    }
+
+    #[test]
+    fn keys_that_noise_hides_are_told() {
+        let mut steps = vec![('>', "$ ")];
+        for letter in ["s", "t", "o", "p"] {
+            steps.extend([('*', letter), ('>', ".\r\n"), ('>', letter), ('>', "\r\n.\r\n")]);
+        }
+        steps.extend([('<', "\r"), ('>', ".\r\n")]);
+        let marks = timed(40, 10_000, &steps).marks;
+        assert_eq!((marks.unseen_keys, marks.unseen_entries), (4, 1));
+        assert_eq!(marks.marks[0].label, "Entered, not shown: 4 keys");
+        assert_eq!(marks.marks.len(), 1);
     }
 
     #[test]

@@ -29,6 +29,23 @@ pub(super) struct Recording {
     pub(super) duration_us: i64,
     /// Merkle root over the segments.
     pub(super) root: Option<Vec<u8>>,
+    /// Since when its completer closes it.
+    pub(super) closing_at: Option<DateTime<Utc>>,
+    /// Why its completer could not close it yet.
+    pub(super) closing_error: Option<String>,
+}
+
+/// An open recording of a session that has ended.
+#[derive(Debug, Clone)]
+pub(super) struct Abandoned {
+    pub(super) session_id: SessionId,
+    pub(super) started_at: DateTime<Utc>,
+    /// When its session ended.
+    pub(super) ended_at: DateTime<Utc>,
+    /// A completer began to close it: nothing is noted any more.
+    pub(super) is_closing: bool,
+    /// How often it could not be closed.
+    pub(super) failures: i32,
 }
 
 impl Recording {
@@ -73,6 +90,14 @@ pub(super) struct IndexState {
     pub(super) bytes: i64,
     /// There is more text than is indexed of one session.
     pub(super) truncated: bool,
+    /// A line or a command was longer than is indexed, or a screen took too long to draw.
+    pub(super) cut: bool,
+    /// Bytes that were typed and did not show.
+    pub(super) unseen_keys: i64,
+    /// How often Enter followed such keys and no command was found.
+    pub(super) unseen_entries: i32,
+    /// Marks that are kept.
+    pub(super) marks: i32,
     /// Stretches that were too fast for each line to be indexed: beginnings and ends in turn, in microseconds.
     pub(super) sampled: Vec<i64>,
     /// Nothing more will be indexed.
@@ -89,6 +114,14 @@ pub(super) struct Line {
     pub(super) text: String,
     /// Where a command begins in it, in characters; none where it is not one that was run.
     pub(super) command_from: Option<u16>,
+}
+
+/// A fact for the timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Microseconds since the recording began.
+    pub(super) at_us: u64,
+    pub(super) label: String,
 }
 
 /// A closed recording that is not indexed to its end.

@@ -4,8 +4,8 @@
 
 use std::collections::VecDeque;
 
-/// Characters of a prompt that are remembered.
-const MOST_PROMPT: usize = 256;
+/// Bytes of a prompt that are remembered.
+const MOST_PROMPT: usize = 16 * 1024;
 /// Bytes of typed text that are remembered.
 const MOST_TYPED: usize = 1_024;
 /// Lines that may wait for their echo.
@@ -24,6 +24,8 @@ pub(super) struct Typing {
     passed: u8,
     /// The last prompt that a command stood behind.
     last_prompt: String,
+    /// How many keys did not show before each Enter for which no command was found, until somebody asks.
+    missed: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -32,10 +34,14 @@ struct Entry {
     /// What stood before the cursor when typing began; none when nothing was known of it.
     prompt: Option<String>,
     typed: String,
+    /// More was typed than is remembered.
+    more: bool,
     /// Keys were pressed that are no text: what was typed is not what stands there.
     edited: bool,
     /// The terminal did not answer with what was typed.
     masked: bool,
+    /// How many bytes of it.
+    unseen: u64,
     /// What stood behind the prompt at Enter, where typing was masked.
     shown: String,
 }
@@ -65,6 +71,12 @@ impl Typing {
         for key in text.chars() {
             match (self.escape, key) {
                 (Escape::None, '\r' | '\n') => self.enter(line),
+                // Ctrl-O: readline runs the line, and shows the next one of the history behind the same prompt.
+                (Escape::None, '\u{f}') => {
+                    let prompt = self.line.prompt.clone();
+                    self.enter(line);
+                    self.line = Entry { begun: true, prompt, edited: true, ..Entry::default() };
+                }
                 (Escape::None, '\u{1b}') => self.escape = Escape::Begun,
                 // Ctrl-C and Ctrl-D: another prompt comes.
                 (Escape::None, '\u{3}' | '\u{4}') => self.line = Entry::default(),
@@ -74,7 +86,7 @@ impl Typing {
                     if self.line.typed.len() < MOST_TYPED {
                         self.line.typed.push(key);
                     } else {
-                        self.line.edited = true;
+                        self.line.more = true;
                     }
                 }
                 (Escape::Begun, '[' | 'O') => self.escape = Escape::Control,
@@ -93,9 +105,10 @@ impl Typing {
     }
 
     /// Keys that the terminal did not show.
-    pub(super) fn masked(&mut self, line: &str, cursor: usize) {
+    pub(super) fn masked(&mut self, keys: u64, line: &str, cursor: usize) {
         self.begin(line.get(..cursor));
         self.line.masked = true;
+        self.line.unseen = self.line.unseen.saturating_add(keys);
         self.line.typed.clear();
     }
 
@@ -103,7 +116,7 @@ impl Typing {
         if !self.line.begun {
             self.line.begun = true;
             // Before the line before was answered, nothing is known of this one.
-            let known = prompt.filter(|prompt| self.entered.is_empty() && prompt.chars().count() <= MOST_PROMPT);
+            let known = prompt.filter(|prompt| self.entered.is_empty() && prompt.len() <= MOST_PROMPT);
             self.line.prompt = known.map(str::to_owned);
         }
     }
@@ -115,6 +128,7 @@ impl Typing {
             // What does not show by now is a password; some programs show a star for each letter.
             let shown = entry.behind_prompt(line).map(|from| line[from..].trim()).unwrap_or_default();
             if shown.chars().all(|letter| matches!(letter, '*' | '•' | '●')) {
+                self.miss(&entry);
                 return;
             }
             shown.clone_into(&mut entry.shown);
@@ -122,8 +136,28 @@ impl Typing {
         self.entered.push_back(entry);
         self.passed = 0;
         if self.entered.len() > MOST_ENTERED {
-            self.entered.pop_front();
+            self.give_up();
         }
+    }
+
+    /// The first line that was entered does not show.
+    fn give_up(&mut self) {
+        if let Some(entry) = self.entered.pop_front() {
+            self.miss(&entry);
+        }
+        self.passed = 0;
+    }
+
+    /// Enter was pressed, and no command is known; keys that did not show tell that there may have been one.
+    fn miss(&mut self, entry: &Entry) {
+        if entry.unseen > 0 && self.missed.len() < MOST_ENTERED {
+            self.missed.push(entry.unseen);
+        }
+    }
+
+    /// How many keys did not show before each Enter for which no command was found, since this was asked.
+    pub(super) fn missed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.missed)
     }
 
     /// Forgets everything: a program has the whole screen.
@@ -156,8 +190,7 @@ impl Typing {
             Found::NotYet => {
                 self.passed += 1;
                 if self.passed >= PATIENCE {
-                    self.entered.pop_front();
-                    self.passed = 0;
+                    self.give_up();
                 }
                 Ended::Output
             }
@@ -203,6 +236,8 @@ impl Entry {
         }
         match behind_prompt {
             Some(from) if from > 0 && line[from..].contains(typed) => command(from),
+            // The end of what was typed is not remembered.
+            _ if self.more && line.contains(typed) => command(line.find(typed).unwrap_or_default()),
             _ if line.ends_with(typed) => command(line.len() - typed.len()),
             Some(from) if line[from..].contains(typed) => command(from),
             _ => Found::NotYet,
@@ -213,6 +248,54 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ctrl_o_is_enter_and_shows_the_next_line_behind_the_same_prompt() {
+        let mut typing = Typing::default();
+        keys(&mut typing, b"\x1b[A", "$ ");
+        keys(&mut typing, b"\x0f", "$ make");
+        assert_eq!(command(&mut typing, "$ make").as_deref(), Some("make"));
+        keys(&mut typing, b"\x0f", "$ make install");
+        assert_eq!(command(&mut typing, "$ make install").as_deref(), Some("make install"));
+        keys(&mut typing, b"ls\r", "$ ");
+        assert_eq!(command(&mut typing, "$ ls").as_deref(), Some("ls"));
+    }
+
+    #[test]
+    fn a_long_command_and_one_behind_a_long_prompt_are_found() {
+        let (prompt, long) = ("p".repeat(520), "word ".repeat(1_000));
+        for typed in ["ls", long.trim_end()] {
+            let mut typing = Typing::default();
+            keys(&mut typing, typed.as_bytes(), &prompt);
+            keys(&mut typing, b"\r", "");
+            assert_eq!(command(&mut typing, &format!("{prompt}{typed}")).as_deref(), Some(typed));
+            // Its beginning is not on the screen any more.
+            let mut typing = Typing::default();
+            keys(&mut typing, format!("{typed}\r").as_bytes(), "");
+            assert_eq!(command(&mut typing, &format!("$ {typed}")).as_deref(), Some(typed));
+        }
+    }
+
+    #[test]
+    fn enter_behind_keys_that_did_not_show_is_told_where_no_command_is_found() {
+        let mut typing = Typing::default();
+        typing.masked(7, "Password: ", 10);
+        typing.masked(2, "Password: ", 10);
+        keys(&mut typing, b"\r", "Password: ");
+        assert_eq!(typing.missed(), [9]);
+        assert_eq!(typing.missed(), [0; 0], "once");
+        // Something stands there, and never comes to its end.
+        typing.masked(3, "$ ", 2);
+        keys(&mut typing, b"\r", "$ x");
+        for _ in 0..PATIENCE {
+            assert_eq!(command(&mut typing, "."), None);
+        }
+        assert_eq!(typing.missed(), [3]);
+        typing.masked(4, "% ", 2);
+        keys(&mut typing, b"\r", "% make");
+        assert_eq!(command(&mut typing, "% make").as_deref(), Some("make"));
+        assert_eq!(typing.missed(), [0; 0], "its command is known");
+    }
 
     /// Keys with the cursor at the line's end.
     fn keys(typing: &mut Typing, keys: &[u8], line: &str) {
@@ -286,7 +369,7 @@ mod tests {
     fn what_does_not_show_is_no_command() {
         for line in ["Password: ", "Password: ******", "Password: ••"] {
             let mut typing = Typing::default();
-            typing.masked("Password: ", 10);
+            typing.masked(7, "Password: ", 10);
             keys(&mut typing, b"\r", line);
             // Nothing ends the line of the prompt in between.
             assert_eq!(command(&mut typing, &format!("{line}what comes next")), None, "{line}");
@@ -301,7 +384,7 @@ mod tests {
     #[test]
     fn a_shell_that_repaints_what_is_typed_shows_commands_all_the_same() {
         let mut typing = Typing::default();
-        typing.masked("% ", 2);
+        typing.masked(4, "% ", 2);
         keys(&mut typing, b"\r", "% make");
         assert_eq!(command(&mut typing, "% make").as_deref(), Some("make"));
     }

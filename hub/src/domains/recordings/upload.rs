@@ -1,10 +1,14 @@
 //! Keeps segments and manifests: in the store, or in the spool until a task has brought them there.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use openpam_ids::SessionId;
-use openpam_recordings::{Manifest, SealedSegment, Segment, SignedManifest};
+use openpam_ids::{SessionId, TenantId};
+use openpam_recordings::{ClosedBy, Manifest, SealedSegment, Segment, SignedManifest};
+use uuid::Uuid;
 
 use super::{
     Error, service,
@@ -14,7 +18,12 @@ use super::{
     store::spool::Waits,
     store_of,
 };
-use crate::{context::Context, db::DbError, state::Hub};
+use crate::{
+    context::Context,
+    db::DbError,
+    domains::audit::{self, Event},
+    state::Hub,
+};
 
 /// Between attempts while the store is down, the first and the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -23,6 +32,10 @@ const LAST_RETRY: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(15);
 /// Failures in a row after which the store counts as down for now.
 const FAILURES: usize = 3;
+/// How often the disk may fail to give a part before it counts as lost.
+const READS: u32 = 5;
+/// Parts that an event names.
+const MOST_NAMED: usize = 1_000;
 /// How long the store may take for one object.
 const UPLOAD: Duration = Duration::from_secs(60);
 
@@ -41,7 +54,7 @@ pub(super) async fn keep_segment(
     // A hub that was taken for dead, and is not, leaves nothing behind what was closed or purged. It is asked
     // first where nothing can be deleted afterwards.
     if storage.lock_mode().is_some() {
-        service::require_open(hub, context, id).await?;
+        service::require_open(hub, context, id, false).await?;
     }
     let placed = storage.put_segment(context.tenant_id, id, segment).await?;
     let spool = storage.spool().filter(|_| placed == Placed::Spooled);
@@ -56,7 +69,9 @@ pub(super) async fn keep_segment(
         }
         Err(error) => return Err(error),
     }
-    if let Some(spool) = spool {
+    // An attempt before may have been kept in the spool, and been noted so or not: what is there is brought to the
+    // store, which has it already, and goes.
+    if let Some(spool) = storage.spool().filter(|spool| placed == Placed::Spooled || spool.has(&part)) {
         spool.admit(part, hub.clock().now());
     }
     Ok(())
@@ -74,7 +89,8 @@ pub(super) async fn keep_manifest(
     signed: &SignedManifest,
 ) -> Result<Placed, Error> {
     let storage = store_of(hub)?;
-    service::require_open(hub, context, id).await?;
+    let completing = signed.manifest().closed_by == ClosedBy::Completer;
+    service::require_open(hub, context, id, completing).await?;
     // INVARIANT: the manifest is stored last.
     let waits = storage.spool().is_some() && segments_wait(hub, context, id, signed.manifest()).await?.is_some();
     let placed = storage.put_manifest(context.tenant_id, id, signed.to_bytes(), waits).await?;
@@ -129,6 +145,9 @@ pub(super) fn start(hub: &Hub) {
                 emptied = empty(&hub, &storage, &spool) => emptied,
                 () = soft.cancelled() => return,
             };
+            if let Err(error) = forget_purged(&hub, &spool).await {
+                tracing::debug!(%error, "what was set aside in the spool stays for now");
+            }
             spool.report(Some(hub.clock().now()));
             let wait = match emptied {
                 Ok(()) => {
@@ -174,20 +193,46 @@ async fn empty(hub: &Hub, storage: &Storage, spool: &Spool) -> Result<(), Error>
     failure.map_or(Ok(()), Err)
 }
 
+/// Deletes what was set aside of recordings that are deleted.
+async fn forget_purged(hub: &Hub, spool: &Spool) -> Result<(), Error> {
+    let mut aside: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+    for (tenant, session) in spool.aside() {
+        aside.entry(tenant.as_uuid()).or_default().push(session.as_uuid());
+    }
+    for (tenant, sessions) in aside {
+        let tenant = TenantId::from(tenant);
+        let mut tx = hub.db().begin(&Context::system(tenant, "recording spool")).await?;
+        let purged = store::spool::purged_of(&mut tx, &sessions).await?;
+        drop(tx);
+        for session in purged {
+            spool.forget(tenant, session).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Brings one part to the store.
 async fn bring(hub: &Hub, storage: &Storage, spool: &Spool, part: &Part) -> Result<(), Error> {
     let context = Context::system(part.tenant, "recording spool");
-    let Some(bytes) = spool.read(part).await? else { return spool.remove(part).await };
+    let bytes = match spool.read(part).await {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return spool.remove(part).await,
+        Err(error) if spool.not_read(part) < READS => return Err(error),
+        Err(error) => {
+            tracing::error!(session_id = %part.session, part = %part.name, %error,
+                "what waits in the spool cannot be read, and is set aside there");
+            return spool.reject(part).await;
+        }
+    };
     match upload(hub, storage, &context, part, bytes).await {
         Ok(Uploaded::Stored) => {
             storage.rose();
             spool.remove(part).await
         }
-        Ok(Uploaded::NotNeeded) => {
-            tracing::warn!(session_id = %part.session, part = %part.name,
-                "what waited in the spool belongs to no recording that is kept, and is removed");
-            spool.remove(part).await
-        }
+        Ok(Uploaded::NotNeeded) => match service::state(hub, &context, part.session).await?.as_deref() {
+            Some("purging" | "purged") => spool.remove(part).await,
+            state => set_aside(hub, &context, spool, part, state.is_some()).await,
+        },
         Err(error @ (Error::Occupied(_) | Error::Damaged(_) | Error::TooLarge(_))) => {
             tracing::error!(session_id = %part.session, part = %part.name, %error,
                 "what waited in the spool cannot be stored, and is set aside there");
@@ -197,8 +242,37 @@ async fn bring(hub: &Hub, storage: &Storage, spool: &Spool, part: &Part) -> Resu
     }
 }
 
+/// Sets aside what came too late, or behind something that is lost: it is no part of its recording, and may be all
+/// there is of what happened. The trail says where it is.
+async fn set_aside(hub: &Hub, context: &Context, spool: &Spool, part: &Part, is_known: bool) -> Result<(), Error> {
+    // What follows it belongs to the recording even less.
+    let parts = match part.seq() {
+        Some(_) => spool.waiting_of(part.session),
+        None => vec![part.clone()],
+    };
+    let names = parts.iter().map(|part| part.name.clone()).take(MOST_NAMED).collect::<Vec<_>>();
+    tracing::error!(session_id = %part.session, place = spool.place(), parts = parts.len(), first = %part.name,
+        "what waited in the spool came too late for its recording, and is set aside there");
+    if is_known {
+        let mut tx = hub.db().begin(context).await?;
+        let event = service::about(&mut tx, part.session, Event::failure("recording.spool_aside"))
+            .await?
+            .with("place", spool.place())
+            .with("folder", service::path(context, part.session))
+            .with("count", parts.len())
+            .with("parts", names);
+        audit::record(&mut tx, context, event).await?;
+        tx.commit().await.map_err(DbError::from)?;
+    }
+    for part in &parts {
+        spool.reject(part).await?;
+    }
+    Ok(())
+}
+
 enum Uploaded {
     Stored,
+    /// Its recording is closed without it, or was deleted.
     NotNeeded,
 }
 
@@ -247,9 +321,12 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
             Some(_) => Err(Error::Occupied("a segment of which another one was noted".to_owned())),
         }
     };
-    if is_needed().await?.is_none() {
-        return Ok(Uploaded::NotNeeded);
+    let Some(mut tx) = is_needed().await? else { return Ok(Uploaded::NotNeeded) };
+    // INVARIANT: nothing is stored behind a segment that may never come: what is in the store is in a manifest.
+    if let Some(place) = store::spool::earlier_waits(&mut tx, part.session, seq).await? {
+        return Err(Error::Waiting { place });
     }
+    drop(tx);
     put(bytes.clone()).await?;
     let Some(mut tx) = is_needed().await? else {
         // Closed without it, or purged, in between.
@@ -261,26 +338,28 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
     Ok(Uploaded::Stored)
 }
 
-/// The numbers of what of a recording, which a hub left open, waits in a spool and is not waited for any
-/// longer: nobody has it any more, or not for too long.
+/// The number of the first segment of a recording, which a hub left open, that waits in a spool and is not waited for
+/// any longer: nobody has it any more, or not for too long. What follows it is lost to the recording, too.
 ///
 /// # Errors
 /// `Waiting` while it may still come.
-pub(super) async fn await_spool(hub: &Hub, context: &Context, id: SessionId, overdue: bool) -> Result<Vec<i32>, Error> {
-    let waits = waits(hub, context, id).await?;
-    let spool = store_of(hub)?.spool();
-    for waiting in &waits {
-        // What waits here comes as soon as the store does; but the spool may have lost it.
-        let is_here = spool.filter(|spool| spool.place() == waiting.place).is_some_and(|spool| {
-            let part = match waiting.seq {
-                Some(seq) => Part::segment(context.tenant_id, id, u32::try_from(seq).unwrap_or_default()),
-                None => Part::manifest(context.tenant_id, id),
-            };
-            spool.admit(part, hub.clock().now())
-        });
-        if is_here || !overdue {
-            return Err(Error::Waiting { place: waiting.place.clone() });
-        }
+pub(super) async fn await_spool(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+    overdue: bool,
+) -> Result<Option<i32>, Error> {
+    let Some(first) = waits(hub, context, id).await?.into_iter().next() else { return Ok(None) };
+    // What waits here comes as soon as the store does; but the spool may have lost it.
+    let is_here = store_of(hub)?.spool().filter(|spool| spool.place() == first.place).is_some_and(|spool| {
+        let part = match first.seq {
+            Some(seq) => Part::segment(context.tenant_id, id, u32::try_from(seq).unwrap_or_default()),
+            None => Part::manifest(context.tenant_id, id),
+        };
+        spool.admit(part, hub.clock().now())
+    });
+    if is_here || !overdue {
+        return Err(Error::Waiting { place: first.place });
     }
-    Ok(waits.into_iter().filter_map(|waiting| waiting.seq).collect())
+    Ok(first.seq)
 }

@@ -21,7 +21,7 @@ pub use live::{LiveSession, LiveSessions, Place};
 pub use participation::{
     begin_participation, end_participation, foresee_participation, permission_for, record_input_change, take_seat,
 };
-pub use service::{checked_reason, ended_before, find, finish, running_hubs, start, why_not_here};
+pub use service::{checked_reason, find, finish, running_hubs, start, why_not_here};
 pub use tasks::start_tasks;
 pub use types::{
     End, InputChange, Leave, NewSession, Participant, ParticipantKind, RunningHub, Session, SessionFilter,

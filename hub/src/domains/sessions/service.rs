@@ -1,8 +1,7 @@
 //! Use cases of sessions.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use openpam_ids::SessionId;
 use openpam_telemetry::names;
 use sqlx::PgConnection;
@@ -25,18 +24,6 @@ const MAX_REASON: usize = 1_000;
 /// When the database fails.
 pub async fn find(connection: &mut PgConnection, id: SessionId) -> Result<Option<Session>, sqlx::Error> {
     store::find(connection, id).await
-}
-
-/// Those of these sessions that ended before a time.
-///
-/// # Errors
-/// When the database fails.
-pub async fn ended_before(
-    connection: &mut PgConnection,
-    ids: &[SessionId],
-    before: DateTime<Utc>,
-) -> Result<HashSet<SessionId>, sqlx::Error> {
-    store::ended_before(connection, ids, before).await
 }
 
 /// A reason in a person's words: trimmed; `None` where there is none.

@@ -1,8 +1,5 @@
 //! SQL of sessions and hubs.
 
-use std::collections::HashSet;
-
-use chrono::{DateTime, Utc};
 use openpam_ids::{HubId, ParticipantId, SessionId, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -271,22 +268,6 @@ pub(super) async fn running_hubs(connection: &mut PgConnection) -> Result<Vec<Ru
     )
     .fetch_all(connection)
     .await
-}
-
-pub(super) async fn ended_before(
-    connection: &mut PgConnection,
-    ids: &[SessionId],
-    before: DateTime<Utc>,
-) -> Result<HashSet<SessionId>, sqlx::Error> {
-    let ids = ids.iter().map(SessionId::as_uuid).collect::<Vec<_>>();
-    let rows = sqlx::query_scalar!(
-        r#"select session_id as "id: SessionId" from sessions where session_id = any ($1) and end_time < $2"#,
-        &ids,
-        before
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().collect())
 }
 
 /// Most participants of one session that a list has.

@@ -157,7 +157,8 @@ pub(super) const NOT_YOURS: MessageError =
 /// More input of a guest than may wait.
 pub(super) const TOO_MUCH_INPUT: MessageError = MessageError {
     code: "too_much_input",
-    message: "This was not sent: at most 64 KiB of what you type or paste may wait, at 8 KiB a second.",
+    message: "This was not sent: at most 64 KiB of what you type or paste may wait, at 8 KiB a second. Nor is \
+              anything else until you have sent nothing for a second.",
 };
 /// An answer to nobody.
 pub(super) const NOBODY_ASKS: MessageError =

@@ -353,7 +353,7 @@ impl Server {
         if is_typed(&bytes) {
             self.participant.note_key();
         }
-        match self.parked.take(decision, &bytes) {
+        match self.parked.take(decision, &bytes, Instant::now()) {
             Parking::Taken => self.hand_over(),
             Parking::Refused => self.complain(TOO_MUCH_INPUT),
             Parking::RefusedAgain => {}

@@ -22,6 +22,8 @@ pub(super) const MAX_WAITING: usize = 64 * 1024;
 /// out of the reach of who takes the right back.
 const PIECE: usize = 512;
 const BYTES_PER_SECOND: u32 = 8 * 1024;
+/// Where something was refused nothing is taken until nothing came for so long: what follows at once belongs to it.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What somebody typed, by which decision.
 #[derive(Debug)]
@@ -35,8 +37,8 @@ pub(super) struct Typed {
 pub(super) struct Parked {
     bytes: BytesMut,
     decision: u64,
-    /// Something was refused: until what waits is gone, so is all that follows, which belongs to it.
-    refusing: bool,
+    /// Something was refused, and so is all that follows before that.
+    refusing_until: Option<Instant>,
 }
 
 /// What becomes of a message of input.
@@ -51,16 +53,18 @@ pub(super) enum Parking {
 
 impl Parked {
     /// Takes a message, whole or not at all.
-    pub(super) fn take(&mut self, decision: u64, bytes: &[u8]) -> Parking {
+    pub(super) fn take(&mut self, decision: u64, bytes: &[u8], now: Instant) -> Parking {
         if self.decision != decision {
             self.forget();
             self.decision = decision;
         }
-        if self.refusing {
+        if self.refusing_until.is_some_and(|until| now < until) {
+            self.refusing_until = Some(now + QUIET);
             return Parking::RefusedAgain;
         }
+        self.refusing_until = None;
         if bytes.len() > MAX_WAITING - self.bytes.len() {
-            self.refusing = !self.bytes.is_empty();
+            self.refusing_until = (!self.bytes.is_empty()).then(|| now + QUIET);
             return Parking::Refused;
         }
         self.bytes.extend_from_slice(bytes);
@@ -70,7 +74,7 @@ impl Parked {
     /// What the session has no room for, and the right to type is taken back.
     pub(super) fn forget(&mut self) {
         self.bytes = BytesMut::new();
-        self.refusing = false;
+        self.refusing_until = None;
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -83,7 +87,6 @@ impl Parked {
             && let Ok(room) = way.try_reserve()
         {
             room.send(Typed { decision: self.decision, bytes: std::mem::take(&mut self.bytes).freeze() });
-            self.refusing = false;
         }
     }
 }
@@ -171,7 +174,7 @@ mod tests {
     fn guest(decision: u64, typed: &[u8]) -> Typing {
         let guest = Typing::new();
         let mut parked = Parked::default();
-        assert_eq!(parked.take(decision, typed), Parking::Taken);
+        assert_eq!(parked.take(decision, typed, Instant::now()), Parking::Taken);
         parked.hand_over(&guest.door());
         guest
     }
@@ -227,16 +230,23 @@ mod tests {
     fn what_has_no_room_is_refused_whole_with_all_that_follows_it() {
         let guest = Typing::new();
         let mut parked = Parked::default();
-        assert_eq!(parked.take(1, &vec![0; MAX_WAITING + 1]), Parking::Refused, "one that is too large alone");
-        assert_eq!(parked.take(1, &vec![0; MAX_WAITING - 1]), Parking::Taken, "the next is another one");
-        assert_eq!(parked.take(1, b"ab"), Parking::Refused);
-        assert_eq!(parked.take(1, b"c"), Parking::RefusedAgain, "a gap in a paste");
+        let now = Instant::now();
+        let take = |parked: &mut Parked, decision, bytes: &[u8], millis| {
+            parked.take(decision, bytes, now + Duration::from_millis(millis))
+        };
+        assert_eq!(take(&mut parked, 1, &vec![0; MAX_WAITING + 1], 0), Parking::Refused, "one that is too large alone");
+        assert_eq!(take(&mut parked, 1, &vec![0; MAX_WAITING - 1], 0), Parking::Taken, "the next is another one");
+        assert_eq!(take(&mut parked, 1, b"ab", 0), Parking::Refused);
+        assert_eq!(take(&mut parked, 1, b"c", 0), Parking::RefusedAgain, "a gap in a paste");
         parked.hand_over(&guest.door());
         assert!(parked.is_empty());
-        assert_eq!(parked.take(1, b"d"), Parking::Taken);
+        // There is room again; what follows belongs to what was refused all the same.
+        assert_eq!(take(&mut parked, 1, b"d", 900), Parking::RefusedAgain, "a gap in a slow paste");
+        assert_eq!(take(&mut parked, 1, b"e", 1_800), Parking::RefusedAgain);
+        assert_eq!(take(&mut parked, 1, b"f", 2_900), Parking::Taken, "after a second without any");
         parked.hand_over(&guest.door());
         assert!(!parked.is_empty(), "the session took a second message before the first");
-        assert_eq!(parked.take(2, b"e"), Parking::Taken, "by another decision");
+        assert_eq!(take(&mut parked, 2, b"e", 2_900), Parking::Taken, "by another decision");
         assert_eq!(&parked.bytes[..], b"e", "what was typed by the decision before goes on");
     }
 }

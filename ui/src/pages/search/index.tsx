@@ -173,7 +173,11 @@ function Results({ search, q }: { search: RecordingsSearch; q: string }) {
           {count(unindexed, 'recording')} cannot be searched to {unindexed === 1 ? 'its' : 'their'} end yet; running sessions count too.
         </p>
       )}
-      {partial > 0 && <p>In {count(partial, 'recording')} not every line can be searched: output was too fast or too much, or a part is damaged.</p>}
+      {partial > 0 && (
+        <p>
+          In {count(partial, 'recording')} something may not be found: output was too fast, too much or too long, keys did not show before Enter, or a part is damaged.
+        </p>
+      )}
     </div>
   )
   if (items.length === 0) {

@@ -211,6 +211,7 @@ function Integrity({ recording, checkedAt, running }: { recording: Recording; ch
       {state === 'recording' && (
         <p className="mt-2 text-xs text-muted">{running ? 'The session still runs' : 'The recording is not closed yet'}: what is played or downloaded now is not complete.</p>
       )}
+      {recording.closing_error && <p className="mt-2 text-xs text-warning-text">It could not be closed yet: {recording.closing_error}.</p>}
       <Searchable index={recording.index} closed={state !== 'recording'} />
       {dropped_bytes > 0 && <p className="mt-2 text-xs text-warning-text">{formatBytes(dropped_bytes)} passed without being recorded; the player shows where.</p>}
       <details className="mt-2 text-xs text-muted">
@@ -232,33 +233,35 @@ function Integrity({ recording, checkedAt, running }: { recording: Recording; ch
 /** Stretches of fast output that are named. */
 const MOST_STRETCHES = 4
 
-/** Says where not everything that was shown can be found. */
+/** Says where not everything that was shown or run can be found. */
 function Searchable({ index, closed }: { index: Recording['index']; closed: boolean }) {
-  const { truncated, sampled, done, error_code } = index
-  if (error_code) {
-    return (
-      <p className="mt-2 text-xs text-warning-text">
-        Its text can be searched only up to a part that is damaged. <code className="font-mono text-2xs">{error_code}</code>
-      </p>
-    )
-  }
-  if (truncated || sampled.length > 0) {
-    const shown = sampled.slice(0, MOST_STRETCHES).map(([from = 0, until = 0]) => `${formatPosition(from)} and ${formatPosition(until)}`)
-    const more = sampled.length - shown.length
-    return (
-      <>
-        {truncated && <p className="mt-2 text-xs text-warning-text">It showed more text than is kept for the search: at most the first 200,000 lines or 16 MiB, and commands, can be found.</p>}
-        {shown.length > 0 && (
-          <p className="mt-2 text-xs text-muted">
-            Not every line of fast output can be searched between {shown.join(', ')}
-            {more > 0 && ` and in ${String(more)} more stretches`}. What stood on the screen each second, and commands, can be.
-          </p>
-        )}
-      </>
-    )
-  }
-  if (closed && !done) return <p className="mt-2 text-xs text-muted">Its text is still being indexed: the search may not find everything yet.</p>
-  return null
+  const { truncated, cut, sampled, unseen_keys, unseen_entries, done, error_code } = index
+  const shown = sampled.slice(0, MOST_STRETCHES).map(([from = 0, until = 0]) => `${formatPosition(from)} and ${formatPosition(until)}`)
+  const more = sampled.length - shown.length
+  return (
+    <>
+      {error_code && (
+        <p className="mt-2 text-xs text-warning-text">
+          Its text can be searched only up to a part that is damaged. <code className="font-mono text-2xs">{error_code}</code>
+        </p>
+      )}
+      {truncated && <p className="mt-2 text-xs text-warning-text">It showed more text than is kept for the search: at most the first 200,000 lines or 16 MiB, and commands, can be found.</p>}
+      {cut && <p className="mt-2 text-xs text-warning-text">A line was too long, or a screen took too long to draw: what is beyond that cannot be found.</p>}
+      {shown.length > 0 && (
+        <p className="mt-2 text-xs text-muted">
+          Not every line of fast output can be searched between {shown.join(', ')}
+          {more > 0 && ` and in ${String(more)} more stretches`}. What stood on the screen each second, and commands, can be.
+        </p>
+      )}
+      {unseen_keys > 0 && (
+        <p className="mt-2 text-xs text-muted">
+          {count(unseen_keys, 'key')} did not show on the screen and {unseen_keys === 1 ? 'is' : 'are'} not recorded
+          {unseen_entries > 0 && `; ${count(unseen_entries, 'time')} Enter followed, and what was entered is not known`}. Passwords are among them; the player has markers.
+        </p>
+      )}
+      {closed && !done && <p className="mt-2 text-xs text-muted">Its text is still being indexed: the search may not find everything yet.</p>}
+    </>
+  )
 }
 
 const RESULTS: Record<string, string> = { passed: 'Passed', failed: 'Failed', not_done: 'Not done' }

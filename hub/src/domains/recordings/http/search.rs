@@ -102,11 +102,11 @@ pub(super) struct MatchesBody {
     items: Vec<MatchBody>,
     /// Pass as `cursor` for the next page; `null` on the last one.
     next_cursor: Option<String>,
-    /// Recordings whose text is not indexed to its end yet, running ones among them; 0 where only one's own are
-    /// searched.
+    /// Recordings within the filters whose text is not indexed to its end yet, running ones among them. At most
+    /// 10000, as the next.
     unindexed: i64,
-    /// Recordings of which not every line is indexed, since output was too fast or too much, or a part is damaged;
-    /// likewise. At most 10000.
+    /// Recordings within the filters of which the search may not find all that was shown and run: output was too fast
+    /// or too much, a line too long, keys did not show before Enter (as with a password), or a part is damaged.
     partial: i64,
 }
 

@@ -180,7 +180,9 @@ impl Storage {
         session: SessionId,
         segment: &SealedSegment,
     ) -> Result<Placed, Error> {
-        self.keep(Part::segment(tenant, session, segment.header.seq), segment.bytes.clone(), false).await
+        // In order: what follows something that waits, waits behind it.
+        let behind = self.inner.spool.as_ref().is_some_and(|spool| spool.holds(tenant, session));
+        self.keep(Part::segment(tenant, session, segment.header.seq), segment.bytes.clone(), behind).await
     }
 
     /// Stores the manifest, once; `behind` what waits in the spool, where some of it does.
@@ -288,6 +290,15 @@ impl Storage {
         seq: u32,
     ) -> Result<Option<Bytes>, Error> {
         self.get_at(&self.path(tenant, session, &segment_name(seq)), MAX_SEGMENT_BYTES).await
+    }
+
+    /// Whether the store has a segment, without reading it.
+    pub(super) async fn has_segment(&self, tenant: TenantId, session: SessionId, seq: u32) -> Result<bool, Error> {
+        match self.inner.store.head(&self.path(tenant, session, &segment_name(seq))).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(Error::Store(openpam_telemetry::with_causes(&error))),
+        }
     }
 
     /// As [`Self::manifest`], of the store alone.

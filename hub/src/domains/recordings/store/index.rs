@@ -4,12 +4,17 @@ use openpam_ids::{SessionId, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::super::types::{IndexState, Line, Unindexed};
+use super::super::{
+    marks::{MOST_MARKS, TakenMarks},
+    types::{IndexState, Line, Unindexed},
+};
 
 /// What one more segment brings to the index.
 pub(in super::super) struct More<'a> {
     pub(in super::super) lines: &'a [Line],
     pub(in super::super) truncated: bool,
+    pub(in super::super) cut: bool,
+    pub(in super::super) marks: &'a TakenMarks,
     /// All stretches that were too fast so far: beginnings and ends in turn, in microseconds.
     pub(in super::super) sampled: &'a [i64],
 }
@@ -21,7 +26,7 @@ pub(in super::super) async fn index_state(
 ) -> Result<Option<IndexState>, sqlx::Error> {
     sqlx::query_as!(
         IndexState,
-        r#"select segments, lines, bytes, truncated, sampled, error_code,
+        r#"select segments, lines, bytes, truncated, cut, unseen_keys, unseen_entries, marks, sampled, error_code,
                   (done or exists (select from recordings as deleted
                                    where deleted.session_id = $1 and deleted.state in ('purging', 'purged'))) as "done!"
            from recording_index where session_id = $1"#,
@@ -41,10 +46,14 @@ pub(in super::super) async fn note_indexed(
 ) -> Result<bool, sqlx::Error> {
     let lines = more.lines;
     let bytes = lines.iter().map(|line| line.text.len()).sum::<usize>();
+    // Later ones are left out; they are counted all the same.
+    let room = usize::try_from(MOST_MARKS.saturating_sub(before.marks)).unwrap_or_default();
+    let marks = &more.marks.marks[..more.marks.marks.len().min(room)];
     let noted = sqlx::query!(
         "update recording_index
          set segments = segments + 1, lines = lines + $3, bytes = bytes + $4, truncated = truncated or $5,
-             sampled = $6, indexed_at = now()
+             sampled = $6, cut = cut or $7, unseen_keys = unseen_keys + $8, unseen_entries = unseen_entries + $9,
+             marks = marks + $10, failures = 0, indexed_at = now()
          where session_id = $1 and segments = $2 and not done
            and exists (select from recordings where recordings.session_id = $1 and state not in ('purging', 'purged'))",
         id.as_uuid(),
@@ -52,7 +61,11 @@ pub(in super::super) async fn note_indexed(
         i32::try_from(lines.len()).unwrap_or(i32::MAX),
         i64::try_from(bytes).unwrap_or(i64::MAX),
         more.truncated,
-        more.sampled
+        more.sampled,
+        more.cut,
+        i64::try_from(more.marks.unseen_keys).unwrap_or(i64::MAX),
+        i32::try_from(more.marks.unseen_entries).unwrap_or(i32::MAX),
+        i32::try_from(marks.len()).unwrap_or(i32::MAX)
     )
     .execute(&mut *connection)
     .await?;
@@ -75,9 +88,42 @@ pub(in super::super) async fn note_indexed(
         &commands as &[Option<i16>],
         &texts
     )
+    .execute(&mut *connection)
+    .await?;
+    if marks.is_empty() {
+        return Ok(true);
+    }
+    let numbers = (before.marks..).zip(marks).map(|(number, _)| number).collect::<Vec<_>>();
+    let times = marks.iter().map(|mark| i64::try_from(mark.at_us).unwrap_or(i64::MAX)).collect::<Vec<_>>();
+    let labels = marks.iter().map(|mark| mark.label.clone()).collect::<Vec<_>>();
+    sqlx::query!(
+        "insert into recording_marks (tenant_id, session_id, number, at_us, label)
+         select $1, $2, mark.number, mark.at_us, mark.label
+         from unnest($3::int[], $4::bigint[], $5::text[]) as mark (number, at_us, label)",
+        tenant.as_uuid(),
+        id.as_uuid(),
+        &numbers,
+        &times,
+        &labels
+    )
     .execute(connection)
     .await?;
     Ok(true)
+}
+
+/// The marks of a recording, as far as it is indexed: when, and what.
+pub(in super::super) async fn marks(
+    connection: &mut PgConnection,
+    id: SessionId,
+) -> Result<Vec<(i64, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select at_us, label from recording_marks where session_id = $1 order by at_us, number limit $2",
+        id.as_uuid(),
+        i64::from(MOST_MARKS)
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.at_us, row.label)).collect())
 }
 
 /// Notes that nothing more will be indexed, and why where that is not the recording's end.
@@ -117,12 +163,22 @@ pub(in super::super) async fn unindexed(
     .await
 }
 
-/// Notes that it was tried, so that others have their turn before it is tried again.
-pub(in super::super) async fn note_tried(connection: &mut PgConnection, id: SessionId) -> Result<(), sqlx::Error> {
-    sqlx::query!("update recording_index set indexed_at = now() where session_id = $1 and not done", id.as_uuid())
-        .execute(connection)
-        .await?;
-    Ok(())
+/// Notes that it was tried, so that others have their turn before it is tried again; how often what the store gave
+/// was not what was stored.
+pub(in super::super) async fn note_tried(
+    connection: &mut PgConnection,
+    id: SessionId,
+    bad: bool,
+) -> Result<i32, sqlx::Error> {
+    let failures = sqlx::query_scalar!(
+        "update recording_index set indexed_at = now(), failures = failures + $2 where session_id = $1 and not done
+         returning failures",
+        id.as_uuid(),
+        i32::from(bad)
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(failures.unwrap_or_default())
 }
 
 /// Commands of a session, at most so many: when, and what.

@@ -193,25 +193,48 @@ pub(in super::super) async fn lines(
     .await
 }
 
-/// Recordings whose text is not indexed to its end yet.
-pub(in super::super) async fn count_open(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select count(*) as "count!" from (select from recording_index where not done limit 10000) as open"#
+/// Of the recordings that the filters leave: how many are not indexed to their end yet, and of how many the search
+/// cannot find all that was shown and run. Both at most so many.
+pub(in super::super) async fn count_behind(
+    connection: &mut PgConnection,
+    search: &Search,
+) -> Result<(i64, i64), sqlx::Error> {
+    let (first, last) = search.identifiers();
+    let row = sqlx::query!(
+        r#"select count(*) filter (where behind.open) as "open!", count(*) filter (where behind.partial) as "partial!"
+           from (select not indexed.done as open,
+                        (indexed.sampled <> '{}' or indexed.truncated or indexed.cut or indexed.unseen_entries > 0
+                         or indexed.error_code is not null) as partial
+                 from recording_index as indexed
+                 join recordings using (tenant_id, session_id)
+                 join sessions using (tenant_id, session_id)
+                 left join targets on targets.tenant_id = sessions.tenant_id and targets.target_id = sessions.target_id
+                 left join zones on zones.tenant_id = targets.tenant_id and zones.zone_id = targets.zone_id
+                 where recordings.state not in ('purging', 'purged')
+                   and (not indexed.done or indexed.sampled <> '{}' or indexed.truncated or indexed.cut
+                        or indexed.unseen_entries > 0 or indexed.error_code is not null)
+                   and indexed.session_id between $1 and $2
+                   and ($3::uuid is null or user_id = $3)
+                   and ($4::uuid is null or sessions.target_id = $4)
+                   and ($5::timestamptz is null or start_time >= $5)
+                   and ($6::timestamptz is null or start_time < $6)
+                   and ($7::text is null or strpos(lower(user_name), lower($7)) > 0)
+                   and ($8::text is null or strpos(lower(target_name), lower($8)) > 0)
+                   and ($9::text is null or strpos(lower(coalesce(zones.name, '')), lower($9)) > 0)
+                 limit 10000) as behind"#,
+        first,
+        last,
+        search.user_id.map(|id| id.as_uuid()),
+        search.target_id.map(|id| id.as_uuid()),
+        search.from,
+        search.to,
+        search.user,
+        search.target,
+        search.zone
     )
     .fetch_one(connection)
-    .await
-}
-
-/// Recordings of which not every line is indexed: output was too fast or too much, or a part is damaged.
-pub(in super::super) async fn count_partial(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select count(*) as "count!"
-           from (select from recording_index join recordings using (tenant_id, session_id)
-                 where (sampled <> '{}' or truncated or error_code is not null) and state <> 'purged'
-                 limit 10000) as partial"#
-    )
-    .fetch_one(connection)
-    .await
+    .await?;
+    Ok((row.open, row.partial))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use openpam_ids::SessionId;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 /// Notes that a segment waits in a spool.
 pub(crate) async fn segment_waits(
@@ -68,6 +69,34 @@ pub(crate) async fn belongs(
         seq
     )
     .fetch_optional(connection)
+    .await
+}
+
+/// Where an earlier segment waits, if one does.
+pub(crate) async fn earlier_waits(
+    connection: &mut PgConnection,
+    id: SessionId,
+    seq: i32,
+) -> Result<Option<String>, sqlx::Error> {
+    let place = sqlx::query_scalar!(
+        "select spool from recording_segments where session_id = $1 and seq < $2 and spool is not null
+         order by seq limit 1",
+        id.as_uuid(),
+        seq
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(place.flatten())
+}
+
+/// Those of these recordings that are deleted, or about to be.
+pub(crate) async fn purged_of(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<SessionId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select session_id as "id: SessionId" from recordings
+           where session_id = any ($1) and state in ('purging', 'purged')"#,
+        ids
+    )
+    .fetch_all(connection)
     .await
 }
 

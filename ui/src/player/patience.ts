@@ -1,0 +1,18 @@
+import { hasCode } from '@/api/problem'
+
+/** Attempts for one segment whose screen the hub is still drawing. */
+const MOST = 20
+
+/** Loads, and asks again while the hub draws what is before: a seek far past what is indexed takes several turns. */
+export function patiently<T>(load: (url: string) => Promise<T>, wait: (ms: number) => Promise<void>): (url: string) => Promise<T> {
+  const attempt = async (url: string, left: number): Promise<T> => {
+    try {
+      return await load(url)
+    } catch (error) {
+      if (!hasCode(error, 'recording_drawing') || left <= 1) throw error
+      await wait((error.retryAfter ?? 2) * 1000)
+      return attempt(url, left - 1)
+    }
+  }
+  return (url) => attempt(url, MOST)
+}
