@@ -104,11 +104,15 @@ pub(crate) fn start_tasks(hub: &Hub) {
 /// Ends what nobody could decide about for too long.
 async fn fence(hub: Hub, checked: Arc<Checked>) {
     let limit = Duration::from_secs(hub.config().terminal.unchecked_seconds);
+    let mut late_before = Vec::new();
     while !(hub.lifecycle().is_ending() && hub.live().count() == 0) {
         tokio::time::sleep(FENCE_PERIOD).await;
         let sessions = hub.live().by_tenant();
         let tenants = sessions.keys().copied().collect();
-        let overdue = checked.overdue(&tenants, Instant::now(), limit);
+        let late = checked.overdue(&tenants, Instant::now(), limit);
+        // A process that was stopped and goes on has the time of one look.
+        let overdue = late.iter().filter(|tenant_id| late_before.contains(*tenant_id)).copied().collect::<Vec<_>>();
+        late_before = late;
         for (tenant_id, live) in sessions {
             if !overdue.contains(&tenant_id) {
                 continue;
