@@ -244,7 +244,7 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("terminal.max_duration_seconds", terminal.max_duration_seconds, 1, 2_592_000);
     mistakes.range("terminal.keepalive_seconds", terminal.keepalive_seconds, 1, 3_600);
     mistakes.range("terminal.connect_timeout_seconds", terminal.connect_timeout_seconds, 1, 300);
-    mistakes.range("terminal.unchecked_seconds", terminal.unchecked_seconds, 1, 600);
+    mistakes.range("terminal.unchecked_seconds", terminal.unchecked_seconds, 5, 600);
     mistakes.range("terminal.max_sessions", terminal.max_sessions as u64, 1, 1_000_000);
     mistakes.range("terminal.max_watchers", terminal.max_watchers as u64, 1, 100_000);
     let recording = &config.recording;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt as _, stream};
 use openpam_ids::TenantId;
 use openpam_telemetry::names;
 use tokio::time::Instant;
@@ -29,6 +30,10 @@ use crate::{
 /// Between two looks at everything. INVARIANT: with the look itself, less than a second.
 const PERIOD: Duration = Duration::from_millis(700);
 
+/// A look may take this long.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Tenants looked at at the same time.
+const AT_A_TIME: usize = 4;
 /// Between two looks at how long nobody could decide.
 const FENCE_PERIOD: Duration = Duration::from_secs(1);
 
@@ -70,24 +75,7 @@ pub(crate) fn start_tasks(hub: &Hub) {
             if scope == ChangeScope::Everything {
                 due = Instant::now() + PERIOD;
             }
-            let mut failure = None;
-            for (tenant_id, live) in watching.live().by_tenant() {
-                if !scope.covers(tenant_id) {
-                    continue;
-                }
-                let begun = Instant::now();
-                match look(&watching, tenant_id, &live, &scope).await {
-                    Ok(()) => checked.note(tenant_id, begun),
-                    Err(problem) => failure = Some(problem),
-                }
-            }
-            for (tenant_id, participants) in watching.live().attendance().by_tenant() {
-                if scope.covers(tenant_id)
-                    && let Err(problem) = look_at_participants(&watching, tenant_id, &participants).await
-                {
-                    failure = Some(problem);
-                }
-            }
+            let failure = look_at_all(&watching, &scope, &checked).await.err();
             if let (Some(problem), false) = (&failure, failing) {
                 // Once per outage.
                 tracing::error!(
@@ -124,6 +112,30 @@ async fn fence(hub: Hub, checked: Arc<Checked>) {
                 session.request_end(End::access_ended("access_unchecked", UNCHECKED));
             }
         }
+    }
+}
+
+/// Looks at every tenant that the scope covers, several at a time: one that hangs holds up no other.
+async fn look_at_all(hub: &Hub, scope: &ChangeScope, checked: &Checked) -> Result<(), Problem> {
+    let attendance = hub.live().attendance().by_tenant();
+    let sessions = hub.live().by_tenant().into_iter().filter(|(tenant_id, _)| scope.covers(*tenant_id));
+    let looks = stream::iter(sessions).map(async |(tenant_id, live)| {
+        let begun = Instant::now();
+        in_time(look(hub, tenant_id, &live, scope)).await.map(|()| checked.note(tenant_id, begun))
+    });
+    let looks = looks.buffer_unordered(AT_A_TIME).collect::<Vec<_>>().await;
+    let participants = attendance.into_iter().filter(|(tenant_id, _)| scope.covers(*tenant_id));
+    let others = stream::iter(participants)
+        .map(async |(tenant_id, participants)| in_time(look_at_participants(hub, tenant_id, &participants)).await);
+    let others = others.buffer_unordered(AT_A_TIME).collect::<Vec<_>>().await;
+    looks.into_iter().chain(others).collect()
+}
+
+/// A connection that has fallen silent is given up: the next look takes another one.
+async fn in_time(look: impl Future<Output = Result<(), Problem>>) -> Result<(), Problem> {
+    match tokio::time::timeout(PATIENCE, look).await {
+        Ok(looked) => looked,
+        Err(_) => Err(DbError::from(sqlx::Error::PoolTimedOut).into()),
     }
 }
 

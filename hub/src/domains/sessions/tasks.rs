@@ -9,12 +9,17 @@ use chrono::TimeDelta;
 use tokio::time::Instant;
 
 use super::{End, Error, participation, service, store};
-use crate::{context::Context, db::ChangeScope, domains::identity, state::Hub};
+use crate::{
+    context::Context,
+    db::{ChangeScope, DbError},
+    domains::identity,
+    state::Hub,
+};
 
 const BEAT: Duration = Duration::from_secs(5);
 /// INVARIANT: a hub that reaches nobody has ended its sessions ([`crate::config::Terminal::unchecked_seconds`])
 /// before another one calls them ended. The last beat may be this much older than the last look at access.
-const MARGIN: Duration = Duration::from_secs(15);
+const MARGIN: Duration = Duration::from_secs(20);
 const COUNT: Duration = Duration::from_secs(10);
 const RECONCILE: Duration = Duration::from_secs(10);
 /// A key pressed in a terminal counts for its sign-in after this time.
@@ -77,6 +82,14 @@ async fn heartbeat(hub: Hub) {
 }
 
 async fn beat(hub: Hub) -> Result<(), Error> {
+    // A connection that has fallen silent must not keep the next beat back.
+    match tokio::time::timeout(BEAT, beat_once(&hub)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(DbError::from(sqlx::Error::PoolTimedOut).into()),
+    }
+}
+
+async fn beat_once(hub: &Hub) -> Result<(), Error> {
     let mut connection = hub.db().unscoped().await?;
     let config = hub.config();
     let silent_after = Duration::from_secs(config.terminal.unchecked_seconds) + MARGIN;

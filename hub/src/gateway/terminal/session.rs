@@ -147,7 +147,8 @@ pub(super) async fn carry(
 /// Writes how a session ended; tries again while the database is down. What cannot be written in
 /// the end is closed by the reconciler.
 pub(super) async fn finish(hub: &Hub, live: &LiveSession, end: &End) {
-    for delay in [0, 1, 2, 4, 8] {
+    // As long as a database takes to come back, so that the trail says why.
+    for delay in [0, 1, 2, 4, 8, 15, 30] {
         tokio::time::sleep(Duration::from_secs(delay)).await;
         match sessions::finish(hub, live, end).await {
             Ok(()) => return,
