@@ -27,15 +27,9 @@ export function useFind(sessionId: string, text: string | undefined): Found {
   const q = text?.trim() ?? ''
   const query = useQuery({ ...recordings.searchWithin(sessionId, q), enabled: [...q].length >= LEAST })
   const { data, error } = query
-  return useMemo(
-    () => ({
-      hits: (data?.hits ?? []).map((hit): Marker => [hit.at, hit.text]),
-      count: data?.count ?? 0,
-      pending: query.fetchStatus === 'fetching',
-      error,
-    }),
-    [data, error, query.fetchStatus],
-  )
+  // The same for the same answer: whoever stopped at one is still there when it is asked for again.
+  const hits = useMemo(() => (data?.hits ?? []).map((hit): Marker => [hit.at, hit.text]), [data])
+  return { hits, count: data?.count ?? 0, pending: query.fetchStatus === 'fetching', error }
 }
 
 /** What of these one is at or behind: the last one before now. */

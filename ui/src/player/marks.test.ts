@@ -29,7 +29,7 @@ test('each place is found, whatever the case', () => {
 test('signs of an expression are signs, and letters keep their places behind wide ones', () => {
   expect(found(screen('a.c (x) [y] a-c \\d/'), 'a.c')).toEqual(['a.c'])
   expect(found(screen('abc'), 'a.c')).toEqual([])
-  for (const sign of '\\^$.*+?()[]{}|/-!"#%&\',:;<=>@_`~§') expect(found(screen(`x${sign}y`), `x${sign}`), sign).toEqual([`x${sign}`])
+  for (const sign of '\\^$.*+?()[]{}|/-!"#%&\',:;<=>@_`~§') expect(found(screen(`x${sign}y`), `x${sign}`), `the sign ${sign}`).toEqual([`x${sign}`])
   expect(found(screen('cost: $5 (a|b)*'), '$5 (a|b)*')).toEqual(['$5 (a|b)*'])
   expect(found(screen('İİ 🚀 word'), 'WORD')).toEqual(['word'])
 })
