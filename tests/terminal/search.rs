@@ -368,7 +368,7 @@ async fn long_lines_and_commands_are_found_to_their_end_and_what_is_cut_is_said(
     shell(&mut terminal, &format!(": {}; echo {first}''{last}", "x".repeat(1_500)), &format!("{word}\r\n")).await?;
     terminal.until(b"$ ").await?;
     // A prompt that is no shorter.
-    shell(&mut terminal, &format!("PS1=$(printf '%0520d' 7)'> '; echo be''fore"), "before\r\n").await?;
+    shell(&mut terminal, "PS1=$(printf '%0520d' 7)'> '; echo be''fore", "before\r\n").await?;
     terminal.until(b"7> ").await?;
     shell(&mut terminal, "echo behind-a-long-pro''mpt", "behind-a-long-prompt\r\n").await?;
     terminal.until(b"7> ").await?;
