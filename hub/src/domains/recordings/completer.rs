@@ -108,7 +108,7 @@ async fn complete(hub: &Hub, context: &Context, recording: &Abandoned, overdue: 
             Next::There(segment) => {
                 completer.append(&segment.header, segment.hash)?;
                 until = segment.header.until;
-                let segment = SealedSegment { head: completer.head(), ..segment };
+                let segment = SealedSegment { head: completer.head(), ..*segment };
                 // Stored, and its hub died before it was noted.
                 service::note_segment(hub, context, id, &segment, None).await?;
             }
@@ -153,7 +153,7 @@ fn gone(seq: u32) -> Error {
 }
 
 enum Next {
-    There(SealedSegment),
+    There(Box<SealedSegment>),
     /// Nothing more was stored.
     End,
     /// It was noted, and is not there.
@@ -184,7 +184,7 @@ async fn next(
     }
     let (header, hash) = (segment.header().clone(), segment.hash());
     let head = openpam_recordings::Head { segments: seq, root: hash };
-    Ok(Next::There(SealedSegment { header, hash, head, bytes }))
+    Ok(Next::There(Box::new(SealedSegment { header, hash, head, bytes })))
 }
 
 #[cfg(test)]

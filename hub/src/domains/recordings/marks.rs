@@ -1,10 +1,8 @@
 //! What belongs on the timeline of a recording: its markers and gaps, and where keys did not show. The terminal
 //! cannot tell a password from a command whose echo was lost in other output; somebody who looks can.
 
-use super::types::Mark;
+use super::types::{Mark, TakenMarks};
 
-/// Marks of one recording that are kept, at most.
-pub(super) const MOST_MARKS: i32 = 5_000;
 /// Characters of a label.
 const MOST_LABEL: usize = 200;
 /// Keys that are nearer than that are one mark, in microseconds.
@@ -18,17 +16,6 @@ pub(super) struct Marks {
     unseen_entries: u32,
     /// Keys that did not show and are not marked yet: since when, until when, how many.
     run: Option<(u64, u64, u64)>,
-}
-
-/// What was taken.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct TakenMarks {
-    /// In the order of their times.
-    pub(super) marks: Vec<Mark>,
-    /// Bytes that were typed and did not show.
-    pub(super) unseen_keys: u64,
-    /// How often Enter followed such keys and no command was found.
-    pub(super) unseen_entries: u32,
 }
 
 impl Marks {

@@ -15,10 +15,10 @@ use openpam_recordings::{OpenedSegment, Record, Utf8};
 use super::{
     Error,
     lines::{Lines, MOST_LINE},
-    marks::{self, Marks, TakenMarks},
+    marks::{self, Marks},
     pace::{INTERVAL, Pace},
     plain::{colours, last_lines, plain_lines, without_colours},
-    types::{Line, Screen},
+    types::{Line, Screen, TakenMarks},
     typing::{Ended, Typing},
 };
 

@@ -124,6 +124,20 @@ pub(super) struct Mark {
     pub(super) label: String,
 }
 
+/// Marks of one recording that are kept, at most.
+pub(super) const MOST_MARKS: i32 = 5_000;
+
+/// The marks that a segment gave.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct TakenMarks {
+    /// In the order of their times.
+    pub(super) marks: Vec<Mark>,
+    /// Bytes that were typed and did not show.
+    pub(super) unseen_keys: u64,
+    /// How often Enter followed such keys and no command was found.
+    pub(super) unseen_entries: u32,
+}
+
 /// A closed recording that is not indexed to its end.
 #[derive(Debug, Clone)]
 pub(super) struct Unindexed {

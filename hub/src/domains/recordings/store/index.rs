@@ -4,10 +4,7 @@ use openpam_ids::{SessionId, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::super::{
-    marks::{MOST_MARKS, TakenMarks},
-    types::{IndexState, Line, Unindexed},
-};
+use super::super::types::{IndexState, Line, MOST_MARKS, TakenMarks, Unindexed};
 
 /// What one more segment brings to the index.
 pub(in super::super) struct More<'a> {
