@@ -29,6 +29,9 @@ pub enum DbError {
     /// Any failure of a statement or connection.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
+    /// Whoever waited gave it up.
+    #[error("the database did not answer in time")]
+    Silent,
     /// The schema could not be brought up to date.
     #[error("migrating the schema failed: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),

@@ -135,7 +135,7 @@ async fn look_at_all(hub: &Hub, scope: &ChangeScope, checked: &Checked) -> Resul
 async fn in_time(look: impl Future<Output = Result<(), Problem>>) -> Result<(), Problem> {
     match tokio::time::timeout(PATIENCE, look).await {
         Ok(looked) => looked,
-        Err(_) => Err(DbError::from(sqlx::Error::PoolTimedOut).into()),
+        Err(_) => Err(DbError::Silent.into()),
     }
 }
 

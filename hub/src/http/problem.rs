@@ -112,6 +112,7 @@ impl Problem {
                     .and_then(|error| error.code())
                     .is_some_and(|code| code.starts_with("57P") || code.starts_with("08") || code == "53300")
             }
+            crate::db::DbError::Silent => true,
             _ => false,
         };
         if unavailable {

@@ -85,7 +85,7 @@ async fn beat(hub: Hub) -> Result<(), Error> {
     // A connection that has fallen silent must not keep the next beat back.
     match tokio::time::timeout(BEAT, beat_once(&hub)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(DbError::from(sqlx::Error::PoolTimedOut).into()),
+        Err(_) => Err(DbError::Silent.into()),
     }
 }
 
