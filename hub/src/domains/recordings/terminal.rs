@@ -4,20 +4,20 @@
 //! [`Pace`] allows, not every line is taken. What takes too long to draw is drawn on a small terminal from there
 //! on: its text is taken, its screen is given up.
 
-use std::ops::Range;
-
 use avt::{
-    Observation, Observer, Operation, Screen as View, ScreenKind, Terminal as Model,
-    parser::{AnsiMode, DecMode, EdScope, Function},
+    Observation, Observer, Operation, ScreenKind, Terminal as Model,
+    parser::{DecMode, EdScope, Function},
 };
 use openpam_recordings::{OpenedSegment, Record, Utf8};
 
 use super::{
     Error,
-    lines::{Lines, MOST_LINE},
+    lines::Lines,
     marks::{self, Marks},
+    modes::Modes,
     pace::{INTERVAL, Pace},
     plain::{colours, last_lines, plain_lines, without_colours},
+    rows::{MOST_WRAPPED, each_line, line_at},
     types::{Line, Screen, TakenMarks},
     typing::{Ended, Typing},
 };
@@ -43,8 +43,6 @@ const STOOD: u64 = 200_000;
 /// than a processor's cache holds.
 const BATCH: usize = 1024 * 1024;
 const WAITING: usize = 128 * 1024;
-/// Cells of the rows of one line that are put together.
-const MOST_WRAPPED: usize = MOST_LINE;
 
 /// See the module.
 pub(super) struct Terminal {
@@ -108,46 +106,6 @@ struct Watch {
     cells: u64,
     /// The beginning of the screen's first line, where that scrolled away.
     above: String,
-}
-
-/// Modes under which lines that scroll by leave something behind, or look otherwise than they are.
-#[derive(Debug, Default)]
-struct Modes {
-    margins: bool,
-    insert: bool,
-    /// Lines are not wrapped, or may not be: what was saved with a cursor comes back unseen.
-    no_wrap: bool,
-    drawing: [bool; 2],
-    second: bool,
-}
-
-impl Modes {
-    fn are_plain(&self) -> bool {
-        !self.margins && !self.insert && !self.no_wrap && !self.drawing[usize::from(self.second)]
-    }
-
-    fn follow(&mut self, function: &Function, rows: usize) {
-        let drawing = |charset: &avt::Charset| *charset != avt::Charset::Ascii;
-        match function {
-            Function::Decstbm(top, bottom) => {
-                let top = usize::from(*top).max(1);
-                let bottom = if *bottom == 0 { rows } else { usize::from(*bottom) };
-                if top < bottom && bottom <= rows {
-                    self.margins = (top, bottom) != (1, rows);
-                }
-            }
-            Function::Sm(modes) => self.insert |= modes.as_slice().contains(&AnsiMode::Insert),
-            Function::Rm(modes) => self.insert &= !modes.as_slice().contains(&AnsiMode::Insert),
-            Function::Decrst(modes) => self.no_wrap |= modes.as_slice().contains(&DecMode::AutoWrap),
-            Function::Gzd4(charset) => self.drawing[0] = drawing(charset),
-            Function::G1d4(charset) => self.drawing[1] = drawing(charset),
-            Function::So => self.second = true,
-            Function::Si => self.second = false,
-            Function::Decstr => *self = Self { no_wrap: self.no_wrap, ..Self::default() },
-            Function::Ris => *self = Self::default(),
-            _ => {}
-        }
-    }
 }
 
 impl Terminal {
@@ -618,48 +576,6 @@ fn is_control(character: char) -> bool {
 /// Whether a control may open a sequence.
 fn opens(character: char) -> bool {
     matches!(character, '\u{1b}' | '\u{80}'..='\u{9f}')
-}
-
-/// The line that a row is part of, and how many of its bytes stand before the column; `above` is the beginning of
-/// the screen's first line.
-fn line_at(model: &Model, above: &str, row: usize, col: usize) -> (String, usize) {
-    let lines = model.screen().visible_lines().collect::<Vec<_>>();
-    let most = (MOST_WRAPPED / model.size().0.max(1)).max(1);
-    let mut first = row.min(lines.len().saturating_sub(1));
-    while first > 0 && row - first < most && lines[first - 1].is_wrapped() {
-        first -= 1;
-    }
-    let mut text = if first == 0 { above.to_owned() } else { String::new() };
-    let mut before = 0;
-    for (number, line) in lines.iter().enumerate().skip(first).take(2 * most) {
-        if number == row {
-            let cells = line.cells().iter().take(col).filter(|cell| cell.width() > 0);
-            before = text.len() + cells.map(|cell| cell.char().len_utf8()).sum::<usize>();
-        }
-        text.extend(line.chars());
-        if !line.is_wrapped() {
-            break;
-        }
-    }
-    (text, before)
-}
-
-/// Calls back with the text of each line, and in which rows it is.
-fn each_line(view: View<'_>, mut each: impl FnMut(Range<usize>, &str)) {
-    let (mut text, mut first, mut next, mut cells) = (String::new(), 0, 0, 0);
-    for line in view.visible_lines() {
-        text.extend(line.chars());
-        cells += line.len();
-        next += 1;
-        if !line.is_wrapped() || cells >= MOST_WRAPPED {
-            each(first..next, &text);
-            text.clear();
-            (first, cells) = (next, 0);
-        }
-    }
-    if !text.is_empty() {
-        each(first..next, &text);
-    }
 }
 
 #[cfg(test)]
