@@ -40,6 +40,24 @@ async fn migrating_twice_changes_nothing_and_two_at_once_do_not_disturb_each_oth
 }
 
 #[tokio::test]
+async fn a_table_that_is_in_use_is_not_waited_for_and_the_next_run_goes_on() -> anyhow::Result<()> {
+    let stack = Stack::load()?;
+    let all = Migrator::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations")).await?;
+    let database = Database::create(&stack).await?;
+    let mut owner = database.owner().await?;
+    all.run_direct(Some(20_261_128_000_016), &mut owner, false).await?;
+    // As a dump, or a report, does for minutes; whoever waits for it keeps every session waiting.
+    sqlx::raw_sql("begin; lock table recordings in access share mode").execute(&mut owner).await?;
+    let prepared = Prepared::new(&stack, &database, &HubOptions::default()).await?;
+    let run = tokio::time::timeout(std::time::Duration::from_secs(30), prepared.run(&["migrate"], None));
+    ensure!(run.await.context("it waits")?.is_err(), "it did not need the table");
+    sqlx::raw_sql("rollback").execute(&mut owner).await?;
+    owner.close().await?;
+    prepared.run(&["migrate"], None).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_older_schema_is_refused_by_the_hub_and_brought_up_to_date_with_its_rows() -> anyhow::Result<()> {
     let stack = Stack::load()?;
     let all = Migrator::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations")).await?;

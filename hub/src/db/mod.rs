@@ -189,9 +189,15 @@ pub async fn require_row_security(connection: &mut PgConnection) -> Result<(), D
 /// Brings the schema up to date and lets the application role see which migrations ran.
 ///
 /// # Errors
-/// When a migration fails; what succeeded before it stays.
+/// When a migration fails, or a table is in use for longer than 3 seconds; what succeeded before it stays.
 pub async fn migrate(connection: &mut PgConnection) -> Result<(), DbError> {
+    // Two at once wait for each other as long as it takes; a table that is in use is not waited for: whoever came
+    // behind would wait, too, and sessions end.
+    sqlx::migrate::Migrate::lock(connection).await?;
+    sqlx::raw_sql("set lock_timeout = '3s'").execute(&mut *connection).await?;
     MIGRATIONS.run_direct(None, connection, false).await?;
+    sqlx::raw_sql("reset lock_timeout").execute(&mut *connection).await?;
+    sqlx::migrate::Migrate::unlock(connection).await?;
     sqlx::raw_sql("revoke all on _sqlx_migrations from openpam_app; grant select on _sqlx_migrations to openpam_app")
         .execute(connection)
         .await?;

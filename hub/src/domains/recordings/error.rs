@@ -31,6 +31,14 @@ pub enum Error {
         /// Its number.
         seq: u32,
     },
+    /// The store does not give a segment that was noted, or gives another one: maybe only now.
+    #[error("segment {seq}, which was stored, {why}")]
+    Lost {
+        /// Its number.
+        seq: u32,
+        /// What is there instead.
+        why: String,
+    },
     /// A part waits in the spool of a hub, because the store was down.
     #[error("a part of it waits for the store in {place}")]
     Waiting {
@@ -135,6 +143,7 @@ impl Error {
             | Self::Locked { .. }
             | Self::Write(_)
             | Self::Store(_)
+            | Self::Lost { .. }
             | Self::Occupied(_)
             | Self::Key(_)
             | Self::Drawing
@@ -222,6 +231,7 @@ impl From<Error> for Problem {
             error @ (Error::NoStore
             | Error::Write(_)
             | Error::Store(_)
+            | Error::Lost { .. }
             | Error::SpoolFull
             | Error::Occupied(_)
             | Error::Closed

@@ -213,6 +213,9 @@ impl From<Report> for VerificationBody {
     }
 }
 
+/// What is said of a recording that could not be closed yet.
+const NOT_CLOSED: &str = "a part of it is missing, or the store or the vault did not answer; the hub's log says which";
+
 impl RecordingBody {
     fn new(recording: Recording, segments: Vec<SegmentEntry>, report: Option<Report>, index: IndexState) -> Self {
         Self {
@@ -228,7 +231,8 @@ impl RecordingBody {
             stored_bytes: recording.stored_bytes,
             dropped_bytes: recording.dropped_bytes,
             root: recording.root.as_deref().map(hex),
-            closing_error: recording.closing_error,
+            // What the store or the vault said is for the log.
+            closing_error: recording.closing_error.map(|_| NOT_CLOSED.to_owned()),
             segments: segments.into_iter().map(SegmentBody::from).collect(),
             verification: report.map_or_else(VerificationBody::not_done, VerificationBody::from),
             index: index.into(),

@@ -3,6 +3,8 @@
 
 use super::types::{Mark, TakenMarks};
 
+/// Keys that did not show are counted in steps of so many.
+const STEP: u64 = 16;
 /// Characters of a label.
 const MOST_LABEL: usize = 200;
 /// Keys that are nearer than that are one mark, in microseconds.
@@ -40,10 +42,10 @@ impl Marks {
     }
 
     /// Enter followed such keys, and no command was found.
-    pub(super) fn entered(&mut self, at_us: u64, keys: u64) {
+    pub(super) fn entered(&mut self, at_us: u64) {
         self.unseen_entries = self.unseen_entries.saturating_add(1);
         let since = self.run.take().map_or(at_us, |(since, ..)| since);
-        self.note(since, &format!("Entered, not shown: {}", counted(keys)));
+        self.note(since, "Entered, not shown");
     }
 
     fn end_run(&mut self) {
@@ -56,7 +58,7 @@ impl Marks {
     pub(super) fn finish(mut self) -> TakenMarks {
         self.end_run();
         self.taken.sort_by_key(|mark| mark.at_us);
-        TakenMarks { marks: self.taken, unseen_keys: self.unseen_keys, unseen_entries: self.unseen_entries }
+        TakenMarks { marks: self.taken, unseen_keys: self.unseen_keys.next_multiple_of(STEP), unseen_entries: self.unseen_entries }
     }
 }
 
@@ -65,8 +67,9 @@ pub(super) fn gap(bytes: u64) -> String {
     format!("{bytes} bytes were not recorded here")
 }
 
+/// How many, in steps: the length of a password is nobody's business.
 fn counted(keys: u64) -> String {
-    if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") }
+    format!("Up to {} keys", keys.next_multiple_of(STEP))
 }
 
 #[cfg(test)]
@@ -78,7 +81,7 @@ mod tests {
         let mut marks = Marks::default();
         marks.unseen(1_000_000, 3);
         marks.unseen(2_000_000, 1);
-        marks.entered(3_000_000, 4);
+        marks.entered(3_000_000);
         marks.unseen(4_000_000, 1);
         marks.unseen(20_000_000, 2);
         marks.note(5_000_000, " joined ");
@@ -87,12 +90,12 @@ mod tests {
         assert_eq!(
             told,
             [
-                (1_000_000, "Entered, not shown: 4 keys"),
-                (4_000_000, "1 key did not show"),
+                (1_000_000, "Entered, not shown"),
+                (4_000_000, "Up to 16 keys did not show"),
                 (5_000_000, "joined"),
-                (20_000_000, "2 keys did not show"),
+                (20_000_000, "Up to 16 keys did not show"),
             ]
         );
-        assert_eq!((taken.unseen_keys, taken.unseen_entries), (7, 1));
+        assert_eq!((taken.unseen_keys, taken.unseen_entries), (16, 1));
     }
 }

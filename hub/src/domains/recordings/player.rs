@@ -135,12 +135,13 @@ pub(super) async fn segment(
     let mut known = store::screen_before(&mut tx, id, seq).await?;
     drop(tx);
     let mut at = known.as_ref().map_or(0, |screen| screen.seq);
-    let until = Instant::now() + DRAWING_TAKES;
     let mut turn = None;
     if at < seq {
         // The semaphore is never closed.
         turn = timeout(DRAWING_TAKES, DRAWINGS.acquire()).await.map_err(|_| Error::Drawing)?.ok();
     }
+    // From when it is its turn: who waited draws something, too.
+    let until = Instant::now() + DRAWING_TAKES;
     while at < seq {
         if Instant::now() >= until {
             // What is drawn stays: the next request goes on there.

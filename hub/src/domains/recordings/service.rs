@@ -151,10 +151,20 @@ pub(super) async fn still_finishing(
     Ok(is_open)
 }
 
+/// A recording's row, whoever asks; none where there is no such recording.
+pub(super) async fn row(hub: &Hub, context: &Context, id: SessionId) -> Result<Option<Recording>, Error> {
+    let mut tx = hub.db().begin(context).await?;
+    Ok(store::find(&mut tx, id).await?)
+}
+
+/// Whether its recorder closed it.
+pub(super) async fn is_complete(hub: &Hub, context: &Context, id: SessionId) -> Result<bool, Error> {
+    Ok(matches!(state(hub, context, id).await?.as_deref(), Some("complete" | "empty")))
+}
+
 /// The recording's state; none where there is no such recording.
 pub(super) async fn state(hub: &Hub, context: &Context, id: SessionId) -> Result<Option<String>, Error> {
-    let mut tx = hub.db().begin(context).await?;
-    Ok(store::find(&mut tx, id).await?.map(|recording| recording.state))
+    Ok(row(hub, context, id).await?.map(|recording| recording.state))
 }
 
 /// Notes that a recording is closed by this manifest, which is stored; and writes into the trail what was

@@ -79,8 +79,8 @@ struct State {
     writing: HashSet<Part>,
     /// Bytes of what was set aside.
     aside: HashMap<(TenantId, SessionId), u64>,
-    /// How often a part could not be read.
-    unread: HashMap<Part, u32>,
+    /// How often in a row a part could not be read, and since when.
+    unread: HashMap<Part, (u32, DateTime<Utc>)>,
 }
 
 /// The spool. Cheap to clone.
@@ -240,12 +240,17 @@ impl Spool {
         self.state().aside.keys().copied().collect()
     }
 
-    /// How often a part could not be read by now.
-    pub(super) fn not_read(&self, part: &Part) -> u32 {
+    /// Counts that a part could not be read; says how often in a row that was, and since when.
+    pub(super) fn not_read(&self, part: &Part, now: DateTime<Utc>) -> (u32, DateTime<Utc>) {
         let mut state = self.state();
-        let times = state.unread.entry(part.clone()).or_default();
-        *times += 1;
-        *times
+        let unread = state.unread.entry(part.clone()).or_insert((0, now));
+        unread.0 = unread.0.saturating_add(1);
+        *unread
+    }
+
+    /// Whether something of a recording was set aside: what follows it can never be stored.
+    pub(super) fn has_aside(&self, tenant: TenantId, session: SessionId) -> bool {
+        self.state().aside.contains_key(&(tenant, session))
     }
 
     /// Waits until something is admitted.
@@ -261,7 +266,10 @@ impl Spool {
         let file = part.file(&self.inner.folder);
         let read = tokio::task::spawn_blocking(move || read(&file)).await;
         match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            Ok(bytes) => Ok(Some(bytes.into())),
+            Ok(bytes) => {
+                self.state().unread.remove(part);
+                Ok(Some(bytes.into()))
+            }
             // Uploaded since.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::Store(format!("the spool failed: {error}"))),
@@ -499,6 +507,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_read_that_succeeds_ends_the_row_of_those_that_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        let first = part(1, &segment_name(0));
+        spool.keep(&first, Bytes::from_static(b"sealed")).await.unwrap();
+        let (now, later) = (Clock.now(), Clock.now() + chrono::TimeDelta::hours(2));
+        assert_eq!(spool.not_read(&first, now), (1, now));
+        assert!(spool.read(&first).await.unwrap().is_some());
+        assert_eq!(spool.not_read(&first, later), (1, later));
+    }
+
+    #[tokio::test]
     async fn what_cannot_even_be_set_aside_waits_no_longer() {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), 1 << 20).unwrap();
@@ -513,7 +533,8 @@ mod tests {
         fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
         assert!(spool.read(&first).await.is_err());
-        assert_eq!((spool.not_read(&first), spool.not_read(&first)), (1, 2));
+        let (now, later) = (Clock.now(), Clock.now() + chrono::TimeDelta::hours(2));
+        assert_eq!((spool.not_read(&first, now), spool.not_read(&first, later)), ((1, now), (2, now)));
         spool.reject(&first).await.unwrap();
         assert_eq!(spool.next(&HashSet::new()), None);
         assert!(!spool.admit(first.clone(), Clock.now()) && spool.holds(first.tenant, first.session));

@@ -5,7 +5,7 @@ pub(super) mod search;
 
 use chrono::{DateTime, Utc};
 use openpam_ids::{RecordingKeyId, SessionId, TenantId};
-use openpam_recordings::{Manifest, SealedSegment};
+use openpam_recordings::{Head, Manifest, SealedSegment};
 use sqlx::PgConnection;
 
 use super::types::{Abandoned, Key, Recording, Screen, SegmentEntry};
@@ -261,7 +261,8 @@ pub(super) async fn abandoned(
     sqlx::query_as!(
         Abandoned,
         r#"select session_id as "session_id: _", recordings.started_at, sessions.end_time as "ended_at!",
-                  closing_at is not null as "is_closing!", closing_failures as failures
+                  closing_at is not null as "is_closing!", closing_failures as failures,
+                  closing_lost_seq as lost_seq, closing_lost_count as lost_count, closing_lost_at as lost_at
            from recordings join sessions using (tenant_id, session_id)
            where state = 'recording' and sessions.end_time < $1
              and (finishing_until is null or finishing_until < $2)
@@ -292,41 +293,54 @@ pub(super) async fn finishing(
     Ok(done.rows_affected() == 1)
 }
 
-/// Notes that a completer signs what is stored, so many segments: nothing more is noted from then on. `false`
-/// where there are others, or it is closed.
+/// Notes that a completer signs what is stored, up to this head: from then on nothing more is noted, and what is
+/// behind it belongs to the recording no more. `false` where other segments than this many were noted, or it is closed.
 pub(super) async fn begin_closing(
     connection: &mut PgConnection,
     id: SessionId,
-    segments: i32,
+    noted: i32,
+    head: &Head,
     now: DateTime<Utc>,
 ) -> Result<bool, sqlx::Error> {
     // Waits for whoever notes one just now, and compares then.
     let done = sqlx::query!(
-        "update recordings set closing_at = coalesce(closing_at, $3)
+        "update recordings set closing_at = coalesce(closing_at, $3), segments = $4, root = $5
          where session_id = $1 and state = 'recording' and segments = $2",
         id.as_uuid(),
-        segments,
-        now
+        noted,
+        now,
+        i32::try_from(head.segments).unwrap_or(i32::MAX),
+        &head.root.0[..]
     )
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Notes why a recording could not be closed, and when to try again.
+/// Notes why a recording could not be closed, and when to try again; where the store did not give a segment, which
+/// and how often in a row.
 pub(super) async fn closing_failed(
     connection: &mut PgConnection,
     id: SessionId,
     error: &str,
     retry_at: DateTime<Utc>,
+    lost: Option<i32>,
+    now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update recordings set closing_failures = closing_failures + 1, closing_error = left($2, 500),
-                               closing_retry_at = $3
+        "update recordings
+         set closing_failures = closing_failures + 1, closing_error = left($2, 500), closing_retry_at = $3,
+             closing_lost_seq = $4::integer,
+             closing_lost_count = case when $4::integer is null then 0
+                                       when closing_lost_seq = $4::integer then closing_lost_count + 1 else 1 end,
+             closing_lost_at = case when $4::integer is null then null
+                                    when closing_lost_seq = $4::integer then closing_lost_at else $5::timestamptz end
          where session_id = $1 and state = 'recording'",
         id.as_uuid(),
         error,
-        retry_at
+        retry_at,
+        lost,
+        now
     )
     .execute(connection)
     .await?;

@@ -35,6 +35,8 @@ const MOST: usize = 1_000;
 /// Cells that a segment may draw: a few bytes can ask for a screen of a million cells to be cleared. Counted and
 /// not timed, so that a busy machine gives up no more than an idle one.
 const MOST_CELLS: u64 = 1_000_000_000;
+/// How often a full-screen program is looked at.
+const FULL_SCREEN_INTERVAL: u64 = 5 * INTERVAL;
 /// How long text must have stood, in microseconds, to be looked at before it is erased.
 const STOOD: u64 = 200_000;
 /// Fast output that is drawn at once; and what of it waits before the lines that scrolled by are dropped: not more
@@ -203,10 +205,11 @@ impl Terminal {
         Ok(())
     }
 
-    /// Looks at the screen as it stood until now, each second of the recording: what is written over or erased
-    /// then was there to be read.
+    /// Looks at the screen as it stood until now, each second of the recording, or every five
+    /// of a full-screen program, which may change every line each time: what is written over or erased then was there to be read.
     fn look(&mut self, now: u64) {
-        if now.saturating_sub(self.looked_us) >= INTERVAL {
+        let interval = if self.on_primary() { INTERVAL } else { FULL_SCREEN_INTERVAL };
+        if now.saturating_sub(self.looked_us) >= interval {
             self.looked_us = now;
             self.watch.rows(&self.model);
         }
@@ -278,10 +281,10 @@ impl Terminal {
         if self.on_primary() {
             let (line, cursor) = self.line();
             self.watch.typing.keys(keys, &line, cursor);
-            self.watch.note_missed();
         } else {
             self.watch.typing.forget();
         }
+        self.watch.note_missed();
     }
 
     fn masked(&mut self, keys: u64) {
@@ -433,8 +436,8 @@ impl Watch {
 
     /// Marks where Enter was pressed and no command is known of keys that did not show.
     fn note_missed(&mut self) {
-        for keys in self.typing.missed() {
-            self.marks.entered(self.at_us, keys);
+        for _ in self.typing.missed() {
+            self.marks.entered(self.at_us);
         }
     }
 
@@ -465,7 +468,8 @@ impl Watch {
             self.rows(model);
         } else {
             let (line, _) = line_at(model, "", model.cursor().row, 0);
-            self.lines.row(self.at_us, &line);
+            // Shells that colour erase the rest of the line at each key.
+            self.lines.row_so_far(self.at_us, &line);
         }
     }
 }
@@ -503,6 +507,8 @@ impl Observer for Watch {
                 let primary = model.active_screen_kind() == ScreenKind::Primary;
                 let above = if primary { std::mem::take(&mut self.above) } else { String::new() };
                 let (line, _) = line_at(model, &above, model.cursor().row, 0);
+                // A long line may come to its end again and again.
+                self.cells += line.len() as u64;
                 self.line(&line, primary);
                 if primary {
                     self.above = above;
@@ -782,6 +788,26 @@ mod tests {
     }
 
     #[test]
+    fn a_shell_that_erases_the_rest_at_each_key_leaves_one_line() {
+        let mut steps = vec![('>', "$ ")];
+        for (key, shown) in [("s", "\x1b[Ks"), ("u", "\x1b[Ku"), ("d", "\x1b[Kd"), ("o", "\x1b[Ko")] {
+            steps.extend([('<', key), ('>', shown)]);
+        }
+        steps.extend([('<', "\r"), ('>', "\r\n")]);
+        let taken = timed(40, 400_000, &steps).lines;
+        assert_eq!(taken.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["$ sudo"]);
+    }
+
+    #[test]
+    fn a_full_screen_program_is_looked_at_every_few_seconds() {
+        let screens = (0..20).map(|number| format!("\x1b[Hload {number}")).collect::<Vec<_>>();
+        let mut steps = vec![('>', "\x1b[?1049h")];
+        steps.extend(screens.iter().map(|screen| ('>', screen.as_str())));
+        let taken = timed(40, 1_000_000, &steps).lines.len();
+        assert!((3..=6).contains(&taken), "{taken}");
+    }
+
+    #[test]
     fn keys_that_noise_hides_are_told() {
         let mut steps = vec![('>', "$ ")];
         for letter in ["s", "t", "o", "p"] {
@@ -789,8 +815,8 @@ mod tests {
         }
         steps.extend([('<', "\r"), ('>', ".\r\n")]);
         let marks = timed(40, 10_000, &steps).marks;
-        assert_eq!((marks.unseen_keys, marks.unseen_entries), (4, 1));
-        assert_eq!(marks.marks[0].label, "Entered, not shown: 4 keys");
+        assert_eq!((marks.unseen_keys, marks.unseen_entries), (16, 1));
+        assert_eq!(marks.marks[0].label, "Entered, not shown");
         assert_eq!(marks.marks.len(), 1);
     }
 

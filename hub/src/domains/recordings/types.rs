@@ -46,6 +46,10 @@ pub(super) struct Abandoned {
     pub(super) is_closing: bool,
     /// How often it could not be closed.
     pub(super) failures: i32,
+    /// The segment that the store did not give, how often in a row, and since when.
+    pub(super) lost_seq: Option<i32>,
+    pub(super) lost_count: i32,
+    pub(super) lost_at: Option<DateTime<Utc>>,
 }
 
 impl Recording {

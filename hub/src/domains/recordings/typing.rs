@@ -42,6 +42,8 @@ struct Entry {
     masked: bool,
     /// How many bytes of it.
     unseen: u64,
+    /// How many keys did show.
+    seen: u64,
     /// What stood behind the prompt at Enter, where typing was masked.
     shown: String,
 }
@@ -83,6 +85,7 @@ impl Typing {
                 (Escape::None, key) if key.is_control() => self.line.edited = true,
                 (Escape::None, key) => {
                     self.begin(None);
+                    self.line.seen += 1;
                     if self.line.typed.len() < MOST_TYPED {
                         self.line.typed.push(key);
                     } else {
@@ -132,6 +135,11 @@ impl Typing {
                 return;
             }
             shown.clone_into(&mut entry.shown);
+            // Whatever is found behind such keys may be other output.
+            if entry.unseen > entry.seen {
+                self.miss(&entry);
+                entry.unseen = 0;
+            }
         }
         self.entered.push_back(entry);
         self.passed = 0;
@@ -160,9 +168,13 @@ impl Typing {
         std::mem::take(&mut self.missed)
     }
 
-    /// Forgets everything: a program has the whole screen.
+    /// Forgets everything but what did not show: a program has the whole screen.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        let before = std::mem::take(self);
+        self.missed = before.missed;
+        for entry in before.entered.iter().chain([&before.line]) {
+            self.miss(entry);
+        }
     }
 
     /// Whether something was entered and did not show yet: the next lines tell.
@@ -285,16 +297,29 @@ mod tests {
         assert_eq!(typing.missed(), [9]);
         assert_eq!(typing.missed(), [0; 0], "once");
         // Something stands there, and never comes to its end.
-        typing.masked(3, "$ ", 2);
-        keys(&mut typing, b"\r", "$ x");
+        let some = |typing: &mut Typing| {
+            keys(typing, b"make", "% ");
+            typing.masked(3, "% make", 6);
+        };
+        some(&mut typing);
+        keys(&mut typing, b"\r", "% make x");
         for _ in 0..PATIENCE {
             assert_eq!(command(&mut typing, "."), None);
         }
         assert_eq!(typing.missed(), [3]);
-        typing.masked(4, "% ", 2);
+        some(&mut typing);
         keys(&mut typing, b"\r", "% make");
         assert_eq!(command(&mut typing, "% make").as_deref(), Some("make"));
         assert_eq!(typing.missed(), [0; 0], "its command is known");
+        // Most of it did not show: what stands there may be noise.
+        typing.masked(4, "% ", 2);
+        keys(&mut typing, b"\r", "% .s.t.o.p");
+        assert_eq!(command(&mut typing, "% .s.t.o.p.").as_deref(), Some(".s.t.o.p."));
+        assert_eq!(typing.missed(), [4]);
+        // A program that takes the screen for a moment hides nothing.
+        typing.masked(4, "% ", 2);
+        typing.forget();
+        assert_eq!(typing.missed(), [4]);
     }
 
     /// Keys with the cursor at the line's end.

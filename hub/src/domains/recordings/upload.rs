@@ -6,8 +6,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
 use openpam_ids::{SessionId, TenantId};
-use openpam_recordings::{ClosedBy, Manifest, SealedSegment, Segment, SignedManifest};
+use openpam_recordings::{ClosedBy, Manifest, SealedSegment, Segment, Session, SignedManifest};
 use uuid::Uuid;
 
 use super::{
@@ -17,6 +18,7 @@ use super::{
     store,
     store::spool::Waits,
     store_of,
+    types::Recording,
 };
 use crate::{
     context::Context,
@@ -32,8 +34,9 @@ const LAST_RETRY: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(15);
 /// Failures in a row after which the store counts as down for now.
 const FAILURES: usize = 3;
-/// How often the disk may fail to give a part before it counts as lost.
+/// How often in a row, and for how long, the disk may fail to give a part before it counts as lost.
 const READS: u32 = 5;
+const UNREAD: TimeDelta = TimeDelta::hours(1);
 /// Parts that an event names.
 const MOST_NAMED: usize = 1_000;
 /// How long the store may take for one object.
@@ -51,6 +54,10 @@ pub(super) async fn keep_segment(
 ) -> Result<(), Error> {
     let storage = store_of(hub)?;
     let part = Part::segment(context.tenant_id, id, segment.header.seq);
+    // What follows something that was set aside is never stored: the session is not to go on as if it were.
+    if storage.spool().is_some_and(|spool| spool.has_aside(context.tenant_id, id)) {
+        return Err(Error::Closed);
+    }
     // A hub that was taken for dead, and is not, leaves nothing behind what was closed or purged. It is asked
     // first where nothing can be deleted afterwards.
     if storage.lock_mode().is_some() {
@@ -217,11 +224,12 @@ async fn bring(hub: &Hub, storage: &Storage, spool: &Spool, part: &Part) -> Resu
     let bytes = match spool.read(part).await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return spool.remove(part).await,
-        Err(error) if spool.not_read(part) < READS => return Err(error),
         Err(error) => {
-            tracing::error!(session_id = %part.session, part = %part.name, %error,
-                "what waits in the spool cannot be read, and is set aside there");
-            return spool.reject(part).await;
+            let now = hub.clock().now();
+            if !is_unreadable(spool.not_read(part, now), now) {
+                return Err(error);
+            }
+            return set_aside(hub, &context, spool, std::slice::from_ref(part), &format!("cannot be read: {error}")).await;
         }
     };
     match upload(hub, storage, &context, part, bytes).await {
@@ -229,31 +237,47 @@ async fn bring(hub: &Hub, storage: &Storage, spool: &Spool, part: &Part) -> Resu
             storage.rose();
             spool.remove(part).await
         }
-        Ok(Uploaded::NotNeeded) => match service::state(hub, &context, part.session).await?.as_deref() {
-            Some("purging" | "purged") => spool.remove(part).await,
-            state => set_aside(hub, &context, spool, part, state.is_some()).await,
-        },
+        Ok(Uploaded::NotNeeded) => {
+            let row = service::row(hub, &context, part.session).await?;
+            match row.as_ref().map(|row| row.state.as_str()) {
+                Some("purging" | "purged") => return spool.remove(part).await,
+                // Written before a crash and never noted: nobody was told that it is kept.
+                Some("recording") if part.seq().is_some() && row.is_some_and(|row| row.closing_at.is_none()) => {
+                    tracing::warn!(session_id = %part.session, part = %part.name,
+                        "what a hub before left in the spool was never acknowledged, and is set aside there");
+                    return spool.reject(part).await;
+                }
+                _ => {}
+            }
+            // What follows it belongs to the recording even less.
+            let parts = match part.seq() {
+                Some(_) => spool.waiting_of(part.session),
+                None => vec![part.clone()],
+            };
+            set_aside(hub, &context, spool, &parts, "came too late for its recording").await
+        }
         Err(error @ (Error::Occupied(_) | Error::Damaged(_) | Error::TooLarge(_))) => {
-            tracing::error!(session_id = %part.session, part = %part.name, %error,
-                "what waited in the spool cannot be stored, and is set aside there");
-            spool.reject(part).await
+            let why = format!("cannot be stored: {error}");
+            set_aside(hub, &context, spool, std::slice::from_ref(part), &why).await
         }
         Err(error) => Err(error),
     }
 }
 
-/// Sets aside what came too late, or behind something that is lost: it is no part of its recording, and may be all
-/// there is of what happened. The trail says where it is.
-async fn set_aside(hub: &Hub, context: &Context, spool: &Spool, part: &Part, is_known: bool) -> Result<(), Error> {
-    // What follows it belongs to the recording even less.
-    let parts = match part.seq() {
-        Some(_) => spool.waiting_of(part.session),
-        None => vec![part.clone()],
-    };
+/// Whether a part that could not be read so often, since then, counts as lost.
+fn is_unreadable((times, since): (u32, DateTime<Utc>), now: DateTime<Utc>) -> bool {
+    times >= READS && now - since >= UNREAD
+}
+
+/// Sets aside what cannot be stored, came too late, or behind something that is lost: it is no part of its
+/// recording, and may be all there is of what happened. The trail says where it is. A session that still runs
+/// ends with its next segment.
+async fn set_aside(hub: &Hub, context: &Context, spool: &Spool, parts: &[Part], why: &str) -> Result<(), Error> {
+    let Some(part) = parts.first() else { return Ok(()) };
     let names = parts.iter().map(|part| part.name.clone()).take(MOST_NAMED).collect::<Vec<_>>();
-    tracing::error!(session_id = %part.session, place = spool.place(), parts = parts.len(), first = %part.name,
-        "what waited in the spool came too late for its recording, and is set aside there");
-    if is_known {
+    tracing::error!(session_id = %part.session, place = spool.place(), parts = parts.len(), first = %part.name, why,
+        "what waited in the spool is set aside there");
+    if service::row(hub, context, part.session).await?.is_some() {
         let mut tx = hub.db().begin(context).await?;
         let event = service::about(&mut tx, part.session, Event::failure("recording.spool_aside"))
             .await?
@@ -264,7 +288,7 @@ async fn set_aside(hub: &Hub, context: &Context, spool: &Spool, part: &Part, is_
         audit::record(&mut tx, context, event).await?;
         tx.commit().await.map_err(DbError::from)?;
     }
-    for part in &parts {
+    for part in parts {
         spool.reject(part).await?;
     }
     Ok(())
@@ -286,16 +310,21 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
         if let Some(place) = segments_wait(hub, context, part.session, signed.manifest()).await? {
             return Err(Error::Waiting { place });
         }
+        let Some(row) = service::row(hub, context, part.session).await? else { return Ok(Uploaded::NotNeeded) };
+        // What is in the spool's folder is for anybody who can write there to change: it is to be this recording's.
+        let session = service::session(part.tenant, part.session, row.started_at);
+        if !is_of(signed.manifest(), session, &row) {
+            return Err(Error::Occupied("a manifest of another recording, or of other segments".to_owned()));
+        }
         // Another hub may have closed it; then its manifest is in the store.
-        let session = signed.manifest().session;
         if let Some(stored) = service::stored_manifest(hub, context, session, part.session).await? {
             service::note_closed(hub, context, part.session, stored.manifest()).await?;
             return Ok(if stored.to_bytes()[..] == bytes[..] { Uploaded::Stored } else { Uploaded::NotNeeded });
         }
-        match service::state(hub, context, part.session).await?.as_deref() {
-            Some("recording") => {}
+        match row.state.as_str() {
+            "recording" => {}
             // The only manifest there is: for a person to look at.
-            Some("complete" | "completed" | "empty") => {
+            "complete" | "completed" | "empty" => {
                 return Err(Error::Occupied("a recording that is closed, and has no manifest in the store".to_owned()));
             }
             _ => return Ok(Uploaded::NotNeeded),
@@ -338,6 +367,13 @@ async fn upload(hub: &Hub, storage: &Storage, context: &Context, part: &Part, by
     Ok(Uploaded::Stored)
 }
 
+/// Whether a manifest is of this recording; and, while it is open, of all that was noted of it.
+fn is_of(manifest: &Manifest, session: Session, row: &Recording) -> bool {
+    let all = manifest.segments == u32::try_from(row.segments).unwrap_or_default()
+        && (manifest.segments == 0 || row.root.as_deref() == Some(&manifest.root.0[..]));
+    manifest.session == session && (row.state != "recording" || all)
+}
+
 /// The number of the first segment of a recording, which a hub left open, that waits in a spool and is not waited for
 /// any longer: nobody has it any more, or not for too long. What follows it is lost to the recording, too.
 ///
@@ -362,4 +398,47 @@ pub(super) async fn await_spool(
         return Err(Error::Waiting { place: first.place });
     }
     Ok(first.seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_of_another_recording_or_of_other_segments_closes_nothing() {
+        let id = |number| uuid::Uuid::from_u128(number);
+        let started = DateTime::UNIX_EPOCH;
+        let session = |number| service::session(TenantId::from(id(1)), SessionId::from(id(number)), started);
+        let signer = openpam_recordings::SignerKey([7; 32]);
+        let empty = openpam_recordings::Completer::new(session(2)).finish(0, openpam_recordings::Outcome::Lost, signer);
+        let mut row = Recording {
+            session_id: SessionId::from(id(2)),
+            state: "recording".to_owned(),
+            required: true,
+            path: String::new(),
+            started_at: started,
+            ended_at: None,
+            segments: 0,
+            records: 0,
+            plain_bytes: 0,
+            stored_bytes: 0,
+            dropped_bytes: 0,
+            duration_us: 0,
+            root: None,
+            closing_at: None,
+            closing_error: None,
+        };
+        assert!(is_of(&empty, session(2), &row));
+        assert!(!is_of(&empty, session(3), &row));
+        row.segments = 1;
+        assert!(!is_of(&empty, session(2), &row));
+    }
+
+    #[test]
+    fn a_disk_that_fails_for_a_moment_loses_nothing() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        assert!(!is_unreadable((1_000, now - TimeDelta::minutes(5)), now));
+        assert!(!is_unreadable((READS - 1, now - TimeDelta::days(1)), now));
+        assert!(is_unreadable((READS, now - UNREAD), now));
+    }
 }

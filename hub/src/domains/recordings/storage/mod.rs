@@ -282,6 +282,13 @@ impl Storage {
         self.get(&Part::manifest(tenant, session), MAX_MANIFEST_BYTES).await
     }
 
+    /// Whether the store has anything at all of a tenant.
+    pub(super) async fn has_any(&self, tenant: TenantId) -> Result<bool, Error> {
+        let folder = self.place([tenant.to_string()]);
+        let first = self.inner.store.list(Some(&folder)).try_next().await;
+        first.map(|found| found.is_some()).map_err(|error| Error::Store(openpam_telemetry::with_causes(&error)))
+    }
+
     /// As [`Self::segment`], of the store alone.
     pub(super) async fn stored_segment(
         &self,
