@@ -155,7 +155,8 @@ async fn complete(
         return Err(Error::Lost { seq: 0, why: "is gone, as is everything else of the tenant".to_owned() });
     }
     let mut tx = hub.db().begin(context).await?;
-    if !store::begin_closing(&mut tx, id, i32::try_from(expected).unwrap_or(i32::MAX), &head, hub.clock().now()).await? {
+    if !store::begin_closing(&mut tx, id, i32::try_from(expected).unwrap_or(i32::MAX), &head, hub.clock().now()).await?
+    {
         // A hub that was taken for dead went on: nothing that it was told is kept is to be signed away.
         return Err(Error::Store("segments came while it was closed".to_owned()));
     }

@@ -58,7 +58,11 @@ impl Marks {
     pub(super) fn finish(mut self) -> TakenMarks {
         self.end_run();
         self.taken.sort_by_key(|mark| mark.at_us);
-        TakenMarks { marks: self.taken, unseen_keys: self.unseen_keys.next_multiple_of(STEP), unseen_entries: self.unseen_entries }
+        TakenMarks {
+            marks: self.taken,
+            unseen_keys: stepped(self.unseen_keys),
+            unseen_entries: self.unseen_entries,
+        }
     }
 }
 
@@ -67,9 +71,14 @@ pub(super) fn gap(bytes: u64) -> String {
     format!("{bytes} bytes were not recorded here")
 }
 
-/// How many, in steps: the length of a password is nobody's business.
+/// The length of a password is nobody's business.
+fn stepped(keys: u64) -> u64 {
+    keys.checked_next_multiple_of(STEP).unwrap_or(u64::MAX)
+}
+
+/// How many, in steps.
 fn counted(keys: u64) -> String {
-    format!("Up to {} keys", keys.next_multiple_of(STEP))
+    format!("Up to {} keys", stepped(keys))
 }
 
 #[cfg(test)]
