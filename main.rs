@@ -138,6 +138,11 @@ enum AuditCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+    /// Print the keys that sign the logs, in the form that other programs for checkpoints take (C2SP signed-note)
+    Keys {
+        #[command(flatten)]
+        file: ConfigFile,
+    },
     /// Recompute the ledger and name everything that is wrong; exit 1 when something is, 2 when a bundle is checked
     /// and no key is trusted
     Verify {
@@ -196,6 +201,9 @@ enum EvidenceCommand {
         /// The recording may be missing from the file
         #[arg(long)]
         without_recording: bool,
+        /// Entries may be missing, because the session goes on or somebody left them out
+        #[arg(long)]
+        partial: bool,
         /// Ed25519 public key, base64, of the ledger to trust; may be repeated
         #[arg(long, value_name = "KEY")]
         trust: Vec<String>,
@@ -307,6 +315,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Audit(AuditCommand::Resume { file, after_restore: _, reason }) => {
                 openpam_hub::commands::audit::resume(&file.config, &reason).await?;
             }
+            Command::Audit(AuditCommand::Keys { file }) => {
+                openpam_hub::commands::audit::print_keys(&file.config).await?
+            }
             Command::Audit(AuditCommand::Verify {
                 file,
                 tenant,
@@ -328,9 +339,17 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 let export = openpam_hub::commands::evidence::Export { tenant, session, out, recording };
                 openpam_hub::commands::evidence::export(&file.config, export).await?;
             }
-            Command::Evidence(EvidenceCommand::Verify { bundle, session, without_recording, trust, verbose }) => {
+            Command::Evidence(EvidenceCommand::Verify {
+                bundle,
+                session,
+                without_recording,
+                partial,
+                trust,
+                verbose,
+            }) => {
                 use openpam_hub::commands::evidence;
-                return evidence::verify(&evidence::Check { bundle, trust, session, without_recording, verbose });
+                let check = evidence::Check { bundle, trust, session, without_recording, partial, verbose };
+                return evidence::verify(&check);
             }
             Command::Recording(command) => return look_at_recording(command).await,
             Command::Openapi => openpam_hub::commands::openapi()?,

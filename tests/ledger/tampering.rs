@@ -165,6 +165,102 @@ const ATTACKS: &[Attack] = &[
         by: "delete from ledger_system_leaves where seq = 0",
         found_as: &["missing", "altered", "truncated"],
     },
+    Attack {
+        what: "a leaf of the system's log is filed under another size",
+        by: "update ledger_system_leaves set size = size + 1000000 where seq = 0",
+        found_as: &["leaf_misnamed"],
+    },
+    Attack {
+        what: "an event is another one, and its contents are said to be erased",
+        by: "update audit_events set actor_name = 'other', client_ip = '10.0.0.9', detail = '{\"reason\": \"approved\"}',
+                 salts = null, erased_at = now() where audit_event_id = (select event_id from ledger_entries where seq = 300)",
+        found_as: &["content_missing"],
+    },
+    Attack {
+        what: "who changed a row by hand is another one, and it is said to be erased",
+        by: "update row_changes set after_image = '{}', database_user = 'other', salts = null, erased_at = now()
+             where row_change_id = (select event_id from ledger_entries where kind = 2 order by seq limit 1)",
+        found_as: &["content_missing"],
+    },
+    Attack {
+        what: "an event is of a transaction that never comes",
+        by: "insert into audit_events (audit_event_id, tenant_id, occurred_at, actor_type, actor_name, action, outcome, xid)
+             select gen_random_uuid(), tenant_id, now() - interval '2 minutes', 'system', 'x', 'test.hidden', 'success',
+                    '9000000000000' from tenants limit 1",
+        found_as: &["waiting"],
+    },
+    Attack {
+        what: "such an event is of tomorrow",
+        by: "insert into audit_events (audit_event_id, tenant_id, occurred_at, actor_type, actor_name, action, outcome, xid)
+             select gen_random_uuid(), tenant_id, now() + interval '1 day', 'system', 'x', 'test.hidden', 'success',
+                    '9000000000000' from tenants limit 1",
+        found_as: &["waiting"],
+    },
+    Attack {
+        what: "the root of a tile is edited",
+        by: "update ledger_tiles set root = decode(repeat('00', 32), 'hex') where level = 0 and index = 1",
+        found_as: &["stored_hash"],
+    },
+    Attack {
+        what: "a tile is deleted",
+        by: "delete from ledger_tiles where level = 0 and index = 0",
+        found_as: &["tile_missing"],
+    },
+    Attack {
+        what: "a tile is added",
+        by: "insert into ledger_tiles select tenant_id, 1, 0, hashes, root from ledger_tiles where index = 0",
+        found_as: &["tile_surplus"],
+    },
+    Attack {
+        what: "every checkpoint is deleted, and the entries are of this moment",
+        by: "update ledger_entries set sequenced_at = clock_timestamp();
+             delete from ledger_checkpoints; delete from ledger_system_checkpoints; delete from ledger_system_leaves;
+             delete from ledger_system_tiles",
+        found_as: &["unsigned"],
+    },
+    Attack {
+        what: "an entry is edited with its hash, and the tenant's checkpoints are deleted",
+        by:
+            "update ledger_entries set canonical = set_byte(canonical, 60, get_byte(canonical, 60) # 1) where seq = 600;
+             update ledger_entries set leaf_hash = sha256('\\x00'::bytea || canonical) where seq = 600;
+             delete from ledger_checkpoints",
+        found_as: &["altered", "forked"],
+    },
+];
+
+/// What a part of a verification, or of a log, has to tell too.
+const IN_PART: &[(&[&str], Attack)] = &[
+    (
+        &["--start-sequence", "100", "--end-sequence", "200"],
+        Attack {
+            what: "the end is cut off, with the tenant's checkpoints and head, and a range before it is looked at",
+            by: "delete from ledger_entries where seq >= 500; delete from ledger_checkpoints where size > 500;
+                 update ledger_heads set size = 500; delete from ledger_tiles where index > 0",
+            found_as: &["truncated"],
+        },
+    ),
+    (
+        &["--start-sequence", "6000", "--end-sequence", "7000"],
+        Attack { what: "a range behind the end is looked at", by: "", found_as: &["truncated"] },
+    ),
+    (
+        &["--start-sequence", "100", "--end-sequence", "200"],
+        Attack {
+            what: "entries behind the range are edited with their tile, and the system's log tells",
+            by: "update ledger_tiles set hashes = overlay(hashes placing '\\x01'::bytea from 33 for 1),
+                     root = sha256('x') where level = 0 and index = 1",
+            found_as: &["forked", "altered"],
+        },
+    ),
+    (
+        &["--tenant", "TENANT"],
+        Attack {
+            what: "all of a tenant is deleted",
+            by: "delete from audit_events; delete from row_changes; delete from ledger_entries; delete from ledger_tiles;
+                 delete from ledger_heads; delete from ledger_checkpoints",
+            found_as: &["truncated"],
+        },
+    ),
 ];
 
 #[tokio::test]
@@ -179,14 +275,21 @@ async fn each_change_by_a_superuser_is_found_by_its_code() -> anyhow::Result<()>
     ensure!(verified.sound && verified.text.contains("nothing is wrong"), "before anything: {}", verified.text);
     let original = world.database.name().to_owned();
     let mut failures = Vec::new();
-    for (number, attack) in ATTACKS.iter().enumerate() {
+    let whole = ATTACKS.iter().map(|attack| (&[][..], attack));
+    let part = IN_PART.iter().map(|(arguments, attack)| (*arguments, attack));
+    for (number, (arguments, attack)) in whole.chain(part).enumerate() {
+        let slug = |argument: &&'static str| {
+            if *argument == "TENANT" { world.options.tenant.clone() } else { (*argument).to_owned() }
+        };
+        let arguments = arguments.iter().map(slug).collect::<Vec<_>>();
+        let arguments = arguments.iter().map(String::as_str).collect::<Vec<_>>();
         // A copy for each, which the verifier is shown in the place of the original.
         let copy = world.database.copy(&format!("{original}_{number}")).await?;
         copy.by_hand(&format!("{UNGUARDED} {}", attack.by)).await?;
         let configuration = world.hub.folder().join("hub.toml");
         let text = std::fs::read_to_string(&configuration)?;
         std::fs::write(&configuration, text.replace(&format!("/{original}\""), &format!("/{}\"", copy.name())))?;
-        let verified = verify(&world.hub, &[]).await;
+        let verified = verify(&world.hub, &arguments).await;
         std::fs::write(&configuration, text)?;
         let verified = verified?;
         let named = attack.found_as.iter().any(|code| verified.text.contains(&format!("  {code}: ")));
@@ -194,7 +297,7 @@ async fn each_change_by_a_superuser_is_found_by_its_code() -> anyhow::Result<()>
             failures.push(format!("{}: expected one of {:?}, got:\n{}", attack.what, attack.found_as, verified.text));
         }
     }
-    ensure!(failures.is_empty(), "{} of {}:\n{}", failures.len(), ATTACKS.len(), failures.join("\n"));
+    ensure!(failures.is_empty(), "{} of {}:\n{}", failures.len(), ATTACKS.len() + IN_PART.len(), failures.join("\n"));
     Ok(())
 }
 
@@ -232,5 +335,124 @@ async fn a_leader_does_not_sign_what_was_rewritten_under_it() -> anyhow::Result<
         let ready: Value = reqwest::get(format!("{}/readyz", world.hub.url())).await?.json().await?;
         ensure!(ready["ledger"]["state"] == "altered" && ready["ready"] == true, "{ready}");
     }
+    Ok(())
+}
+
+/// The signed system's log knows of what a hub that starts does not.
+#[tokio::test]
+async fn a_hub_that_starts_does_not_sign_what_the_systems_log_knows_otherwise() -> anyhow::Result<()> {
+    let mut world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    settled(&world.database).await?;
+    let size = number(&world.database, "select max(size) from ledger_checkpoints").await?;
+    let frontier = world.database.by_hand("select encode(frontier, 'hex') from ledger_heads").await?;
+    write_events(&world.database, tenant, 100).await?;
+    settled(&world.database).await?;
+    world.hub.terminate().await?;
+    world
+        .database
+        .by_hand(&format!(
+            "set session_replication_role = replica;
+             delete from audit_events where audit_event_id in (select event_id from ledger_entries where seq >= {size});
+             delete from row_changes where row_change_id in (select event_id from ledger_entries where seq >= {size});
+             delete from ledger_entries where seq >= {size};
+             delete from ledger_tiles where (index + 1) * 256 > {size};
+             delete from ledger_checkpoints;
+             update ledger_heads set size = {size}, frontier = decode('{frontier}', 'hex')"
+        ))
+        .await?;
+    let hub = world.another_hub().await?;
+    write_events(&world.database, tenant, 300).await?;
+    hub.wait_for_log(&["the stored ledger is not the one that this hub wrote"]).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let signed = number(&world.database, "select count(*) from ledger_checkpoints").await?;
+    ensure!(signed == 0, "what was rewritten was signed {signed} times");
+    let told = verify(&hub, &[]).await?;
+    ensure!(!told.sound && (told.text.contains("  altered: ") || told.text.contains("  forked: ")), "{}", told.text);
+    Ok(())
+}
+
+/// What the application's role can put into the system's log, or do to its own tenant's head, is not signed and stops
+/// nobody else's log.
+#[tokio::test]
+async fn what_the_application_forges_is_not_signed_and_stops_no_other_log() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    let (slug, _) = world.another_tenant().await?;
+    let other = world.database.tenant_id(&slug).await?;
+    write_events(&world.database, other, 30).await?;
+    settled(&world.database).await?;
+    let signed = format!("select coalesce(max(size), 0) from ledger_checkpoints where tenant_id = '{other}'");
+    let goes_on = async || -> anyhow::Result<()> {
+        let before = number(&world.database, &signed).await?;
+        write_events(&world.database, other, 30).await?;
+        eventually("the other tenant's log is signed", Duration::from_secs(10), || async {
+            Ok((number(&world.database, &signed).await? >= before + 30).then_some(()))
+        })
+        .await
+    };
+    let mut application = world.database.as_tenant(tenant).await?;
+    // A head of the system's log with one more leaf, about the other tenant.
+    let system = number(&world.database, "select max(size) from ledger_system_checkpoints").await?;
+    for forged in [
+        format!(
+            "insert into ledger_system_leaves (seq, tenant_id, size, text)
+             select {system}, '{other}', 900000, 'forged'"
+        ),
+        format!(
+            "insert into ledger_system_checkpoints (size, root, frontier, note)
+             select size + 1000000, root, set_byte(frontier, 3, 1), note from ledger_system_checkpoints where size = {system}"
+        ),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(forged)).execute(&mut application).await?;
+    }
+    goes_on().await?;
+    let genuine = "select count(*) from ledger_system_checkpoints where size <= 1000000";
+    let count = number(&world.database, genuine).await?;
+    goes_on().await?;
+    ensure!(number(&world.database, genuine).await? == count, "the system's log was signed over what was forged");
+    let ready: Value = reqwest::get(format!("{}/readyz", world.hub.url())).await?.json().await?;
+    ensure!(ready["ledger"]["state"] == "damaged", "{ready}");
+    // Its own head.
+    sqlx::query("update ledger_heads set frontier = decode(repeat('00', 8), 'hex')").execute(&mut application).await?;
+    write_events(&world.database, tenant, 10).await?;
+    world.hub.wait_for_log(&["the stored ledger is not the one that this hub wrote", &tenant.to_string()]).await?;
+    goes_on().await?;
+    Ok(())
+}
+
+/// Whoever has the database can set who acts; not, as easily, who they are.
+#[tokio::test]
+async fn a_change_by_hand_in_somebodys_name_is_told() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    world.zone().await?;
+    settled(&world.database).await?;
+    let before = verify(&world.hub, &[]).await?;
+    ensure!(before.sound && !before.text.contains("by hand"), "{}", before.text);
+    world
+        .database
+        .by_hand(&format!(
+            "select set_config('openpam.actor', 'user:{}', false); update zones set description = 'by hand'",
+            uuid::Uuid::from_u128(7)
+        ))
+        .await?;
+    settled(&world.database).await?;
+    let told = verify(&world.hub, &[]).await?;
+    ensure!(told.sound && told.text.contains("row changes were made by hand"), "{}", told.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_keys_are_told_in_the_form_of_other_verifiers() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    settled(&world.database).await?;
+    let text = world.hub.command(&["audit", "keys"], None).await?;
+    let note = world.database.by_hand("select note from ledger_checkpoints order by size limit 1").await?;
+    let signature = note.lines().last().unwrap_or_default();
+    let key = text.lines().find_map(|line| line.strip_prefix(&format!("{}\t", world.options.tenant)));
+    let key = openpam_ledger::VerifierKey::parse(key.unwrap_or_default())?;
+    ensure!(signature.contains(key.name()), "{signature} is not by {}", key.name());
+    let note = openpam_ledger::Note::parse(format!("{note}\n").as_bytes())?;
+    ensure!(note.verify([&key])?.len() == 1, "the key that was told is not the one that signed");
     Ok(())
 }

@@ -40,6 +40,13 @@ impl Anchors {
         anchors
     }
 
+    /// Trees for which something else than a note vouches: leaves of the system's log, whose own head is signed.
+    pub fn vouched(heads: impl IntoIterator<Item = TreeHead>) -> Self {
+        let mut anchors = Self { signed: true, ..Self::default() };
+        heads.into_iter().for_each(|head| anchors.add(head));
+        anchors
+    }
+
     /// A second root for one size is a fork.
     fn add(&mut self, head: TreeHead) {
         let fork = self.roots(head.size).any(|root| root != head.root);

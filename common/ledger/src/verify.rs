@@ -179,6 +179,11 @@ impl SystemVerifier {
         }
     }
 
+    /// How many leaves, of those so far, a checkpoint of the system's log speaks for.
+    pub fn agreed(&self) -> u64 {
+        self.walk.agreed()
+    }
+
     /// The last checkpoint of each tenant so far.
     pub fn tenants(&self) -> &BTreeMap<Uuid, TreeHead> {
         &self.tenants

@@ -102,6 +102,11 @@ impl Walk {
         self.next
     }
 
+    /// Up to which place a checkpoint agrees.
+    pub fn agreed(&self) -> u64 {
+        self.agreed.unwrap_or(0)
+    }
+
     /// Comes to a place with something in it. `false` where it does not belong on the way: it came too late,
     /// or is behind the end.
     pub fn arrive(&mut self, seq: u64, leaf: &Hash) -> bool {

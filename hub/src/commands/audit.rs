@@ -1,8 +1,9 @@
 //! `openpam audit`: proves the trail, with the database at hand or from a bundle alone.
 
 use std::{
+    collections::HashMap,
     fs::File,
-    io::{self, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -23,8 +24,10 @@ use crate::{
 };
 
 const BASE64: base64::engine::GeneralPurpose = base64::engine::general_purpose::STANDARD;
-/// Bytes that are read of a file with checkpoints.
-const MAX_ANCHOR_BYTES: u64 = 1 << 30;
+/// Bytes of one line of a file with checkpoints, or of the one note in it.
+const MAX_LINE_BYTES: u64 = 256 << 10;
+/// Checkpoints of one log that are kept in memory.
+const MAX_NOTES: usize = 20_000;
 /// How the program ends where nothing is wrong, and nothing proves it either.
 const NOT_VERIFIED: u8 = 2;
 
@@ -54,25 +57,64 @@ pub(super) fn keys(texts: &[String]) -> anyhow::Result<Vec<[u8; 32]>> {
     texts.iter().map(key).collect()
 }
 
-/// The notes in a file, JSON lines as the anchor writes them, or one note as it is; and how many lines are none.
-fn notes(path: &Path) -> anyhow::Result<(Vec<String>, usize)> {
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    if size > MAX_ANCHOR_BYTES {
-        bail!("{} is larger than 1 GiB", path.display());
+/// What files with checkpoints have. Anchors grow for years: of each log as many as fit in memory, the largest always.
+#[derive(Debug, Default)]
+struct Kept {
+    by_origin: HashMap<String, Vec<(u64, String)>>,
+    /// Those that were left out. Larger ones speak for them.
+    thinned: usize,
+}
+
+impl Kept {
+    fn add(&mut self, note: String, most: usize) {
+        let mut lines = note.lines();
+        let origin = lines.next().unwrap_or_default().to_owned();
+        let size = lines.next().and_then(|size| size.parse().ok()).unwrap_or(0);
+        let notes = self.by_origin.entry(origin).or_default();
+        notes.push((size, note));
+        if notes.len() > most {
+            let before = notes.len();
+            notes.sort_by_key(|(size, _)| *size);
+            let last = before - 1;
+            let mut place = 0;
+            notes.retain(|_| {
+                place += 1;
+                place % 2 == 0 || place > last
+            });
+            self.thinned += before - notes.len();
+        }
     }
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    if text.trim().is_empty() {
-        return Ok((Vec::new(), 0));
+
+    fn into_notes(self) -> Vec<String> {
+        self.by_origin.into_values().flatten().map(|(_, note)| note).collect()
     }
-    if !text.trim_start().starts_with('{') {
-        return Ok((vec![text], 0));
-    }
+}
+
+/// Takes the notes in a file, JSON lines as the anchor writes them, or one note as it is. How many lines are none.
+fn read_notes(path: &Path, kept: &mut Kept) -> anyhow::Result<usize> {
+    let cannot = || format!("cannot read {}", path.display());
+    let mut reader = BufReader::new(File::open(path).with_context(cannot)?);
     let note =
         |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?.get("note")?.as_str().map(str::to_owned);
-    let lines = text.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>();
-    let notes = lines.iter().filter_map(|line| note(line)).collect::<Vec<_>>();
-    let broken = lines.len() - notes.len();
-    Ok((notes, broken))
+    let (mut line, mut broken, mut is_first) = (String::new(), 0, true);
+    loop {
+        line.clear();
+        if io::Read::take(&mut reader, MAX_LINE_BYTES).read_line(&mut line).with_context(cannot)? == 0 {
+            return Ok(broken);
+        }
+        if line.trim().is_empty() {
+            continue;
+        }
+        if std::mem::take(&mut is_first) && !line.trim_start().starts_with('{') {
+            io::Read::take(&mut reader, MAX_LINE_BYTES).read_to_string(&mut line).with_context(cannot)?;
+            kept.add(line, MAX_NOTES);
+            return Ok(0);
+        }
+        match note(&line) {
+            Some(note) => kept.add(note, MAX_NOTES),
+            None => broken += 1,
+        }
+    }
 }
 
 /// `openpam audit verify`: says what was looked at, and fails for anything that is wrong.
@@ -87,7 +129,7 @@ pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCo
     {
         bail!("--start-sequence {start} is behind --end-sequence {end}");
     }
-    let (mut anchored, mut said) = (Vec::new(), Vec::new());
+    let (mut kept, mut said) = (Kept::default(), Vec::new());
     let configured = config.ledger.anchor_file.as_deref().map(Path::new);
     let is_missing = configured.is_some_and(|path| !path.exists());
     for path in verify.anchor.iter().map(PathBuf::as_path).chain(configured) {
@@ -95,19 +137,24 @@ pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCo
             said.push(format!("anchor: missing\n  anchor_missing: the configuration names {}", path.display()));
             continue;
         }
-        let (notes, broken) = notes(path)?;
-        anchored.extend(notes);
+        let broken = read_notes(path, &mut kept)?;
         if broken > 0 {
             // A hub that died while it wrote leaves one.
             said.push(format!("{}: {broken} lines are no checkpoints", path.display()));
         }
+    }
+    if kept.thinned > 0 {
+        said.push(format!(
+            "anchor: {} smaller checkpoints were not looked at, larger ones speak for them",
+            kept.thinned
+        ));
     }
     let scope = Scope {
         tenant: verify.tenant,
         start: verify.start_sequence,
         end: verify.end_sequence,
         trusted: keys(&verify.trust)?,
-        anchored,
+        anchored: kept.into_notes(),
         name: config.ledger.name.clone(),
         former_names: config.ledger.former_names.clone(),
         anchor_file: configured.is_some() && !is_missing,
@@ -136,6 +183,9 @@ fn print(out: &mut impl io::Write, outcome: &Outcome, verbose: bool) -> io::Resu
     }
     if outcome.more > 0 {
         writeln!(out, "  and {} findings more", outcome.more)?;
+    }
+    if let Some((count, one)) = &outcome.by_hand {
+        writeln!(out, "  {count} row changes were made by hand: {one}")?;
     }
     if outcome.verdict == "consistent" {
         writeln!(out, "  no signed checkpoint speaks for it yet")?;
@@ -187,6 +237,20 @@ pub async fn resume(config_path: &Path, reason: &str) -> anyhow::Result<()> {
     }
     tx.commit().await?;
     writeln!(io::stdout(), "{name} begins with the next hub; what there is of {before} is in the schema {kept}")?;
+    Ok(())
+}
+
+/// `openpam audit keys`: a line for each log and key, `name+id+key`, as verifiers of checkpoints elsewhere take it. The
+/// key is one for all logs of a ledger; its name is the log's.
+///
+/// # Errors
+/// When configuration or database cannot be read, or there is no ledger yet.
+pub async fn print_keys(config_path: &Path) -> anyhow::Result<()> {
+    let db = Db::new(&Config::load(config_path)?.database)?;
+    let mut out = io::stdout().lock();
+    for (log, key) in ledger::verifier_keys(&db).await? {
+        writeln!(out, "{log}\t{key}")?;
+    }
     Ok(())
 }
 
@@ -251,4 +315,34 @@ pub(super) fn print_report(out: &mut impl io::Write, report: &EvidenceReport) ->
         writeln!(out, "  {}: {defect}", defect.code())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_checkpoints_some_are_kept_and_the_largest_always() {
+        let mut kept = Kept::default();
+        for size in (1..=1_001).rev() {
+            kept.add(format!("x/ledger/system\n{size}\nroot\n"), 10);
+        }
+        kept.add("x/ledger/tenants/1\n5\nroot\n".to_owned(), 10);
+        let notes = &kept.by_origin["x/ledger/system"];
+        assert!(notes.len() <= 10 && notes.iter().any(|(size, _)| *size == 1_001), "{notes:?}");
+        assert_eq!(kept.thinned + kept.into_notes().len(), 1_002);
+    }
+
+    #[test]
+    fn a_file_of_lines_and_one_of_a_single_note_are_read_and_broken_lines_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("anchor");
+        std::fs::write(&path, "\n{\"note\":\"a\\n3\\n\"}\n{\"no\n\n{\"note\":\"a\\n4\\n\"}\n").unwrap();
+        let mut kept = Kept::default();
+        assert_eq!(read_notes(&path, &mut kept).unwrap(), 1);
+        assert_eq!(kept.by_origin["a"].len(), 2);
+        std::fs::write(&path, "x/ledger/system\n7\nroot\n").unwrap();
+        assert_eq!(read_notes(&path, &mut kept).unwrap(), 0);
+        assert_eq!(kept.by_origin["x/ledger/system"], [(7, "x/ledger/system\n7\nroot\n".to_owned())]);
+    }
 }

@@ -140,6 +140,8 @@ pub struct Check {
     pub session: Option<String>,
     /// The recording may be left out of the file.
     pub without_recording: bool,
+    /// Entries may be left out, or not be there yet.
+    pub partial: bool,
     /// Say more.
     pub verbose: bool,
 }
@@ -157,22 +159,66 @@ struct Closed {
 struct Told {
     /// Closings of recordings, by their sessions.
     closed: BTreeMap<uuid::Uuid, Closed>,
-    /// Sessions that entries are about.
-    sessions: BTreeSet<uuid::Uuid>,
+    /// Sessions that entries are about, and what of each is here.
+    sessions: BTreeMap<uuid::Uuid, Parts>,
+    /// Events that are here.
+    events: BTreeSet<uuid::Uuid>,
     actions: BTreeMap<String, u64>,
 }
 
+/// What of a session's evidence is in a file. A session that has ended has all of it.
+#[derive(Debug, Default)]
+struct Parts {
+    started: bool,
+    ended: bool,
+    /// What its row says: the decision that allowed it, and whether it was recorded.
+    row: Option<(Option<uuid::Uuid>, bool)>,
+}
+
 impl Told {
+    /// What of that session's evidence is not here.
+    fn missing(&self, session: uuid::Uuid) -> Vec<&'static str> {
+        let Some(parts) = self.sessions.get(&session) else { return Vec::new() };
+        let decided = parts.row.and_then(|(decision, _)| decision).is_some_and(|id| self.events.contains(&id));
+        let expected = [
+            ("the decision that allowed it", decided),
+            ("its row", parts.row.is_some()),
+            ("session.start", parts.started),
+            ("session.end", parts.ended),
+        ];
+        expected.into_iter().filter(|(_, is_here)| !is_here).map(|(name, _)| name).collect()
+    }
+
+    /// Whether its row says that it was recorded; what is not known may have been.
+    fn was_recorded(&self, session: uuid::Uuid) -> bool {
+        self.sessions.get(&session).and_then(|parts| parts.row).is_none_or(|(_, recorded)| recorded)
+    }
+
     fn entry(&mut self, entry: &Entry<'_>, contents: &[Content<'_>]) {
         *self.actions.entry(entry.action.to_owned()).or_default() += 1;
+        self.events.insert(entry.event_id);
         let Some(object) = entry.object.filter(|object| matches!(object.kind, "session" | "sessions")) else { return };
         let Ok(session) = uuid::Uuid::parse_str(object.id) else { return };
-        self.sessions.insert(session);
+        let parts = self.sessions.entry(session).or_default();
+        let json = |field| {
+            let content = contents.iter().find(|content| content.field == field)?;
+            serde_json::from_slice::<serde_json::Value>(content.bytes).ok()
+        };
+        match (object.kind, entry.action) {
+            ("session", "session.start") => parts.started = true,
+            ("session", "session.end") => parts.ended = true,
+            ("sessions", "row.insert") => {
+                parts.row = json(Field::AfterImage).map(|row| {
+                    let decision = row.get("decision_id").and_then(|id| id.as_str()?.parse().ok());
+                    (decision, row.get("recording_path").is_none_or(|path| !path.is_null()))
+                });
+            }
+            _ => {}
+        }
         if entry.action != "recording.close" {
             return;
         }
-        let detail = contents.iter().find(|content| content.field == Field::Detail);
-        let detail = detail.and_then(|detail| serde_json::from_slice::<serde_json::Value>(detail.bytes).ok());
+        let detail = json(Field::Detail);
         let text = |name: &str| detail.as_ref()?.get(name)?.as_str().map(str::to_owned);
         let closed = Closed {
             root: text("root"),
@@ -227,12 +273,21 @@ pub fn verify(check: &Check) -> anyhow::Result<ExitCode> {
             let about = report.about.as_ref().map(|(_, tenant_id)| *tenant_id).zip(session);
             print_recording(&mut out, about, closed, recording, manifest.as_deref())?
         }
-        None => print_no_recording(&mut out, closed, check.without_recording)?,
+        None => {
+            let was_recorded = session.is_none_or(|session| told.was_recorded(session));
+            print_no_recording(&mut out, closed, was_recorded, check.without_recording)?
+        }
     };
+    let missing = session.map(|session| told.missing(session)).unwrap_or_default();
+    for part in &missing {
+        let allowed = if check.partial { "" } else { " (--partial allows that)" };
+        writeln!(out, "  incomplete: {part} is not in this file{allowed}")?;
+    }
+    let complete = missing.is_empty() || check.partial;
     if unknown > 0 {
         writeln!(out, "{unknown} sections are not known to this program")?;
     }
-    let sound = one && recorded && unknown == 0 && !matches!(report.verdict, Verdict::Defective(_));
+    let sound = one && recorded && complete && unknown == 0 && !matches!(report.verdict, Verdict::Defective(_));
     audit::conclude(&mut out, sound, trusts)
 }
 
@@ -243,14 +298,14 @@ fn print_session(
     asked: Option<uuid::Uuid>,
 ) -> anyhow::Result<(Option<uuid::Uuid>, bool)> {
     if let Some(session) = asked {
-        let found = told.sessions.contains(&session);
+        let found = told.sessions.contains_key(&session);
         writeln!(out, "session: {session}")?;
         if !found {
             writeln!(out, "  session_not_in_bundle: no entry in this file is about it")?;
         }
         return Ok((asked, found));
     }
-    match told.sessions.iter().collect::<Vec<_>>().as_slice() {
+    match told.sessions.keys().collect::<Vec<_>>().as_slice() {
         [] => writeln!(out, "session: none, no entry in this file is about one")?,
         [session] => {
             writeln!(out, "session: {session}")?;
@@ -269,13 +324,16 @@ fn print_session(
 fn print_no_recording(
     out: &mut impl io::Write,
     closed: Option<&Closed>,
+    was_recorded: bool,
     may_be_left_out: bool,
 ) -> anyhow::Result<bool> {
     let expected = match closed {
-        None => {
+        None if !was_recorded => {
             writeln!(out, "recording: none in this file, and no entry in it says that one was closed")?;
             return Ok(true);
         }
+        // The entry that says so was taken out, or the session goes on.
+        None => "an unknown number of".to_owned(),
         Some(Closed { segments: Some(0), .. }) => {
             writeln!(out, "recording: none in this file, 0 segments were recorded")?;
             return Ok(true);
@@ -321,4 +379,60 @@ fn print_recording(
         writeln!(out, "  {}", report.verdict)?;
     }
     Ok(fits && whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use openpam_ledger::{Actor, ActorKind, Digests, Kind, Object, Outcome, Salt};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn told(entries: &[(&str, &str, u128)], row: &str) -> Told {
+        let session = Uuid::from_u128(9).to_string();
+        let mut told = Told::default();
+        for (kind, action, event) in entries {
+            let entry = Entry {
+                seq: 0,
+                tenant_id: Uuid::from_u128(1),
+                event_id: Uuid::from_u128(*event),
+                time: 0,
+                kind: Kind::Event,
+                actor: Actor { kind: ActorKind::System, id: None },
+                action,
+                outcome: Outcome::Success,
+                object: Some(Object { kind, id: &session }),
+                request_id: "",
+                digests: Digests::default(),
+            };
+            let image = Content { field: Field::AfterImage, salt: Salt([0; 32]), bytes: row.as_bytes() };
+            told.entry(&entry, &[image]);
+        }
+        told
+    }
+
+    #[test]
+    fn what_was_taken_out_of_a_sessions_evidence_is_missed() {
+        let session = Uuid::from_u128(9);
+        let row = format!("{{\"decision_id\":\"{}\",\"recording_path\":\"x\"}}", Uuid::from_u128(1));
+        let all = [
+            ("target", "session.authorize", 1),
+            ("sessions", "row.insert", 2),
+            ("session", "session.start", 3),
+            ("session", "session.end", 4),
+        ];
+        assert!(told(&all, &row).missing(session).is_empty());
+        assert!(told(&all, &row).was_recorded(session));
+        for (place, name) in
+            ["the decision that allowed it", "its row", "session.start", "session.end"].iter().enumerate()
+        {
+            let mut some = all.to_vec();
+            some.remove(place);
+            let missing = told(&some, &row).missing(session);
+            assert!(missing.contains(name), "{name} was taken out: {missing:?}");
+        }
+        let unrecorded = row.replace("\"x\"", "null");
+        assert!(!told(&all, &unrecorded).was_recorded(session));
+        assert!(told(&all, "").was_recorded(session), "a row without its image");
+    }
 }

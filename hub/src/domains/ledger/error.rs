@@ -67,7 +67,7 @@ impl LedgerError {
     /// Whether it is what is stored of one log that is wrong, and not the database that does not answer.
     pub(super) fn is_of_one_log(&self) -> bool {
         match self {
-            Self::Stored(_) | Self::Note(_) => true,
+            Self::Stored(_) | Self::Note(_) | Self::Altered(_) => true,
             // Violations of constraints: something is there already that should not be.
             Self::Database(DbError::Sql(error)) => {
                 error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("23"))

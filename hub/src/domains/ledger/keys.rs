@@ -9,7 +9,7 @@ use aws_lc_rs::{
 };
 use base64::Engine as _;
 use openpam_ids::LedgerKeyId;
-use openpam_ledger::{Checkpoint, LedgerName, Log, Note, Signers};
+use openpam_ledger::{Checkpoint, LedgerName, Log, Note, Signers, TreeHead};
 use openpam_secret::{ExposeSecret as _, SecretString};
 use sqlx::PgConnection;
 use zeroize::Zeroizing;
@@ -50,15 +50,15 @@ impl Signer {
         }
     }
 
-    /// Its public key.
-    pub(super) fn public(&self) -> [u8; 32] {
-        self.public
-    }
-
     /// Whether it is a checkpoint of that log with this key's signature.
     pub(super) fn has_signed(&self, ledger: &LedgerName, log: Log, note: &str) -> bool {
+        self.head(ledger, log, note).is_some()
+    }
+
+    /// The tree of such a checkpoint.
+    pub(super) fn head(&self, ledger: &LedgerName, log: Log, note: &str) -> Option<TreeHead> {
         let signers = Signers::Trusted { log_keys: vec![self.public], witnesses: Vec::new(), needed: 0 };
-        signers.verify(ledger, log, note.as_bytes()).is_ok()
+        signers.verify(ledger, log, note.as_bytes()).ok().map(|verified| verified.checkpoint.head())
     }
 
     /// The checkpoint as a signed note; a signature that does not fit is refused.

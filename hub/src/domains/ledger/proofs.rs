@@ -1,6 +1,6 @@
 //! Nodes of stored trees, for proofs.
 
-use openpam_ledger::{Hash, NodeId, TileRange};
+use openpam_ledger::{Hash, NodeId, Plan, TileRange, TreeHead, verify_consistency};
 use sqlx::PgConnection;
 
 use super::{
@@ -30,4 +30,26 @@ pub(super) async fn read(
         hashes.push(node.ok_or(LedgerError::Stored("a node cannot be made"))?);
     }
     Ok(hashes)
+}
+
+/// Whether the stored tree grew from the one head to the other, by a proof of its nodes.
+pub(super) async fn goes_on(
+    connection: &mut PgConnection,
+    tree: Tree,
+    old: &TreeHead,
+    new: &TreeHead,
+) -> Result<bool, LedgerError> {
+    if old == new {
+        return Ok(true);
+    }
+    let Some(plan) = Plan::consistency(old.size, new.size).ok().filter(|_| old.size < new.size) else {
+        return Ok(false);
+    };
+    let nodes = plan.nodes().collect::<Vec<_>>();
+    let hashes = match read(connection, tree, new.size, &nodes).await {
+        // A part of it is gone.
+        Err(LedgerError::Stored(_)) => return Ok(false),
+        hashes => hashes?,
+    };
+    Ok(plan.assemble(&hashes).is_some_and(|proof| verify_consistency(old, new, &proof).is_ok()))
 }

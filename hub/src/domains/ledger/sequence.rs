@@ -70,7 +70,7 @@ pub(super) struct Sequencer {
     tilers: HashMap<Uuid, Tiler>,
     pass: Option<Pass>,
     stored_at: Instant,
-    altered: Option<Uuid>,
+    altered: BTreeSet<Uuid>,
     /// Tenants whose stored ledger is damaged. The others go on without them.
     stuck: BTreeSet<Uuid>,
     rest_until: Option<Instant>,
@@ -82,15 +82,15 @@ impl Sequencer {
             tilers: HashMap::new(),
             pass: None,
             stored_at: Instant::now(),
-            altered: None,
+            altered: BTreeSet::new(),
             stuck: BTreeSet::new(),
             rest_until: None,
         }
     }
 
-    /// A tenant whose stored head was not the one that this leader had written last. Its events still get places.
-    pub(super) fn altered(&self) -> Option<Uuid> {
-        self.altered
+    /// Tenants whose stored heads were not the ones that this leader had written last. Their events still get places.
+    pub(super) fn altered(&mut self) -> BTreeSet<Uuid> {
+        std::mem::take(&mut self.altered)
     }
 
     /// Whether the stored ledger of a tenant is damaged, whose events wait.
@@ -114,6 +114,10 @@ impl Sequencer {
             return Ok(Round { entries: 0, more: false });
         }
         let mut tx = connection.begin().await?;
+        if self.is_stuck() {
+            // What waits is gone through in each pass, which may take long: nobody takes over meanwhile.
+            store::fence(&mut tx, epoch).await?;
+        }
         let mut pass = match self.pass.take() {
             Some(pass) => pass,
             None => {
@@ -186,7 +190,7 @@ impl Sequencer {
             Some(tiler) if *tiler.tree() == frontier => tiler,
             kept => {
                 // Nobody else writes heads in this epoch.
-                self.altered = self.altered.or(kept.map(|_| tenant_id));
+                self.altered.extend(kept.map(|_| tenant_id));
                 restore(connection, Tree::Tenant, &frontier).await?
             }
         };

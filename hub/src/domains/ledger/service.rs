@@ -1,8 +1,8 @@
 //! What others ask of the ledger: a place, a proof, a checkpoint, how it is.
 
 use chrono::{DateTime, Utc};
-use openpam_ledger::{Hash, Plan, TreeHead};
-use sqlx::PgConnection;
+use openpam_ledger::{Hash, KeyType, LedgerName, Log, Plan, TreeHead, VerifierKey};
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     },
     types::Placed,
 };
+use crate::db::{Db, set_scope, tenant_slug};
 
 /// The proof that an entry is in a tree.
 #[derive(Debug)]
@@ -135,4 +136,30 @@ pub(super) async fn standing(connection: &mut PgConnection) -> Result<Standing, 
         signed_at,
         keys: store::keys(connection).await?.into_iter().map(|key| key.public_key).collect(),
     })
+}
+
+/// For each log, by the tenant's slug or `system`: the keys that the database names, as verifiers elsewhere take them.
+///
+/// # Errors
+/// When the database does not answer, or there is no ledger yet.
+pub async fn verifier_keys(db: &Db) -> Result<Vec<(String, String)>, LedgerError> {
+    let mut connection = db.dedicated("openpam-audit-keys").await?;
+    let name = stored::name(&mut connection).await?.ok_or(LedgerError::NoLedger)?;
+    let ledger = LedgerName::new(&name).ok_or(LedgerError::Stored("its name is none"))?;
+    let mut logs = vec![("system".to_owned(), Log::System)];
+    for tenant_id in db.tenant_ids().await? {
+        let mut tx = connection.begin().await?;
+        set_scope(&mut tx, &tenant_id.to_string(), "system", "audit keys").await?;
+        logs.push((tenant_slug(&mut tx).await?, Log::Tenant(tenant_id.as_uuid())));
+        tx.rollback().await?;
+    }
+    let keys = store::keys(&mut connection).await?;
+    let mut lines = Vec::new();
+    for (slug, log) in logs {
+        for key in &keys {
+            let key = VerifierKey::new(&ledger.origin(log), KeyType::Ed25519, read::hash(&key.public_key)?.0)?;
+            lines.push((slug.clone(), key.to_string()));
+        }
+    }
+    Ok(lines)
 }

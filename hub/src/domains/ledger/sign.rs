@@ -35,9 +35,10 @@ impl Signing {
         !self.stuck.is_empty()
     }
 
-    /// Notes how a log fares; told once.
-    fn note(&mut self, log: Log, error: Option<&LedgerError>) {
+    /// Notes how a log fares; told once. What was rewritten is not merely damaged.
+    fn note(&mut self, known: &mut Known, log: Log, error: Option<&LedgerError>) {
         match error {
+            Some(LedgerError::Altered(log)) => known.refuse(*log),
             Some(error) if self.stuck.insert(log) => {
                 tracing::error!(?log, %error, "a log of the ledger is damaged: it is not signed, the others are");
             }
@@ -72,11 +73,11 @@ impl Signing {
                 Ok(()) => {
                     savepoint.commit().await?;
                     heads.push((log, head));
-                    self.note(log, None);
+                    self.note(known, log, None);
                 }
                 Err(error) if error.is_of_one_log() => {
                     savepoint.rollback().await?;
-                    self.note(log, Some(&error));
+                    self.note(known, log, Some(&error));
                 }
                 Err(error) => return Err(error),
             }
@@ -89,12 +90,12 @@ impl Signing {
                     savepoint.commit().await?;
                     heads.extend(added.head.map(|head| (Log::System, head)));
                     self.system_has_all = added.has_all;
-                    self.note(Log::System, None);
+                    self.note(known, Log::System, None);
                 }
                 Err(error) if error.is_of_one_log() => {
                     savepoint.rollback().await?;
                     self.system_has_all = false;
-                    self.note(Log::System, Some(&error));
+                    self.note(known, Log::System, Some(&error));
                 }
                 Err(error) => return Err(error),
             }
@@ -124,6 +125,12 @@ async fn sign_head(
         });
     }
     set_scope(connection, &tenant_id.to_string(), &Actor::System.to_string(), "ledger").await?;
+    if !known.has(log)
+        && let Some((_, note)) = store::verify::last_checkpoint(connection, None).await?
+        && !signer.has_signed(ledger, log, &note)
+    {
+        return Err(LedgerError::Stored("the log's last checkpoint is not signed by this key"));
+    }
     known.check(connection, log, &head).await?;
     let note = signer.sign(&Checkpoint::new(ledger, log, head))?;
     store::insert_checkpoint(connection, tenant_id, head.size.cast_signed(), &head.root, &note.to_text()).await?;
@@ -156,7 +163,7 @@ async fn add_to_system(
         }
         let tiler = match &mut tiler {
             Some(tiler) => tiler,
-            None => tiler.insert(system_tree(connection, known).await?),
+            None => tiler.insert(system_tree(connection, ledger, signer, known).await?),
         };
         let note = Note::parse(note.as_bytes())?;
         let seq = tiler.tree().size().cast_signed();
@@ -175,9 +182,22 @@ async fn add_to_system(
     Ok(Added { head: Some(head), has_all })
 }
 
-async fn system_tree(connection: &mut PgConnection, known: &Known) -> Result<Tiler, LedgerError> {
+/// The system's tree at its last checkpoint, which this key has signed: the application's role can put others there, and
+/// leaves before them.
+async fn system_tree(
+    connection: &mut PgConnection,
+    ledger: &LedgerName,
+    signer: &Signer,
+    known: &Known,
+) -> Result<Tiler, LedgerError> {
     let frontier = match read::system_frontier(connection).await? {
-        Some(bytes) => Frontier::from_bytes(&bytes).ok_or(LedgerError::Stored("the system's head cannot be read"))?,
+        Some((bytes, note)) => {
+            let frontier = Frontier::from_bytes(&bytes);
+            let signed = signer.head(ledger, Log::System, &note);
+            frontier
+                .filter(|tree| signed == Some(TreeHead { size: tree.size(), root: tree.root() }))
+                .ok_or(LedgerError::Stored("the system's last checkpoint is not signed by this key"))?
+        }
         None => Frontier::new(),
     };
     let head = TreeHead { size: frontier.size(), root: frontier.root() };

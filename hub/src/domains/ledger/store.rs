@@ -402,6 +402,25 @@ pub(super) async fn latest_checkpoints(
     Ok(rows.into_iter().map(|row| (row.tenant_id, row.size, row.note)).collect())
 }
 
+/// What the first `until` leaves of the system's log say last of each tenant's.
+pub(super) async fn latest_leaves(
+    connection: &mut PgConnection,
+    until: i64,
+) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select tenant_id as "tenant_id!", text as "text!" from openpam.ledger_latest_leaves($1)"#,
+        until
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.tenant_id, row.text)).collect())
+}
+
+/// For how many seconds the oldest event or row change has waited for its place.
+pub(super) async fn waiting(connection: &mut PgConnection) -> Result<f64, sqlx::Error> {
+    sqlx::query_scalar!(r#"select openpam.ledger_waiting() as "waiting!""#).fetch_one(connection).await
+}
+
 /// By log: the size of the largest tree that this anchor has accepted.
 pub(super) async fn anchored(
     connection: &mut PgConnection,

@@ -31,6 +31,8 @@ const ROUND: Duration = Duration::from_millis(100);
 const SIGN: Duration = Duration::from_millis(500);
 /// Between looks at who leads, and after a failure.
 const SECOND: Duration = Duration::from_secs(1);
+/// Between looks at what another hub signs, and at what waits for its place.
+const LOOK: Duration = Duration::from_secs(5);
 /// After this silence somebody else leads.
 const SILENCE_SECONDS: f64 = 3.0;
 
@@ -69,8 +71,9 @@ async fn pause(hub: &Hub, time: Duration) {
 async fn run(hub: &Hub, failing: &mut bool, known: &mut Known) -> Result<(), LedgerError> {
     let mut connection = hub.db().dedicated("openpam-hub-ledger").await?;
     store::prepare_connection(&mut connection).await?;
-    known.learn_beside(&mut connection).await?;
     let name = hub.config().ledger_name();
+    let mut keyring = Keyring::default();
+    let mut watch = Watch::default();
     while !hub.lifecycle().is_ending() {
         let has_lock = store::try_lock(&mut connection).await?;
         let led = store::lead(&mut connection, hub.hub_id().as_uuid(), has_lock, SILENCE_SECONDS, &name).await?;
@@ -93,26 +96,60 @@ async fn run(hub: &Hub, failing: &mut bool, known: &mut Known) -> Result<(), Led
                 anchor_interval,
                 next_anchor: None,
                 anchored: BTreeMap::new(),
-                signer: None,
-                key: KeyLoad::Due(Instant::now()),
+                keyring,
+                watch,
                 known,
             };
             return leader.lead(failing).await;
         }
-        look(hub, &mut connection, false).await?;
+        if watch.is_due() {
+            keyring.follow(hub, &mut connection, known).await?;
+        }
+        watch.look(hub, &mut connection, false).await?;
         *failing = false;
         pause(hub, SECOND).await;
     }
     Ok(())
 }
 
-/// Notes how the ledger fares.
-async fn look(hub: &Hub, connection: &mut PgConnection, leads: bool) -> Result<(), LedgerError> {
-    let state = store::state(connection).await?;
-    hub.ledger().note(leads, state.silence, state.lag);
-    gauge!(names::LEDGER_LEADER).set(f64::from(u8::from(leads)));
-    gauge!(names::LEDGER_CHECKPOINT_LAG).set(state.lag);
-    Ok(())
+/// How the ledger fares.
+#[derive(Debug, Default)]
+struct Watch {
+    looked: Option<Instant>,
+    waiting: f64,
+}
+
+impl Watch {
+    /// Whether it is time to look at what takes longer.
+    fn is_due(&self) -> bool {
+        self.looked.is_none_or(|at| at.elapsed() > LOOK)
+    }
+
+    /// Notes it. What has no place yet is not signed either.
+    async fn look(&mut self, hub: &Hub, connection: &mut PgConnection, leads: bool) -> Result<(), LedgerError> {
+        let state = store::state(connection).await?;
+        if self.is_due() {
+            self.waiting = store::waiting(connection).await?;
+            self.looked = Some(Instant::now());
+        }
+        let lag = state.lag.max(self.waiting);
+        hub.ledger().note(leads, state.silence, lag);
+        gauge!(names::LEDGER_LEADER).set(f64::from(u8::from(leads)));
+        gauge!(names::LEDGER_CHECKPOINT_LAG).set(lag);
+        Ok(())
+    }
+}
+
+/// A log that was rewritten is not signed any more, until somebody has looked and starts this hub anew.
+fn alarm(hub: &Hub, ledger: &LedgerName, known: &mut Known) {
+    for log in known.news() {
+        hub.ledger().note_altered();
+        let origin = ledger.origin(log);
+        tracing::error!(
+            origin,
+            "the stored ledger is not the one that this hub wrote or read before: it is not signed"
+        );
+    }
 }
 
 struct Leader<'h> {
@@ -127,9 +164,22 @@ struct Leader<'h> {
     next_anchor: Option<Instant>,
     /// How far the anchor goes, by its own account.
     anchored: BTreeMap<String, u64>,
-    signer: Option<Signer>,
-    key: KeyLoad,
+    keyring: Keyring,
+    watch: Watch,
     known: &'h mut Known,
+}
+
+/// The signing key, once the vault has given it. Whoever does not lead needs it too, to know what was signed: the keys
+/// that the database names may be somebody else's.
+struct Keyring {
+    signer: Option<Signer>,
+    load: KeyLoad,
+}
+
+impl Default for Keyring {
+    fn default() -> Self {
+        Self { signer: None, load: KeyLoad::Due(Instant::now()) }
+    }
 }
 
 /// How the signing key is being fetched: aside, because a vault may hang, and a leader that is silent meanwhile
@@ -150,15 +200,14 @@ impl Leader<'_> {
             if round.entries > 0 {
                 counter!(names::LEDGER_ENTRIES).increment(round.entries as u64);
             }
-            if let Some(tenant_id) = sequencer.altered() {
-                self.alarm(&self.ledger.origin(Log::Tenant(tenant_id)));
-            }
+            sequencer.altered().into_iter().for_each(|tenant_id| self.known.refuse(Log::Tenant(tenant_id)));
+            alarm(self.hub, &self.ledger, self.known);
             self.hub.ledger().note_damaged(sequencer.is_stuck() || signing.is_stuck());
             *failing = false;
             if Instant::now() >= next {
                 next = Instant::now() + SIGN;
                 match self.sign(&mut signing).await {
-                    Ok(()) if self.signer.is_some() => unsigned_since = None,
+                    Ok(()) if self.keyring.signer.is_some() => unsigned_since = None,
                     // The vault was asked.
                     Ok(()) => {}
                     // Without the key, or with what is stored damaged, nothing can be signed; sequencing goes on.
@@ -180,37 +229,36 @@ impl Leader<'_> {
                 if !self.has_lock {
                     self.has_lock = store::try_lock(&mut self.connection).await?;
                 }
-                look(self.hub, &mut self.connection, true).await?;
+                self.watch.look(self.hub, &mut self.connection, true).await?;
             }
             if !round.more {
                 sleep(ROUND).await;
             }
         }
-        Ok(())
+        // What has its place is signed before the hub ends: no checkpoint would speak for it until another one runs.
+        self.sign(&mut signing).await
     }
+}
 
-    /// Nothing is signed any more, until somebody has looked and starts this hub anew.
-    fn alarm(&self, origin: &str) {
-        if self.hub.ledger().note_altered() {
-            tracing::error!(
-                origin,
-                "the stored ledger is not the one that this hub wrote or read before: nothing is signed"
-            );
-        }
-    }
-
-    /// The signing key, once the vault has given it.
-    async fn load_key(&mut self) -> Result<(), LedgerError> {
-        match &mut self.key {
+impl Keyring {
+    /// Asks the vault, or takes what it gave.
+    async fn load(
+        &mut self,
+        hub: &Hub,
+        connection: &mut PgConnection,
+        ledger: &LedgerName,
+        known: &mut Known,
+    ) -> Result<(), LedgerError> {
+        match &mut self.load {
             KeyLoad::Due(at) if Instant::now() < *at => Ok(()),
             KeyLoad::Due(_) => {
                 let (give, take) = oneshot::channel();
-                let hub = self.hub.clone();
-                self.hub.lifecycle().spawn_child(async move {
+                let asking = hub.clone();
+                hub.lifecycle().spawn_child(async move {
                     // Nobody waits for it where this hub does not lead any more.
-                    let _ = give.send(Signer::load(&hub).await);
+                    let _ = give.send(Signer::load(&asking).await);
                 });
-                self.key = KeyLoad::UnderWay(take);
+                self.load = KeyLoad::UnderWay(take);
                 Ok(())
             }
             KeyLoad::UnderWay(take) => {
@@ -219,35 +267,43 @@ impl Leader<'_> {
                     Err(oneshot::error::TryRecvError::Closed) => Err(LedgerError::Stored("the key was not loaded")),
                     Ok(loaded) => loaded,
                 };
-                self.key = KeyLoad::Due(Instant::now() + SECOND);
+                self.load = KeyLoad::Due(Instant::now() + SECOND);
                 let signer = loaded?;
-                self.known.learn(&mut self.connection, &self.ledger, vec![signer.public()]).await?;
+                known.learn(connection, ledger, &signer).await?;
                 self.signer = Some(signer);
                 Ok(())
             }
         }
     }
 
-    async fn sign(&mut self, signing: &mut Signing) -> Result<(), LedgerError> {
-        if self.hub.ledger().is_altered() {
-            return Ok(store::fence(&mut self.connection, self.epoch).await?);
+    /// Holds what another hub signs against what this one knows.
+    async fn follow(&mut self, hub: &Hub, connection: &mut PgConnection, known: &mut Known) -> Result<(), LedgerError> {
+        let name = store::verify::name(connection).await?;
+        let Some(ledger) = name.and_then(|name| LedgerName::new(&name)) else { return Ok(()) };
+        if let Some(signer) = &self.signer {
+            known.follow(connection, &ledger, signer).await?;
+        } else if let Err(error) = self.load(hub, connection, &ledger, known).await {
+            tracing::debug!(%error, "what another hub signs is not looked at");
         }
+        alarm(hub, &ledger, known);
+        Ok(())
+    }
+}
+
+impl Leader<'_> {
+    async fn sign(&mut self, signing: &mut Signing) -> Result<(), LedgerError> {
         if !self.fits_anchor().await? {
             return Ok(());
         }
-        if self.signer.is_none() {
+        if self.keyring.signer.is_none() {
             // Says that this leader is there, whatever the vault does.
             store::fence(&mut self.connection, self.epoch).await?;
-            self.load_key().await?;
+            self.keyring.load(self.hub, &mut self.connection, &self.ledger, self.known).await?;
         }
-        let Some(signer) = &self.signer else { return Ok(()) };
-        match signing.sign(&mut self.connection, self.epoch, &self.ledger, signer, self.known).await {
-            Err(LedgerError::Altered(log)) => {
-                self.alarm(&self.ledger.origin(log));
-                Ok(())
-            }
-            signed => signed.map(|_| ()),
-        }
+        let Some(signer) = &self.keyring.signer else { return Ok(()) };
+        signing.sign(&mut self.connection, self.epoch, &self.ledger, signer, self.known).await?;
+        alarm(self.hub, &self.ledger, self.known);
+        Ok(())
     }
 
     /// Whether the stored ledger goes on from what is anchored. Where it does not, the database was rolled back,
@@ -281,10 +337,10 @@ impl Leader<'_> {
     }
 
     async fn send_to_anchor(&mut self) -> Result<(), LedgerError> {
-        let (Some(anchor), Some(due), Some(signer)) = (&mut self.anchor, self.next_anchor, &self.signer) else {
+        let (Some(anchor), Some(due), Some(signer)) = (&mut self.anchor, self.next_anchor, &self.keyring.signer) else {
             return Ok(());
         };
-        if Instant::now() < due || self.hub.ledger().is_altered() {
+        if Instant::now() < due {
             return Ok(());
         }
         self.next_anchor = Some(Instant::now() + self.anchor_interval);

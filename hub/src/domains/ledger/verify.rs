@@ -1,26 +1,31 @@
 //! Verification of what is stored, on the machine that has the database: entries against what was signed, rows
 //! against their entries, contents against their digests, and what was left out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use openpam_ids::TenantId;
 use openpam_ledger::{
-    Anchors, Content, Digests, Entry, Frontier, Hash, Kind, LedgerName, Log, RangeProof, Report, Signers, TILE_WIDTH,
-    TreeHead, Verdict, Verifier,
+    Anchors, Content, Digests, Entry, Frontier, Hash, Kind, LedgerName, Log, Report, Signers, TILE_WIDTH, TreeHead,
+    Verdict, Verifier,
 };
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::{
     anchor::FILE,
     error::LedgerError,
     proofs,
+    range::{self, Range},
     store::{
         self,
         read::{self, Tree},
         verify as read_all,
     },
-    system::{Length, verify_system},
+    system::{Length, SystemWalk, vouched},
+    tiles::verify_tiles,
     types::Draft,
 };
 use crate::db::{Db, set_scope, tenant_slug};
@@ -31,8 +36,12 @@ const CHUNK: i64 = 40 * TILE_WIDTH as i64;
 const MAX_FINDINGS: usize = 100;
 /// Checkpoints of one portion of entries: there is one for each size at most.
 const MAX_NOTES: i64 = 2 * CHUNK;
-/// Entries are signed within a second. Where none speaks for some after this time, something is wrong.
-const SIGNED_WITHIN_SECONDS: f64 = 60.0;
+/// Events get their places within a second. Where one has none after this time, something is wrong.
+const PLACED_WITHIN_SECONDS: f64 = 60.0;
+/// Entries are signed within a second. How often it is looked for a checkpoint that speaks for the last ones, and how
+/// long between. No time that is stored counts: whoever rewrites entries rewrites that too.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 /// Behind each tree.
 const END: i64 = i64::MAX;
 
@@ -89,11 +98,13 @@ pub struct Outcome {
     pub erased: u64,
     /// Events and row changes that wait for their places.
     pub waiting: i64,
+    /// Row changes that neither the application's role nor the owner made: how many, and the first of them.
+    pub by_hand: Option<(u64, String)>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    listed: Vec<Finding>,
+    pub(super) listed: Vec<Finding>,
     more: u64,
 }
 
@@ -135,16 +146,16 @@ pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError>
         let known = scope.tenant.is_none().then(|| tenants.iter().map(|id| id.as_uuid()).collect::<BTreeSet<_>>());
         outcomes.push(verify_anchors(&context, scope, known.as_ref(), &taken));
     }
-    let mut heads = BTreeMap::new();
+    // Whatever is asked for: a log without its checkpoints is told by the system's alone.
+    let mut system = SystemWalk::new(&context);
+    system.advance(&mut connection).await?;
+    let mut lengths = BTreeMap::new();
     for tenant_id in tenants {
-        let (outcome, signed) = verify_tenant(&mut connection, tenant_id, scope, &context).await?;
-        let entries = outcome.head.map_or(0, |head| head.size).max(outcome.entries);
-        heads.insert(tenant_id.as_uuid(), Length { entries, signed });
+        let (outcome, length) = verify_tenant(&mut connection, tenant_id, scope, &context, system.signed()).await?;
+        lengths.insert(tenant_id.as_uuid(), length);
         outcomes.push(outcome);
     }
-    if scope.tenant.is_none() && scope.start.is_none() && scope.end.is_none() {
-        outcomes.push(verify_system(&mut connection, &context, &heads).await?);
-    }
+    outcomes.push(system.finish(&mut connection, &lengths, scope.tenant.is_none()).await?);
     Ok(outcomes)
 }
 
@@ -203,12 +214,13 @@ fn verify_anchors(
         warnings,
         erased: 0,
         waiting: 0,
+        by_hand: None,
     }
 }
 
 pub(super) struct Against {
     pub(super) ledger: LedgerName,
-    signers: Signers,
+    pub(super) signers: Signers,
     anchored: HashMap<String, Vec<String>>,
 }
 
@@ -237,8 +249,8 @@ async fn verify_tenant(
     tenant_id: TenantId,
     scope: &Scope,
     against: &Against,
-) -> Result<(Outcome, u64), LedgerError> {
-    use sqlx::Connection as _;
+    system: i64,
+) -> Result<(Outcome, Length), LedgerError> {
     let mut tx = connection.begin().await?;
     read_all::hold_still(&mut tx).await?;
     set_scope(&mut tx, &tenant_id.to_string(), "system", "audit verify").await?;
@@ -246,35 +258,52 @@ async fn verify_tenant(
     let stored = read_all::end(&mut tx).await?;
     let head = store::head(&mut tx).await?;
     let (size, frontier) = head.unwrap_or((0, Frontier::new().to_bytes()));
-    let first = i64::try_from(scope.start.unwrap_or(0)).unwrap_or(END);
-    let last = scope.end.and_then(|end| i64::try_from(end).ok()).map(|end| end.saturating_add(1));
+    let signed = read_all::last_checkpoint(&mut tx, None).await?.map_or(0, |(size, _)| size.cast_unsigned());
+    let length = Length { entries: stored.cast_unsigned(), signed };
     let whole = scope.start.is_none() && scope.end.is_none();
-    let mut walk =
-        Walk { tenant_id: tenant_id.as_uuid(), verifier: None, findings: Findings::default(), erased: 0, against };
-    let end = match last {
-        Some(last) if !whole => last.min(stored.max(size)),
-        _ => stored.max(size),
+    let log = Log::Tenant(tenant_id.as_uuid());
+    let (bounds, begun) = if whole {
+        let anchors = against.read(log, against.anchored(log));
+        let verifier = Some(Verifier::new(tenant_id.as_uuid(), anchors));
+        ((0, stored.max(size)), Range { verifier, findings: Findings::default() })
+    } else {
+        let bounds = range::bounds(scope, stored.max(size));
+        (bounds, range::begin(&mut tx, against, tenant_id.as_uuid(), bounds, (stored, system)).await?)
     };
-    let first = first.min(end);
-    walk.begin(&mut tx, (first, end), whole).await?;
+    let Range { verifier, findings } = begun;
+    let own_users = read_all::own_users(&mut tx).await?;
+    let mut walk = Walk {
+        tenant_id: tenant_id.as_uuid(),
+        verifier,
+        findings,
+        erased: 0,
+        by_hand: None,
+        own_users,
+        against,
+        system,
+    };
+    let (first, end) = bounds;
     let mut at = first;
-    while at < end {
+    while at < end && walk.verifier.is_some() {
         // Chunks end where tiles do.
         let until = ((at / CHUNK + 1) * CHUNK).min(end);
         walk.chunk(&mut tx, at, until, size, whole).await?;
         at = until;
     }
-    let (left_out, one, waiting) = if whole { read_all::unsequenced(&mut tx).await? } else { (0, None, 0) };
-    if let Some(one) = one {
-        let message = format!("{left_out} events or row changes were left out, one of them is {one}");
-        walk.findings.add("unsequenced", message);
-    }
+    let mut waiting = 0;
     if whole {
-        let rest = read_all::checkpoints(&mut tx, end, END, MAX_NOTES).await?;
-        walk.add_anchors(rest.iter().map(String::as_str));
+        let without = read_all::unsequenced(&mut tx, PLACED_WITHIN_SECONDS).await?;
+        waiting = without.waiting;
+        walk.without_place(&without);
+        walk.add_anchors(&mut tx, end, END).await?;
+        verify_tiles(&mut tx, Tree::Tenant, stored.cast_unsigned(), &mut walk.findings).await?;
     }
-    let Walk { verifier, mut findings, erased, .. } = walk;
-    let report = verifier.map(Verifier::finish).ok_or(LedgerError::Stored("there is no checkpoint of the range"))?;
+    let Walk { verifier, mut findings, erased, by_hand, .. } = walk;
+    let Some(verifier) = verifier else {
+        tx.rollback().await?;
+        return Ok((range::outcome(name, findings), length));
+    };
+    let report = verifier.finish();
     if whole {
         let stored_head = Frontier::from_bytes(&frontier).map(|tree| TreeHead { size: tree.size(), root: tree.root() });
         if report.head.is_some() && stored_head != report.head {
@@ -284,22 +313,45 @@ async fn verify_tenant(
             findings.add("head_differs", format!("the stored head speaks of {size} entries, {stored} are there"));
         }
     }
+    tx.rollback().await?;
     if whole {
-        let signed = report.anchored.unwrap_or(0);
-        let (count, oldest, newest) = read_all::since(&mut tx, signed.cast_signed()).await?;
-        // Without its checkpoints a log proves nothing: who deleted them all may have written it anew. Times are the
-        // database's, and one that is not over yet is as wrong as one that is long over.
-        if count > 0 && (oldest > SIGNED_WITHIN_SECONDS || newest < -SIGNED_WITHIN_SECONDS) {
-            let message = format!(
-                "no checkpoint speaks for {count} entries from {signed} on, the first of which got its place \
-                 {oldest:.0} s ago"
-            );
+        let spoken_for = report.anchored.unwrap_or(0);
+        let is_late = spoken_for < length.entries
+            && !(length.signed < length.entries && is_signed_soon(connection, tenant_id, against, report.head).await?);
+        // Without its checkpoints a log proves nothing: who deleted them may have written it anew.
+        if is_late {
+            let count = length.entries - spoken_for;
+            let message = format!("no checkpoint speaks for {count} entries from {spoken_for} on");
             findings.add("unsigned", message);
         }
     }
-    let signed = read_all::last_checkpoint(&mut tx, None).await?.map_or(0, |(size, _)| size.cast_unsigned());
-    tx.rollback().await?;
-    Ok((outcome(name, report, findings, erased, waiting), signed))
+    let mut outcome = outcome(name, report, findings, erased, waiting);
+    outcome.by_hand = by_hand;
+    Ok((outcome, length))
+}
+
+/// Whether a checkpoint comes that speaks for this tree: a hub that runs signs what it has just given places.
+async fn is_signed_soon(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+    against: &Against,
+    head: Option<TreeHead>,
+) -> Result<bool, LedgerError> {
+    let Some(head) = head else { return Ok(false) };
+    let log = Log::Tenant(tenant_id.as_uuid());
+    for _ in 0..LOOKS {
+        let mut tx = connection.begin().await?;
+        set_scope(&mut tx, &tenant_id.to_string(), "system", "audit verify").await?;
+        if let Some((_, note)) = read_all::last_checkpoint(&mut tx, None).await? {
+            let later = against.read(log, std::iter::once(note.as_str())).heads().next();
+            if let Some(later) = later.filter(|later| later.size >= head.size) {
+                return proofs::goes_on(&mut tx, Tree::Tenant, &head, &later).await;
+            }
+        }
+        tx.rollback().await?;
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    Ok(false)
 }
 
 pub(super) fn outcome(name: String, report: Report, own: Findings, erased: u64, waiting: i64) -> Outcome {
@@ -326,6 +378,7 @@ pub(super) fn outcome(name: String, report: Report, own: Findings, erased: u64, 
         warnings: report.warnings.iter().map(|warning| format!("{}: {warning}", warning.code())).collect(),
         erased,
         waiting,
+        by_hand: None,
     }
 }
 
@@ -335,7 +388,12 @@ struct Walk<'a> {
     verifier: Option<Verifier>,
     findings: Findings,
     erased: u64,
+    by_hand: Option<(u64, String)>,
+    /// Users of the database that are OpenPAM's own.
+    own_users: [String; 2],
     against: &'a Against,
+    /// Leaves of the system's log that a signed checkpoint speaks for.
+    system: i64,
 }
 
 impl Walk<'_> {
@@ -343,44 +401,33 @@ impl Walk<'_> {
         Log::Tenant(self.tenant_id)
     }
 
-    async fn begin(
-        &mut self,
-        connection: &mut PgConnection,
-        (first, end): (i64, i64),
-        whole: bool,
-    ) -> Result<(), LedgerError> {
-        if whole {
-            let anchors = self.against.read(self.log(), self.against.anchored(self.log()));
-            self.verifier = Some(Verifier::new(self.tenant_id, anchors));
-            return Ok(());
-        }
-        let Some((size, note)) = read_all::last_checkpoint(connection, None).await? else { return Ok(()) };
-        if end > size {
-            return Err(LedgerError::NotSigned { size: size.cast_unsigned() });
-        }
-        let bounds = (first.cast_unsigned(), end.cast_unsigned(), size.cast_unsigned());
-        let nodes = RangeProof::nodes(bounds.0, bounds.1, bounds.2).map_err(|_| LedgerError::NoSuchPlace)?;
-        let hashes = proofs::read(connection, Tree::Tenant, bounds.2, &nodes).await?;
-        let proof = RangeProof::from_nodes(bounds.0, bounds.1, bounds.2, &hashes);
-        let proof = proof.map_err(|_| LedgerError::NoSuchPlace)?;
-        let anchors = self.against.read(self.log(), std::iter::once(note.as_str()));
-        if anchors.heads().next().is_none() {
-            for defect in anchors.defects() {
-                self.findings.add(defect.code(), defect.to_string());
-            }
-            let anchors = Anchors::read(&Signers::Any, &self.against.ledger, self.log(), [note.as_bytes()]);
-            self.verifier = Verifier::range(self.tenant_id, anchors, proof).ok();
-        } else {
-            self.verifier = Verifier::range(self.tenant_id, anchors, proof).ok();
+    /// The checkpoints of trees that are larger than `behind` and not larger than `end`, and what the system's log has
+    /// of them.
+    async fn add_anchors(&mut self, connection: &mut PgConnection, behind: i64, end: i64) -> Result<(), LedgerError> {
+        let notes = read_all::checkpoints(connection, behind, end, MAX_NOTES).await?;
+        let leaves = read_all::own_leaves(connection, self.system, behind, end).await?;
+        let anchors = self.against.read(self.log(), notes.iter().map(String::as_str));
+        let leaves = vouched(self.against, self.log(), &leaves);
+        if let Some(verifier) = &mut self.verifier {
+            // They come in the order of their sizes, so that none is too late.
+            let _ = verifier.anchors(anchors);
+            let _ = verifier.anchors(leaves);
         }
         Ok(())
     }
 
-    fn add_anchors<'n>(&mut self, notes: impl Iterator<Item = &'n str>) {
-        let anchors = self.against.read(self.log(), notes);
-        if let Some(verifier) = &mut self.verifier {
-            // They come in the order of their sizes, so that none is too late.
-            let _ = verifier.anchors(anchors);
+    fn without_place(&mut self, without: &read_all::Unsequenced) {
+        if let Some(one) = without.one {
+            let message = format!("{} events or row changes were left out, one of them is {one}", without.left_out);
+            self.findings.add("unsequenced", message);
+        }
+        if let Some(one) = without.late_one {
+            let message = format!(
+                "{} events or row changes wait for their places for longer than {PLACED_WITHIN_SECONDS} s, or are of a \
+                 time to come; one of them is {one}",
+                without.late
+            );
+            self.findings.add("waiting", message);
         }
     }
 
@@ -393,8 +440,7 @@ impl Walk<'_> {
         whole: bool,
     ) -> Result<(), LedgerError> {
         if whole {
-            let notes = read_all::checkpoints(connection, first, end, MAX_NOTES).await?;
-            self.add_anchors(notes.iter().map(String::as_str));
+            self.add_anchors(connection, first, end).await?;
         }
         let stored = read_all::entries(connection, first, end).await?;
         let kept = kept_hashes(connection, first, end, size).await?;
@@ -428,7 +474,13 @@ impl Walk<'_> {
             check.row(seq, Kind::Event, &row.contents(), row.salts.is_none(), |digests| row.draft_with(digests));
         })
         .await?;
+        let (own_users, by_hand) = (&self.own_users, &mut self.by_hand);
         read_all::changes(connection, first, end, |seq, row| {
+            if !own_users.contains(&row.database_user) {
+                // Whatever it says of who acted: whoever has the database can set that as they like.
+                let one = || format!("the first is entry {seq}, by the database's user {}", row.database_user);
+                by_hand.get_or_insert_with(|| (0, one())).0 += 1;
+            }
             check.row(seq, Kind::RowChange, &row.contents(), row.salts.is_none(), |digests| row.draft_with(digests));
         })
         .await?;
@@ -461,7 +513,10 @@ impl Check<'_, '_> {
             self.findings.add("event_tampered", message);
         }
         if erased {
+            // Nothing erases contents yet, and no entry can say that it was done: whoever did it has something to hide.
             self.erased += 1;
+            let message = format!("the contents of entry {seq} were erased, and no entry says that they were to be");
+            self.findings.add("content_missing", message);
             return;
         }
         for content in contents {

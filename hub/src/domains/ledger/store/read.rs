@@ -109,11 +109,12 @@ pub(crate) async fn tile(
     if hashes.len() == TILE_WIDTH { Ok(hashes) } else { Err(LedgerError::Stored("a tile has another size")) }
 }
 
-/// The frontier of the system's tree, at its last checkpoint.
-pub(crate) async fn system_frontier(connection: &mut PgConnection) -> Result<Option<Vec<u8>>, sqlx::Error> {
-    sqlx::query_scalar!("select frontier from ledger_system_checkpoints order by size desc limit 1")
+/// The frontier of the system's tree at its last checkpoint, and that. The application's role can put others there.
+pub(crate) async fn system_frontier(connection: &mut PgConnection) -> Result<Option<(Vec<u8>, String)>, sqlx::Error> {
+    let row = sqlx::query!("select frontier, note from ledger_system_checkpoints order by size desc limit 1")
         .fetch_optional(connection)
-        .await
+        .await?;
+    Ok(row.map(|row| (row.frontier, row.note)))
 }
 
 /// The entry in a place, or of an event; when a checkpoint first spoke for it.

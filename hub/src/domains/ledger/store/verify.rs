@@ -4,7 +4,10 @@ use futures::TryStreamExt as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::super::types::{ChangeRow, EventRow};
+use super::{
+    super::types::{ChangeRow, EventRow},
+    read::Tree,
+};
 
 /// From here on all statements of the transaction see the same.
 pub(crate) async fn hold_still(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
@@ -15,6 +18,17 @@ pub(crate) async fn hold_still(connection: &mut PgConnection) -> Result<(), sqlx
 /// The ledger's name, once there is one.
 pub(crate) async fn name(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!("select openpam.ledger_name()").fetch_one(connection).await
+}
+
+/// The users of the database that are OpenPAM's own: this one, and the owner, who migrates.
+pub(crate) async fn own_users(connection: &mut PgConnection) -> Result<[String; 2], sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select session_user::text as "own!", pg_get_userbyid(relowner)::text as "owner!"
+           from pg_class where oid = 'public.row_changes'::regclass"#
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok([row.own, row.owner])
 }
 
 /// What is kept in a place.
@@ -183,57 +197,146 @@ pub(crate) async fn last_checkpoint(
     Ok(row.map(|row| (row.size, row.note)))
 }
 
-/// How many entries there are from a place on, and how many seconds ago the first and the last got theirs.
-pub(crate) async fn since(connection: &mut PgConnection, first: i64) -> Result<(i64, f64, f64), sqlx::Error> {
-    let row = sqlx::query!(
-        r#"select count(*) as "count!",
-                  coalesce(extract(epoch from clock_timestamp() - min(sequenced_at)), 0)::double precision as "oldest!",
-                  coalesce(extract(epoch from clock_timestamp() - max(sequenced_at)), 0)::double precision as "newest!"
-           from ledger_entries where tenant_id = openpam.current_tenant() and seq >= $1"#,
-        first
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok((row.count, row.oldest, row.newest))
+/// Events and row changes without a place.
+pub(crate) struct Unsequenced {
+    /// Those that the ledger should have by its own account.
+    pub(crate) left_out: i64,
+    /// One of them.
+    pub(crate) one: Option<Uuid>,
+    /// The others, that wait.
+    pub(crate) waiting: i64,
+    /// Those among them that wait for too long, or are of a time that has not come.
+    pub(crate) late: i64,
+    /// One of these.
+    pub(crate) late_one: Option<Uuid>,
 }
 
-/// Events and row changes that the ledger should have by its own account, and has not: how many, and one of them.
-/// And how many are waiting for their places.
-pub(crate) async fn unsequenced(connection: &mut PgConnection) -> Result<(i64, Option<Uuid>, i64), sqlx::Error> {
-    let row = sqlx::query!(
+/// What of the transaction's tenant has no place. It may wait for as many seconds.
+pub(crate) async fn unsequenced(connection: &mut PgConnection, patience: f64) -> Result<Unsequenced, sqlx::Error> {
+    sqlx::query_as!(
+        Unsequenced,
         r#"with without as (
-               select audit_event_id as id, xid from audit_events e
+               select audit_event_id as id, xid, occurred_at from audit_events e
                where tenant_id = openpam.current_tenant() and not exists (
                    select from ledger_entries l
                    where l.tenant_id = openpam.current_tenant() and l.event_id = e.audit_event_id and l.kind = 1)
                union all
-               select row_change_id, xid from row_changes c
+               select row_change_id, xid, occurred_at from row_changes c
                where tenant_id = openpam.current_tenant() and not exists (
                    select from ledger_entries l
                    where l.tenant_id = openpam.current_tenant() and l.event_id = c.row_change_id and l.kind = 2)
            ), judged as (
-               select id, pg_visible_in_snapshot(xid, openpam.ledger_watermark()::pg_snapshot) as passed from without
+               select id, pg_visible_in_snapshot(xid, openpam.ledger_watermark()::pg_snapshot) as passed,
+                      abs(extract(epoch from clock_timestamp() - occurred_at)) > $1::double precision as late
+               from without
            )
            select count(*) filter (where passed) as "left_out!", (min(id::text) filter (where passed))::uuid as one,
-                  count(*) filter (where not passed) as "waiting!"
-           from judged"#
+                  count(*) filter (where not passed) as "waiting!",
+                  count(*) filter (where not passed and late) as "late!",
+                  (min(id::text) filter (where not passed and late))::uuid as late_one
+           from judged"#,
+        patience
     )
     .fetch_one(connection)
-    .await?;
-    Ok((row.left_out, row.one, row.waiting))
+    .await
 }
 
-/// A leaf of the system's tree: its place, and the text.
+/// A leaf of the system's tree, and what it is filed under.
+pub(crate) struct SystemLeaf {
+    pub(crate) seq: i64,
+    pub(crate) tenant_id: Uuid,
+    pub(crate) size: i64,
+    pub(crate) text: String,
+}
+
+/// Leaves of the system's tree from a place on.
 pub(crate) async fn system_leaves(
     connection: &mut PgConnection,
     first: i64,
     most: i32,
-) -> Result<Vec<(i64, String)>, sqlx::Error> {
-    let rows =
-        sqlx::query!(r#"select seq as "seq!", text as "text!" from openpam.ledger_system_range($1, $2)"#, first, most)
+) -> Result<Vec<SystemLeaf>, sqlx::Error> {
+    sqlx::query_as!(
+        SystemLeaf,
+        r#"select seq as "seq!", tenant_id as "tenant_id!", size as "size!", text as "text!"
+           from openpam.ledger_system_range($1, $2)"#,
+        first,
+        most
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// What the first `until` leaves of the system's log say of the transaction's tenant: of trees that are larger than
+/// `behind` and not larger than `end`.
+pub(crate) async fn own_leaves(
+    connection: &mut PgConnection,
+    until: i64,
+    behind: i64,
+    end: i64,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select text from ledger_system_leaves
+         where tenant_id = openpam.current_tenant() and seq < $1 and size > $2 and size <= $3 order by size",
+        until,
+        behind,
+        end
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The largest of them.
+pub(crate) async fn last_own_leaf(connection: &mut PgConnection, until: i64) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select text from ledger_system_leaves
+         where tenant_id = openpam.current_tenant() and seq < $1 order by size desc limit 1",
+        until
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// A whole tile: its index, the hashes in it, and the root that is kept of them.
+pub(crate) struct StoredTile {
+    pub(crate) index: i64,
+    pub(crate) hashes: Vec<u8>,
+    pub(crate) root: Vec<u8>,
+}
+
+/// Whole tiles of one level from an index on.
+pub(crate) async fn tiles(
+    connection: &mut PgConnection,
+    tree: Tree,
+    level: i16,
+    first: i64,
+    most: i64,
+) -> Result<Vec<StoredTile>, sqlx::Error> {
+    match tree {
+        Tree::Tenant => {
+            sqlx::query_as!(
+                StoredTile,
+                "select index, hashes, root from ledger_tiles
+                 where tenant_id = openpam.current_tenant() and level = $1 and index >= $2 order by index limit $3",
+                level,
+                first,
+                most
+            )
             .fetch_all(connection)
-            .await?;
-    Ok(rows.into_iter().map(|row| (row.seq, row.text)).collect())
+            .await
+        }
+        Tree::System => {
+            sqlx::query_as!(
+                StoredTile,
+                "select index, hashes, root from ledger_system_tiles
+                 where level = $1 and index >= $2 order by index limit $3",
+                level,
+                first,
+                most
+            )
+            .fetch_all(connection)
+            .await
+        }
+    }
 }
 
 /// Signed checkpoints of the system's tree.
