@@ -58,11 +58,7 @@ impl Marks {
     pub(super) fn finish(mut self) -> TakenMarks {
         self.end_run();
         self.taken.sort_by_key(|mark| mark.at_us);
-        TakenMarks {
-            marks: self.taken,
-            unseen_keys: stepped(self.unseen_keys),
-            unseen_entries: self.unseen_entries,
-        }
+        TakenMarks { marks: self.taken, unseen_keys: stepped(self.unseen_keys), unseen_entries: self.unseen_entries }
     }
 }
 

@@ -243,7 +243,9 @@ async fn bring(hub: &Hub, storage: &Storage, spool: &Spool, part: &Part) -> Resu
             match row.as_ref().map(|row| row.state.as_str()) {
                 Some("purging" | "purged") => return spool.remove(part).await,
                 // Written before a crash and never noted: nobody was told that it is kept.
-                Some("recording") if part.seq().is_some() && row.as_ref().is_some_and(|row| row.closing_at.is_none()) => {
+                Some("recording")
+                    if part.seq().is_some() && row.as_ref().is_some_and(|row| row.closing_at.is_none()) =>
+                {
                     tracing::warn!(session_id = %part.session, part = %part.name,
                         "what a hub before left in the spool was never acknowledged, and is set aside there");
                     return spool.reject(part).await;
