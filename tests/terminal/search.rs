@@ -76,6 +76,8 @@ async fn text_and_commands_of_a_session_are_found_and_what_did_not_show_is_not()
     terminal.until(b"from the history\r\n").await?;
     terminal.until(b"prompt-here$ ").await?;
     // A password.
+    // Short of the screen's edge: where readline breaks a line, what it writes between looks like noise.
+    shell(&mut terminal, "PS1='# '", "\r\n").await?;
     shell(&mut terminal, "read -rs -p 'Pass''phrase: ' word; echo got ${#word}", "Passphrase: ").await?;
     shell(&mut terminal, &hidden, &format!("got {}", hidden.len())).await?;
     // A program that has the whole screen.
@@ -414,6 +416,8 @@ async fn keys_that_did_not_show_are_on_the_timeline_and_counted() -> anyhow::Res
     let reachable = world.password_target().await?;
     let mut terminal = reachable.open(&world.admin).await?;
     terminal.until(b"$ ").await?;
+    // Short of the screen's edge: where readline breaks a line, what it writes between looks like noise.
+    shell(&mut terminal, "PS1='# '", "\r\n").await?;
     shell(&mut terminal, "read -rs -p 'Pass''phrase: ' word; echo got ${#word}", "Passphrase: ").await?;
     shell(&mut terminal, "hunter2", "got 7").await?;
     let session = finish(&world, &world.admin, terminal).await?;
@@ -421,7 +425,10 @@ async fn keys_that_did_not_show_are_on_the_timeline_and_counted() -> anyhow::Res
     let markers = index["markers"].as_array().context("no markers")?;
     ensure!(markers.iter().any(|marker| marker[1] == "Entered, not shown"), "{markers:?}");
     let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
-    assert_eq!((&recording["index"]["unseen_keys"], &recording["index"]["unseen_entries"]), (&16.into(), &1.into()));
+    // In steps, so that nobody reads the length of what was typed.
+    let count = |name: &str| recording["index"][name].as_i64().unwrap_or_default();
+    let (keys, entries) = (count("unseen_keys"), count("unseen_entries"));
+    ensure!((16..=48).contains(&keys) && keys % 16 == 0 && (1..=2).contains(&entries), "{}", recording["index"]);
     let answer = search(&world.admin, &[("q", "got 7")]).await?;
     assert_eq!(answer["partial"], 1, "{answer}");
 
