@@ -76,8 +76,6 @@ async fn text_and_commands_of_a_session_are_found_and_what_did_not_show_is_not()
     terminal.until(b"from the history\r\n").await?;
     terminal.until(b"prompt-here$ ").await?;
     // A password.
-    // Short of the screen's edge: where readline breaks a line, what it writes between looks like noise.
-    shell(&mut terminal, "PS1='# '", "\r\n").await?;
     shell(&mut terminal, "read -rs -p 'Pass''phrase: ' word; echo got ${#word}", "Passphrase: ").await?;
     shell(&mut terminal, &hidden, &format!("got {}", hidden.len())).await?;
     // A program that has the whole screen.
@@ -417,7 +415,7 @@ async fn keys_that_did_not_show_are_on_the_timeline_and_counted() -> anyhow::Res
     let mut terminal = reachable.open(&world.admin).await?;
     terminal.until(b"$ ").await?;
     // Short of the screen's edge: where readline breaks a line, what it writes between looks like noise.
-    shell(&mut terminal, "PS1='# '", "\r\n").await?;
+    shell(&mut terminal, "PS1='%'' '", "% ").await?;
     shell(&mut terminal, "read -rs -p 'Pass''phrase: ' word; echo got ${#word}", "Passphrase: ").await?;
     shell(&mut terminal, "hunter2", "got 7").await?;
     let session = finish(&world, &world.admin, terminal).await?;
