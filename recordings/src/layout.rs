@@ -5,16 +5,14 @@ pub use openpam_merkle::Hash;
 
 /// The version that this crate writes and reads. It fixes every algorithm: there is nothing to negotiate.
 pub const VERSION: u16 = 1;
-/// Most plain bytes in one segment: 17 MiB. What compresses well has few segments.
-pub const MAX_PLAIN_BYTES: usize = 17 << 20;
-/// Most bytes of compressed records in one segment that a writer closes in time: 5 MiB.
-pub(crate) const MAX_BODY_BYTES: usize = 5 << 20;
+/// Most plain bytes in one segment: 5 MiB.
+pub const MAX_PLAIN_BYTES: usize = 5 << 20;
 /// Most bytes of one record's payload: 1 MiB.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
 /// Most recipients of one recording.
 pub const MAX_RECIPIENTS: usize = 16;
 /// Most bytes of one stored segment: header, compressed records (zstd adds at most 1/256) and the AEAD's tag.
-pub const MAX_SEGMENT_BYTES: usize = MAX_BODY_BYTES + MAX_BODY_BYTES / 64 + (64 << 10);
+pub const MAX_SEGMENT_BYTES: usize = MAX_PLAIN_BYTES + MAX_PLAIN_BYTES / 64 + (64 << 10);
 /// Most bytes of a segment's header: reading so many from the front is enough for
 /// [`SegmentHeader::parse`](crate::SegmentHeader::parse).
 pub const MAX_HEADER_BYTES: usize = crate::header::SegmentHeader::length(MAX_RECIPIENTS);

@@ -11,7 +11,7 @@ use crate::{
     defect::WriteError,
     header::{SegmentHeader, Session, WrappedKey},
     keys::{Recipient, SessionKey, SignerKey, TAG_BYTES},
-    layout::{Hash, MAX_BODY_BYTES, MAX_PLAIN_BYTES, MAX_RECIPIENTS, MAX_RECORD_BYTES},
+    layout::{Hash, MAX_PLAIN_BYTES, MAX_RECIPIENTS, MAX_RECORD_BYTES},
     manifest::{ClosedBy, Manifest, Outcome},
     random::TryCryptoRng,
     record::{Exit, GapReason, MAX_RECORD_HEADER, Record},
@@ -20,17 +20,13 @@ use crate::{
 /// Plain bytes that are compressed at once, into a zstd frame of their own: 64 KiB of content and the
 /// front of some records. More would compress little better and cost each busy session more memory.
 const CHUNK_BYTES: usize = (64 << 10) + 512;
-/// Compressed bytes with which a segment is due, and what may follow: one record.
-const STORED_BYTES: usize = MAX_BODY_BYTES - MAX_RECORD_BYTES;
-const ROOM_BYTES: usize = MAX_RECORD_BYTES + MAX_RECORD_HEADER;
 /// What the buffer of plain bytes keeps between segments.
 const KEPT_BYTES: usize = 4 << 10;
 
 /// When a segment is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Plain bytes, at most 16 MiB, so that one more record of 1 MiB fits. It is due with 4 MiB of compressed records,
-    /// too.
+    /// Plain bytes, at most 4 MiB, so that one more record of 1 MiB fits.
     pub bytes: usize,
     /// Microseconds since its first record.
     pub micros: u64,
@@ -235,8 +231,7 @@ impl Writer {
         if payload > MAX_RECORD_BYTES {
             return Err(WriteError::RecordTooLong(payload));
         }
-        let stored = self.body.len() + self.plain.len() + payload + MAX_RECORD_HEADER;
-        if self.plain_bytes + payload + MAX_RECORD_HEADER > MAX_PLAIN_BYTES || stored > STORED_BYTES + ROOM_BYTES {
+        if self.plain_bytes + payload + MAX_RECORD_HEADER > MAX_PLAIN_BYTES {
             return Err(WriteError::SegmentFull);
         }
         self.make_room(payload + MAX_RECORD_HEADER)?;
@@ -253,10 +248,7 @@ impl Writer {
         if let Record::Gap { bytes, .. } = record {
             self.dropped_bytes = self.dropped_bytes.saturating_add(bytes);
         }
-        // What waits to be compressed counts as if it did not get smaller.
-        let stored = self.body.len() + self.plain.len();
-        let due =
-            self.plain_bytes >= self.limits.bytes || stored >= STORED_BYTES || at - self.from >= self.limits.micros;
+        let due = self.plain_bytes >= self.limits.bytes || at - self.from >= self.limits.micros;
         Ok(if due { Due::Now } else { Due::NotYet })
     }
 

@@ -94,7 +94,7 @@ test('an auditor finds what was shown, and the player shows the moment', async (
 })
 
 // Not fulfilled yet: of two places of one moment the player says at times that it is at the second, and shows the screen before.
-test.fixme('the hits of a recording are gone through, each on the screen and marked, around the end', async ({ browserFor, world, picture }) => {
+test('the hits of a recording are gone through, each on the screen and marked, around the end', async ({ browserFor, world, picture }) => {
   const { person, target } = await world.personWithTarget()
   const terminal = await Terminal.open(await browserFor(person.api), target)
   // Two at once that are cleared away, and one of two colours.

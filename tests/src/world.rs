@@ -238,6 +238,19 @@ impl World {
         self.admin.get(&format!("/sessions/{session_id}")).await
     }
 
+    /// Waits until at least so many segments of the session's recording are stored or wait in a spool.
+    ///
+    /// # Errors
+    /// When there are fewer after `limit`.
+    pub async fn has_segments(&self, session_id: &str, least: usize, limit: std::time::Duration) -> anyhow::Result<()> {
+        let what = format!("the recording of {session_id} has {least} segments");
+        crate::eventually(&what, limit, || async {
+            let recording = self.admin.get(&format!("/sessions/{session_id}/recording")).await?;
+            Ok((recording["segments"].as_array().map_or(0, Vec::len) >= least).then_some(()))
+        })
+        .await
+    }
+
     /// Waits until the session has this status.
     ///
     /// # Errors

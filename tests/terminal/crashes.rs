@@ -156,11 +156,7 @@ async fn a_segment_that_the_store_lost_is_waited_for_then_told_and_keeps_no_othe
         terminal.type_line("head -c 12000000 /dev/urandom | base64").await?;
         terminal.until_received(16_000_000).await?;
         let session = terminal.session_id();
-        eventually("what was said is stored", Duration::from_secs(30), || async {
-            let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
-            Ok((recording["segments"].as_array().map_or(0, Vec::len) >= 3).then_some(()))
-        })
-        .await?;
+        world.has_segments(&session, 3, Duration::from_secs(30)).await?;
         sessions.push((session, terminal));
     }
     world.hub.kill().await?;

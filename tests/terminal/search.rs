@@ -257,11 +257,7 @@ async fn after_kill_9_another_hub_indexes_the_rest_with_the_tenants_key() -> any
     let session = terminal.session_id();
     let word = unique("before-the-crash");
     shell(&mut terminal, &format!("echo {word}"), &format!("\r{word}\r\n")).await?;
-    eventually("what was said is stored", Duration::from_secs(30), || async {
-        let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
-        Ok((recording["segments"].as_array().map_or(0, Vec::len) >= 2).then_some(()))
-    })
-    .await?;
+    world.has_segments(&session, 2, Duration::from_secs(30)).await?;
     world.hub.kill().await?;
     // As if it had died before it indexed anything.
     world.database.by_hand("delete from recording_lines; delete from recording_screens; update recording_index set segments = 0, lines = 0, bytes = 0").await?;

@@ -327,11 +327,7 @@ async fn a_hub_that_does_not_come_back_with_its_spool_leaves_the_rest_and_a_trai
     terminal.keep_output = false;
     terminal.type_line("head -c 6000000 /dev/urandom | base64").await?;
     terminal.until_received(8_000_000).await?;
-    eventually("a segment with output is stored", Duration::from_secs(20), || async {
-        let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
-        Ok((recording["segments"].as_array().map_or(0, Vec::len) >= 2).then_some(()))
-    })
-    .await?;
+    world.has_segments(&session, 2, Duration::from_secs(20)).await?;
     store.proxy.set(Fault::Refuse);
     terminal.type_line("head -c 9000000 /dev/urandom | base64").await?;
     terminal.until_received(20_000_000).await?;
@@ -410,11 +406,7 @@ async fn what_a_spool_lost_or_cannot_give_is_not_waited_for_for_ever() -> anyhow
         terminal.type_line("head -c 6000000 /dev/urandom | base64").await?;
         terminal.until_received(8_000_000).await?;
         let session = terminal.session_id();
-        eventually("a segment with output is stored", Duration::from_secs(20), || async {
-            let recording = world.admin.get(&format!("/sessions/{session}/recording")).await?;
-            Ok((recording["segments"].as_array().map_or(0, Vec::len) >= 2).then_some(()))
-        })
-        .await?;
+        world.has_segments(&session, 2, Duration::from_secs(20)).await?;
         sessions.push((session, terminal));
     }
     store.proxy.set(Fault::Refuse);

@@ -29,9 +29,6 @@ const FIRST: Duration = Duration::from_secs(5);
 /// How long the store may fail before the session ends, where it must be recorded.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Smaller than a reader takes: hubs and offline verifiers of the version before read it, too.
-const LIMITS: Limits = Limits { bytes: 4 << 20, micros: 15_000_000, level: 1 };
-const _: () = assert!(LIMITS.bytes + openpam_recordings::MAX_RECORD_BYTES <= 5 << 20, "what version 1 promised");
 /// A segment counts as at least so many stored bytes: what compresses well is an object and some rows all the same.
 const LEAST_CHARGED: usize = 128 * 1024;
 /// When this hub says for the first time that it still stores the end, how often then, and for how long that holds: less
@@ -89,7 +86,7 @@ impl Recorder {
         required: bool,
     ) -> Result<Self, Error> {
         let recipients: Vec<Recipient> = keys.recipients.clone();
-        let mut writer = Writer::new(session, &recipients, LIMITS, &mut Secure(hub.random()))?;
+        let mut writer = Writer::new(session, &recipients, Limits::default(), &mut Secure(hub.random()))?;
         let _ = writer.resize(0, size.0, size.1)?;
         let indexing = hub.indexer().begin(context.tenant_id, session_id, writer.opener());
         let config = &hub.config().recording;

@@ -187,8 +187,8 @@ pub(super) async fn list(
     .await
 }
 
-/// Active sessions whose hub stopped or has been silent for longer than it lets sessions go on unchecked and some, and those of hub `own` that
-/// began more than two minutes ago and are not among `carried`.
+/// Active sessions whose hub stopped or has been silent for as long as it says a dead one is, and those of hub `own`
+/// that began more than two minutes ago and are not among `carried`.
 pub(super) async fn orphans(
     connection: &mut PgConnection,
     own: HubId,
@@ -362,8 +362,7 @@ pub(super) async fn participants(
     .await
 }
 
-/// Participants who have not left and whose hub stopped or has been silent for longer than it lets sessions go on unchecked and some, and those of
-/// hub `own` that came more than two minutes ago and are not among `here`.
+/// Participants who have not left and whose hub stopped or is dead likewise, and those of hub `own` that came more than two minutes ago and are not among `here`.
 pub(super) async fn orphaned_participants(
     connection: &mut PgConnection,
     own: HubId,
