@@ -1,6 +1,7 @@
 /** What is exported is read by the official asciinema-player, and looks the same there. */
 import { readFileSync } from 'node:fs'
-import { expect, type Page, test } from './support/fixtures.ts'
+import { expect, test } from './support/fixtures.ts'
+import { screenText } from './support/player.ts'
 import { Terminal } from './support/terminal.ts'
 import { eventually } from './support/wait.ts'
 
@@ -20,9 +21,6 @@ declare global {
     official?: ReturnType<Official['create']>
   }
 }
-
-const lines = (page: Page) =>
-  page.evaluate(() => [...document.querySelectorAll('.ap-term-text .ap-line')].map((line) => (line.textContent ?? '').trimEnd()).join('\n').trimEnd())
 
 test('the official player shows an export as the console shows the recording', async ({ browserFor, world, picture }) => {
   const { person, target } = await world.personWithTarget()
@@ -62,10 +60,10 @@ test('the official player shows an export as the console shows the recording', a
     await page.evaluate((to) => window.official?.seek(to), moment)
     await console.goto(`/sessions/${id}?t=${moment}`)
     await expect(console.getByRole('region', { name: 'Recording player' })).toHaveAttribute('data-waiting', 'false')
-    await expect.poll(() => lines(console), `${moment} s in the console`).toMatch(expected)
-    await expect.poll(() => lines(page), `${moment} s in the official player`).toBe(await lines(console))
+    await expect.poll(() => screenText(console), `${moment} s in the console`).toMatch(expected)
+    await expect.poll(() => screenText(page), `${moment} s in the official player`).toBe(await screenText(console))
   }
   await page.evaluate((to) => window.official?.seek(to), duration)
-  await expect.poll(() => lines(page)).toMatch(/three/)
+  await expect.poll(() => screenText(page)).toMatch(/three/)
   await picture(page, 'export-in-the-official-player')
 })

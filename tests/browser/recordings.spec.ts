@@ -3,6 +3,7 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findings } from './support/findings.ts'
 import { expect, type Page, test } from './support/fixtures.ts'
+import { drawn, player, screenText } from './support/player.ts'
 import { Terminal } from './support/terminal.ts'
 import { eventually } from './support/wait.ts'
 import type { Person, Target, World } from './support/world.ts'
@@ -28,14 +29,10 @@ async function recordedSession(world: World, page: Page, person: Person, target:
   return id
 }
 
-const player = (page: Page) => page.getByRole('region', { name: 'Recording player' })
-const screenText = (page: Page) => page.locator('.ap-term-text').innerText()
 const position = async (page: Page) => {
   const [, minutes, seconds] = /(\d+):(\d+) \//.exec(await page.getByTestId('position').innerText()) ?? []
   return Number(minutes) * 60 + Number(seconds)
 }
-/** Waits until the screen of a moment is drawn. */
-const drawn = (page: Page) => expect(player(page)).toHaveAttribute('data-waiting', 'false')
 
 test('an auditor plays a session of somebody else, to a moment, and takes it away', async ({ browserFor, world, picture }) => {
   const { person, target } = await world.personWithTarget()
