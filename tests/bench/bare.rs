@@ -89,7 +89,8 @@ async fn carry(socket: TcpStream, port: u16, username: &str, key: &PathBuf) -> a
             },
         }
     }
-    socket.close(None).await?;
+    // Whoever closed it first has already been answered.
+    let _ = socket.close(None).await;
     Ok(())
 }
 
