@@ -410,6 +410,11 @@ async fn a_limited_token_makes_nothing_that_can_do_more() -> anyhow::Result<()> 
     let open = world.group().await?;
     let plain = world.person(&[], &[]).await?;
     let admin = world.person(&["admin"], &[]).await?;
+    let other = json!({ "name": unique("sa"), "roles": ["admin"] });
+    let other = id(&world.admin.post("/admin/service-accounts", &other).await?)?;
+    let its_token = json!({ "name": unique("token"), "scopes": [], "expires_at": days(1) });
+    let its_token = id(&world.admin.post(&format!("/admin/service-accounts/{other}/tokens"), &its_token).await?)?;
+    let sign_in = admin.client.get("/auth/me").await?["auth_session"]["id"].as_str().context("no id")?.to_owned();
     let person = |roles: &[&str], groups: &[&str]| json!({ "username": unique("p"), "display_name": "P", "password": unique("a-password"), "roles": roles, "group_ids": groups });
     for (method, path, body) in [
         (Method::POST, "/admin/users".to_owned(), person(&["auditor"], &[])),
@@ -425,12 +430,76 @@ async fn a_limited_token_makes_nothing_that_can_do_more() -> anyhow::Result<()> 
         (Method::POST, format!("/admin/users/{}/password", plain.id), json!({ "password": unique("a-password") })),
         (Method::POST, format!("/admin/users/{}/password", admin.id), json!({ "password": unique("a-password") })),
         (Method::DELETE, format!("/admin/users/{}", admin.id), json!(null)),
+        (Method::DELETE, format!("/admin/users/{}/sessions", admin.id), json!(null)),
+        (Method::DELETE, format!("/admin/users/{}/sessions/{sign_in}", admin.id), json!(null)),
+        (Method::DELETE, format!("/admin/groups/{group}"), json!(null)),
+        (Method::DELETE, format!("/admin/groups/{open}"), json!(null)),
+        (Method::DELETE, format!("/admin/service-accounts/{account}"), json!(null)),
+        (Method::DELETE, format!("/admin/service-accounts/{other}"), json!(null)),
+        (Method::DELETE, format!("/admin/service-accounts/{other}/tokens/{its_token}"), json!(null)),
     ] {
         let answer = limited.call(method.clone(), &path, Some(&body)).await?;
         answer.problem(StatusCode::FORBIDDEN, "beyond_scope").with_context(|| format!("{method} {path} {body}"))?;
     }
     limited.post("/admin/users", &person(&[], &[])).await?;
+    limited.delete(&format!("/admin/users/{}/sessions", plain.id)).await?;
+    ensure!(admin.client.get("/auth/me").await?["roles"].to_string().contains("admin"));
     ensure!(world.admin.get("/auth/me").await?["roles"].to_string().contains("admin"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_answered_with_a_code_and_logged() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let head =
+        "POST /api/v1/auth/local HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let answer = raw(&world, head.as_bytes()).await?;
+    ensure!(answer.starts_with("HTTP/1.1 408") && answer.contains("application/problem+json"), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
+    ensure!(body.contains("request_timed_out"), "{body}");
+    let (_, request_id) = body.split_once("\"request_id\":\"").context("no request id")?;
+    let request_id = request_id.split('"').next().context("no request id")?;
+    world.hub.wait_for_log(&[request_id, "request_timed_out"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_head_that_stalls_is_written_down_and_counted() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let answer = raw(&world, b"GET / HTTP/1.1\r\nhost: x\r\n").await?;
+    ensure!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+    world.hub.wait_for_log(&["127.0.0.1", "slow_head"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_is_refused_without_end_does_not_fill_the_trail() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let person = world.person(&[], &[&reachable.group_id]).await?;
+    let path = format!("/targets/{}/preflight", reachable.target_id);
+    let (mut denied, mut limited) = (0, 0);
+    for _ in 0..45 {
+        let body = json!({ "credential_id": uuid::Uuid::now_v7().to_string(), "reason": "x".repeat(900) });
+        let answer = person.client.call(Method::POST, &path, Some(&body)).await?;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            answer.problem(StatusCode::TOO_MANY_REQUESTS, "rate_limited")?;
+            ensure!(answer.headers.contains_key(header::RETRY_AFTER), "no Retry-After");
+            limited += 1;
+        } else {
+            answer.problem(StatusCode::FORBIDDEN, "credential_not_allowed")?;
+            denied += 1;
+        }
+    }
+    ensure!(limited > 0 && denied >= 30, "{denied} denied, {limited} limited");
+    let rows = world.database.by_hand("select count(*) from audit_events where action = 'session.authorize'").await?;
+    ensure!(rows.split_whitespace().any(|word| word == denied.to_string()), "{denied} denied, in the trail: {rows}");
+    // What they may, they still may; and nobody else is held up.
+    let body = json!({ "credential_id": reachable.credential_id });
+    person.client.post(&path, &body).await?;
+    let other = world.person(&[], &[]).await?;
+    let refused = other.client.call(Method::POST, &path, Some(&body)).await?;
+    refused.problem(StatusCode::NOT_FOUND, "target_not_found")?;
     Ok(())
 }
 

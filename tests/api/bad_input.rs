@@ -38,6 +38,16 @@ async fn each_kind_of_bad_body_has_its_status_and_code() -> anyhow::Result<()> {
         let request = request.header(header::CONTENT_TYPE, "application/json").body(large.clone());
         world.admin.send(request).await?.problem(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large")?;
     }
+    // Who has not signed in has nothing to say that is long.
+    let stranger = world.admin.stranger();
+    let body = json!({ "tenant": world.options.tenant, "username": "x".repeat(20_000), "password": "x" });
+    for (path, status, code) in [
+        ("/auth/local", StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+        ("/auth/login", StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+        ("/admin/zones", StatusCode::UNAUTHORIZED, "unauthenticated"),
+    ] {
+        stranger.call(Method::POST, path, Some(&body)).await?.problem(status, code)?;
+    }
     let body = json!({ "name": "", "type": "hub" });
     world
         .admin

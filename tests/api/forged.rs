@@ -83,6 +83,30 @@ async fn a_token_that_is_wrong_in_one_way_signs_nobody_in_and_leaves_no_account(
 }
 
 #[tokio::test]
+async fn a_group_that_is_called_like_a_directory_groups_id_takes_nobody_out_of_it() -> anyhow::Result<()> {
+    let (world, forger, secret) = world_with_forger().await?;
+    let operators = world.stack.servers.oidc.groups.get("operators").context("no operators")?.clone();
+    for name in [operators.as_str(), "staff", "Staff (Directory)"] {
+        world.admin.post("/admin/groups", &json!({ "name": name, "roles": [] })).await?;
+    }
+    for round in ["first", "second"] {
+        let client = world.admin.stranger();
+        let (state, nonce) = begin(&client).await?;
+        let mut claims = good_claims(&world, &forger, &nonce);
+        claims["groups"] = json!([operators, "STAFF", "Team", "team"]);
+        forger.will_send(&claims, Signature::Good, &secret)?;
+        let (to, signed_in) = finish(&client, &format!("code=c&state={state}")).await?;
+        ensure!(signed_in && to == "/", "{round}: sent to {to}");
+        let me = client.get("/auth/me").await?;
+        assert_eq!(me["roles"], json!(["operator"]), "{round}: {me}");
+        let groups = me["groups"].as_array().context("no groups")?;
+        let names = groups.iter().filter_map(|group| group["name"].as_str()).collect::<Vec<_>>();
+        ensure!(names.len() == 4 && names.contains(&format!("{operators} (directory)").as_str()), "{round}: {names:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_right_token_signs_in_also_with_a_clock_within_the_allowance() -> anyhow::Result<()> {
     let (world, forger, secret) = world_with_forger().await?;
     let now = chrono::Utc::now().timestamp();

@@ -6,5 +6,6 @@ mod bad_input;
 mod concurrent;
 mod coverage;
 mod forged;
+mod limited;
 mod provider;
 mod sign_in;

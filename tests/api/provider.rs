@@ -193,3 +193,60 @@ async fn a_provider_that_is_down_is_said_and_local_sign_in_works() -> anyhow::Re
     client.sign_in(&world.options.tenant, "admin", &world.admin_password).await?;
     Ok(())
 }
+
+/// Whether something in the text looks like a JSON Web Token (RFC 7519): whoever holds one is that person.
+fn has_web_token(text: &str) -> bool {
+    let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    text.match_indices("eyJ").any(|(at, _)| {
+        let head = text[at..].bytes().take_while(|byte| is_of_token(*byte)).count();
+        head > 20 && text[at + head..].starts_with(".eyJ")
+    })
+}
+
+#[tokio::test]
+async fn what_the_provider_gives_out_is_in_no_log_no_answer_and_no_row() -> anyhow::Result<()> {
+    let options = HubOptions {
+        log_filter: "info,openpam=trace,openpam_hub=trace,tower_http=trace".to_owned(),
+        ..HubOptions::default()
+    };
+    let world = World::start(options).await?;
+    let directory = Directory::new(&world.stack)?;
+    directory.reset().await?;
+    let client = world.admin.stranger();
+    let back = come_back(&world, &client, "bob").await?;
+    assert_eq!(finish(&client, &back).await?, "/");
+    client.post("/auth/refresh", &json!({})).await?;
+    client.get("/auth/me").await?;
+    let cookie = client.cookie(openpam_tests::client::COOKIE).context("no cookie")?;
+    client.post("/auth/logout", &json!({})).await?;
+
+    let mut secrets = vec![("the session cookie".to_owned(), cookie)];
+    for (name, value) in back.query_pairs().filter(|(name, _)| matches!(&**name, "code" | "state")) {
+        secrets.push((name.into_owned(), value.into_owned()));
+    }
+    let given = directory.call(Method::GET, "/tokens", &json!({})).await?;
+    for token in given["tokens"].as_array().context("no tokens")? {
+        let text = |key: &str| token[key].as_str().map(str::to_owned).context("no text");
+        secrets.push((text("kind")?, text("value")?));
+    }
+    for kind in ["code", "state", "AccessToken", "RefreshToken"] {
+        ensure!(secrets.iter().any(|(name, value)| name == kind && value.len() > 20), "no {kind} was planted");
+    }
+    let log = world.hub.log();
+    ensure!(log.contains("/api/v1/auth/callback"), "the log says nothing of the way back");
+    let answers = client.record().lock().expect("no holder of the lock panics").clone();
+    ensure!(answers.contains("bob"), "no answer was kept, so this proves nothing");
+    // The browser carries code and state, and keeps the cookie; the provider's tokens are the hub's alone.
+    let tokens = secrets.iter().filter(|(name, _)| name.ends_with("Token")).cloned().collect::<Vec<_>>();
+    let dump = world.database.dump()?;
+    for (place, text, sought) in
+        [("the log", log, &secrets), ("the database", dump, &secrets), ("an answer", answers, &tokens)]
+    {
+        for (name, secret) in sought {
+            ensure!(!text.contains(secret), "{place} has {name}");
+        }
+        ensure!(!has_web_token(&text), "{place} has a web token");
+    }
+    ensure!(has_web_token("x eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiIxIn0.c2ln"));
+    Ok(())
+}

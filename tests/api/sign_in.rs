@@ -33,20 +33,22 @@ async fn too_many_failures_lock_the_name_whether_it_exists_or_not() -> anyhow::R
     let person = world.person(&[], &[]).await?;
     let client = world.admin.stranger();
     let mut last = Vec::new();
-    for username in [person.username.as_str(), "nobody-at-all"] {
+    let tenant = world.options.tenant.as_str();
+    for (tenant, username) in [(tenant, person.username.as_str()), (tenant, "nobody-at-all"), ("no-such-tenant", "a")] {
         for _ in 0..3 {
             client
-                .try_sign_in(&world.options.tenant, username, "wrong")
+                .try_sign_in(tenant, username, "wrong")
                 .await?
                 .problem(StatusCode::UNAUTHORIZED, "invalid_credentials")?;
         }
-        let locked = client.try_sign_in(&world.options.tenant, username, &person.password).await?;
+        let locked = client.try_sign_in(tenant, username, &person.password).await?;
         ensure!(locked.headers.contains_key(header::RETRY_AFTER), "no Retry-After");
         let mut body = locked.problem(StatusCode::TOO_MANY_REQUESTS, "locked_out")?;
         body["request_id"] = json!(null);
         last.push(body);
     }
     assert_eq!(last[0], last[1], "the lock-out tells users apart");
+    assert_eq!(last[0], last[2], "the lock-out tells tenants apart");
     world.admin.post(&format!("/admin/users/{}/unlock", person.id), &json!({})).await?;
     client.sign_in(&world.options.tenant, &person.username, &person.password).await?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Secrets that the suite knows are planted everywhere they may go, a whole story is played with
 //! every detail logged, and then they are looked for everywhere they must not be.
 
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
@@ -135,12 +135,15 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
         std::fs::read(format!("/proc/{}/{file}", world.hub.pid()))
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     };
-    let dump = dump(&world)?;
+    let dump = world.database.dump()?;
     ensure!(dump.contains("COPY public.users"), "the dump has no rows, so it proves nothing");
     ensure!(world.hub.log().lines().count() > 50, "the log is too short to prove anything");
     // The search works: what is there is found.
     assert_eq!(found_in(&dump, &[("the tenant's slug".to_owned(), world.options.tenant.clone())]).len(), 1);
+    let kept = files(&world.options.recordings.as_ref().context("nothing is recorded")?.0)?;
+    ensure!(kept.len() > 1_000, "there is no recording, so it proves nothing");
     for (place, text, sought) in [
+        ("a recording's file", kept, &everything),
         ("the hub's log", world.hub.log(), &everything),
         ("the database", dump, &everything),
         ("an answer", answers, &secrets),
@@ -154,18 +157,15 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
     Ok(())
 }
 
-/// Everything in the database, as its owner: row-level security would hide rows from it, so the
-/// superuser of the stack's private cluster reads it.
-fn dump(world: &World) -> anyhow::Result<String> {
-    let postgres = &world.stack.servers.postgres;
-    let superuser = postgres.superuser.as_ref().context("the stack names no superuser")?;
-    let output = Command::new("pg_dump")
-        .args(["--host", &superuser.socket, "--port", &postgres.port.to_string(), "--username", &superuser.user])
-        .arg(world.database.name())
-        .output()
-        .context("pg_dump could not be run")?;
-    ensure!(output.status.success(), "pg_dump failed: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// All that is in a folder, one file after the other.
+fn files(folder: &Path) -> anyhow::Result<String> {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        all +=
+            &if path.is_dir() { files(&path)? } else { String::from_utf8_lossy(&std::fs::read(&path)?).into_owned() };
+    }
+    Ok(all)
 }
 
 #[test]

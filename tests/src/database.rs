@@ -68,6 +68,21 @@ impl Database {
         &self.name
     }
 
+    /// Everything in it, as the superuser of the stack's private cluster reads it: row-level security would hide rows
+    /// from its owner.
+    ///
+    /// # Errors
+    /// When the stack has no superuser or `pg_dump` fails.
+    pub fn dump(&self) -> anyhow::Result<String> {
+        let (socket, user) = self.superuser.as_ref().context("the stack names no superuser")?;
+        let output = std::process::Command::new("pg_dump")
+            .args(["--host", socket, "--port", &self.owner.get_port().to_string(), "--username", user, &self.name])
+            .output()
+            .context("pg_dump could not be run")?;
+        ensure!(output.status.success(), "pg_dump failed: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// A URL of this database for `role`, without a password.
     pub fn url(&self, role: &str) -> String {
         self.url_at(&self.address(), role)

@@ -1,6 +1,12 @@
 //! Tenant A and the rows of tenant B, with raw SQL as the application role.
 
 use anyhow::{Context as _, ensure};
+use openpam_tests::{
+    HubOptions, Stack,
+    hub::Prepared,
+    proxy::{Fault, FaultProxy},
+};
+use reqwest::StatusCode;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -128,5 +134,28 @@ async fn a_row_cannot_refer_to_a_row_of_another_tenant() -> anyhow::Result<()> {
         let error = refused.err().with_context(|| format!("allowed: {statement}"))?;
         ensure!(sql_state(&error) == "23503", "expected a foreign key violation from {statement}: {error}");
     }
+    Ok(())
+}
+
+/// The hub starts while nothing answers, so it cannot look at its role then.
+#[tokio::test]
+async fn a_role_that_comes_with_a_later_database_is_refused_too() -> anyhow::Result<()> {
+    let stack = Stack::load()?;
+    let database = migrated().await?;
+    let proxy = FaultProxy::start(&database.address()).await?;
+    proxy.set(Fault::Refuse);
+    let options = HubOptions { database_address: Some(proxy.address().to_string()), ..HubOptions::default() };
+    let prepared = Prepared::new(&stack, &database, &options).await?;
+    let path = prepared.folder().join("hub.toml");
+    let text = std::fs::read_to_string(&path)?;
+    let owned = text.replacen("postgres://openpam_app@", "postgres://openpam_owner@", 1);
+    ensure!(owned != text, "the configuration names no application role");
+    std::fs::write(&path, owned)?;
+    let hub = prepared.spawn()?;
+    hub.wait_for_log(&["hub started"]).await?;
+    proxy.set(Fault::None);
+    hub.wait_for_log(&["the application role openpam_owner", "refusing"]).await?;
+    let ready = reqwest::get(format!("{}/readyz", hub.url())).await?;
+    ensure!(ready.status() == StatusCode::SERVICE_UNAVAILABLE, "{ready:?}");
     Ok(())
 }

@@ -71,6 +71,23 @@ async fn a_host_key_that_nobody_trusted_or_that_changed_is_refused_with_both_fin
 }
 
 #[tokio::test]
+async fn messages_that_are_not_understood_are_answered_each_and_logged_once() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let mut terminal = world.password_target().await?.open(&world.admin).await?;
+    for _ in 0..3 {
+        terminal.send(&json!([])).await?;
+    }
+    for _ in 0..3 {
+        let error = terminal.message("a complaint", |message| message["code"] == "malformed_message").await?;
+        ensure!(error["request_id"].as_str().is_some_and(|id| !id.is_empty()), "{error}");
+    }
+    let session_id = terminal.session_id();
+    world.hub.wait_for_log(&[&session_id, "malformed_message", "request_id"]).await?;
+    assert_eq!(world.hub.log().matches("message not understood").count(), 1, "one line a socket");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_refused_and_is_in_no_answer() -> anyhow::Result<()> {
     let world = World::default().await?;
     let server = world.stack.password_target().clone();

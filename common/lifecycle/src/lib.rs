@@ -116,6 +116,21 @@ impl Lifecycle {
             }
         }))
     }
+
+    /// Does a piece of work to its end even when whoever waits for it goes away, as a request does whose client does.
+    /// `None` when the process ended first.
+    pub async fn to_the_end<T, F>(&self, work: F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        self.spawn_child(async move {
+            // The receiver is gone when the client is: the work is done all the same.
+            let _ = sender.send(work.await);
+        });
+        receiver.await.ok()
+    }
 }
 
 impl Supervisor {

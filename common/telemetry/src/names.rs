@@ -9,6 +9,8 @@ pub const SECONDS_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0
 pub const HTTP_REQUESTS: &str = "openpam_http_requests_total";
 /// Duration of HTTP requests by route.
 pub const HTTP_DURATION: &str = "openpam_http_request_duration_seconds";
+/// Connections that were closed before they asked anything, by reason: `address_limit`, `slow_head`.
+pub const CONNECTIONS_REFUSED: &str = "openpam_connections_refused_total";
 /// Sessions that run now, by protocol.
 pub const SESSIONS_ACTIVE: &str = "openpam_sessions_active";
 /// People who watch or join a session now, by kind.
@@ -52,6 +54,7 @@ pub const VAULT_AVAILABLE: &str = "openpam_vault_available";
 pub(crate) fn describe() {
     describe_counter!(HTTP_REQUESTS, "HTTP requests by method, route and status");
     describe_histogram!(HTTP_DURATION, Unit::Seconds, "Duration of HTTP requests by route");
+    describe_counter!(CONNECTIONS_REFUSED, "Connections closed before they asked anything, by reason");
     describe_gauge!(SESSIONS_ACTIVE, "Sessions that run now, by protocol");
     describe_gauge!(SESSION_PARTICIPANTS, "People who watch or join a session now, by kind");
     describe_counter!(SCREENS_DRAWN, "Screens drawn for who begins to watch or fell behind");

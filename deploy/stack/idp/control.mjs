@@ -5,10 +5,12 @@
 //   PATCH /users/NAME                 {"groups": [name or GUID], "claim": "groups|absent|overage", "enabled": bool}
 //   POST  /keys/rotate                {"retire": bool}  sign with a new key; retire: unpublish the old
 //   PUT   /clock                      {"skew_seconds": number}  issued tokens are that far off
+//   GET   /tokens                     what was given out, for whoever looks for it where it must not be
 //   POST  /reset                      back to directory.json, clock right
 import { createHash, timingSafeEqual } from 'node:crypto';
 import http from 'node:http';
 import { readBody, sendJson } from './http.mjs';
+import { issued } from './storage.mjs';
 
 const digest = (text) => createHash('sha256').update(text).digest();
 
@@ -35,6 +37,8 @@ export function controlServer(token, world) {
         if (!Number.isFinite(body.skew_seconds)) throw new RangeError('skew_seconds must be a number');
         world.setSkew(body.skew_seconds);
         return sendJson(response, 200, { skew_seconds: body.skew_seconds });
+      case 'GET tokens':
+        return sendJson(response, 200, { tokens: issued() });
       case 'POST reset':
         world.reset();
         return sendJson(response, 200, { users: world.directory.describeAll() });

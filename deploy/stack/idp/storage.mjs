@@ -56,6 +56,12 @@ export class Storage {
   }
 }
 
+/** What was given out and is still kept: kind and value of each. */
+export function issued() {
+  const kept = [...entries.keys()].filter((key) => GRANTABLE.has(key.split(':', 1)[0]));
+  return kept.map((key) => ({ kind: key.split(':', 1)[0], value: key.slice(key.indexOf(':') + 1) }));
+}
+
 /** Drops what has expired. */
 export function sweep() {
   for (const key of entries.keys()) lookUp(key);

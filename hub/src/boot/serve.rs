@@ -2,10 +2,14 @@
 
 use std::{
     collections::HashMap,
+    error::Error,
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,11 +21,12 @@ use hyper_util::{
 };
 use ipnetwork::IpNetwork;
 use openpam_lifecycle::Lifecycle;
+use openpam_telemetry::names;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Sleep,
+    time::{Instant, Sleep},
 };
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
@@ -36,6 +41,11 @@ const MAX_PER_ADDRESS: usize = 4_096;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A TLS handshake must be done within this time.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Lines of the log about one address are this far apart: whoever connects without end must not fill it.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
+/// Addresses that lines are written about within that time.
+const MAX_NOTICES: usize = 1_024;
 
 /// Binds the listener, so that a restart right after a stop succeeds.
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -62,7 +72,7 @@ pub(super) fn start(
     let owner = lifecycle.clone();
     lifecycle.supervise("listener", async move {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let addresses = Addresses::default();
+        let (addresses, too_many, slow) = (Addresses::default(), Notices::default(), Notices::default());
         loop {
             let Ok(place) = places.clone().acquire_owned().await else { return };
             let (stream, peer) = tokio::select! {
@@ -79,10 +89,17 @@ pub(super) fn start(
             };
             let address = peer.ip().to_canonical();
             let trusted = trusted_proxies.iter().any(|network| network.contains(address));
-            // Closed without a word: whoever does this does not read it.
-            let Some(of_address) = addresses.admit(address, trusted) else { continue };
+            // Closed without a word to the client: whoever does this does not read it.
+            let Some(of_address) = addresses.admit(address, trusted) else {
+                metrics::counter!(names::CONNECTIONS_REFUSED, "reason" => "address_limit").increment(1);
+                if too_many.is_due(address, Instant::now()) {
+                    tracing::warn!(%address, most = MAX_PER_ADDRESS, "more connections than one address may have");
+                }
+                continue;
+            };
             let place = (place, of_address);
-            owner.spawn_child(serve_connection(owner.clone(), stream, peer, tls.clone(), application.clone(), place));
+            let (tls, application) = (tls.clone(), application.clone());
+            owner.spawn_child(serve_connection(owner.clone(), stream, peer, tls, application, place, slow.clone()));
         }
     });
 }
@@ -128,6 +145,28 @@ impl Drop for OfAddress {
     }
 }
 
+/// When something was last written down about which address.
+#[derive(Debug, Clone, Default)]
+struct Notices {
+    written: Arc<Mutex<HashMap<IpAddr, Instant>>>,
+}
+
+impl Notices {
+    /// Whether a line about this address may be written now.
+    fn is_due(&self, address: IpAddr, now: Instant) -> bool {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |at: &Instant| now.duration_since(*at) < NOTICE_INTERVAL;
+        if written.len() >= MAX_NOTICES {
+            written.retain(|_, at| is_recent(at));
+        }
+        if written.len() >= MAX_NOTICES || written.get(&address).is_some_and(is_recent) {
+            return false;
+        }
+        written.insert(address, now);
+        true
+    }
+}
+
 async fn serve_connection(
     lifecycle: Lifecycle,
     stream: TcpStream,
@@ -135,13 +174,14 @@ async fn serve_connection(
     tls: Option<TlsAcceptor>,
     application: IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
     place: (OwnedSemaphorePermit, OfAddress),
+    slow: Notices,
 ) {
     let _place = place;
     let _ = stream.set_nodelay(true);
     match tls {
-        None => serve_http(lifecycle, stream, peer, application).await,
+        None => serve_http(lifecycle, stream, peer, application, slow).await,
         Some(tls) => match tokio::time::timeout(TLS_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve_http(lifecycle, stream, peer, application).await,
+            Ok(Ok(stream)) => serve_http(lifecycle, stream, peer, application, slow).await,
             Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
         },
@@ -153,6 +193,7 @@ async fn serve_http<S>(
     stream: S,
     peer: SocketAddr,
     mut application: IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
+    slow: Notices,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -166,7 +207,9 @@ async fn serve_http<S>(
         .max_concurrent_streams(64)
         .max_header_list_size(64 * 1024)
         .keep_alive_interval(Some(Duration::from_secs(30)));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(Punctual::new(stream)), service);
+    let stream = Punctual::new(stream);
+    let unanswered = stream.unanswered.clone();
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -176,8 +219,30 @@ async fn serve_http<S>(
         }
     };
     if let Err(error) = ended {
+        // A connection that only rests between two requests ends in the same way.
+        if unanswered.load(Ordering::Relaxed) && is_slow_head(&*error) {
+            metrics::counter!(names::CONNECTIONS_REFUSED, "reason" => "slow_head").increment(1);
+            if slow.is_due(peer.ip().to_canonical(), Instant::now()) {
+                tracing::info!(%peer, code = "slow_head", "the head of a request took too long, connection closed");
+            }
+        }
         tracing::debug!(%peer, %error, "connection ended with an error");
     }
+}
+
+/// The first bytes of a connection did not come in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the head of the request took too long")]
+struct SlowHead;
+
+/// Whether a connection ended because the head of a request did not come in time: here, or in the HTTP library, whose
+/// other time-outs have a cause.
+fn is_slow_head(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| Error::source(*error)).any(|error| {
+        let of_library = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout);
+        let of_stream = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        of_library && error.source().is_none() || of_stream.is_some_and(|error| error.is::<SlowHead>())
+    })
 }
 
 /// A stream whose first bytes must come in time, and which must take what it is sent. The HTTP library
@@ -191,6 +256,8 @@ struct Punctual<S> {
     deadline: Option<Pin<Box<Sleep>>>,
     /// While the client takes nothing.
     stuck: Option<Pin<Box<Sleep>>>,
+    /// Whether the client has sent something since it was last sent something.
+    unanswered: Arc<AtomicBool>,
 }
 
 /// What a connection of HTTP/2 begins with (RFC 9113 §3.4): the version is open until a byte differs.
@@ -201,7 +268,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 impl<S> Punctual<S> {
     fn new(stream: S) -> Self {
         let deadline = Some(Box::pin(tokio::time::sleep(HEADER_TIMEOUT)));
-        Self { stream, matched: 0, deadline, stuck: None }
+        Self { stream, matched: 0, deadline, stuck: None, unanswered: Arc::default() }
     }
 
     /// Looks at what came while the version is open.
@@ -216,6 +283,12 @@ impl<S> Punctual<S> {
         }
         if rest[..length] != bytes[..length] || self.matched == PREFACE.len() {
             self.deadline = None;
+        }
+    }
+
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.unanswered.store(false, Ordering::Relaxed);
         }
     }
 
@@ -235,11 +308,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Punctual<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.unanswered.store(true, Ordering::Relaxed);
+        }
         self.look(&buffer.filled()[before..]);
         match (read, &mut self.deadline) {
             (Poll::Pending, Some(deadline)) => {
                 std::task::ready!(deadline.as_mut().poll(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, SlowHead)))
             }
             (read, _) => read,
         }
@@ -249,6 +325,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Punctual<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Punctual<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(&written);
         self.judge(cx, written)
     }
 
@@ -258,6 +335,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Punctual<S> {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.note(&written);
         self.judge(cx, written)
     }
 
@@ -291,7 +369,7 @@ mod tests {
     use super::*;
 
     fn is_open_after(pieces: &[&[u8]]) -> bool {
-        let mut stream = Punctual { stream: (), matched: 0, deadline: None, stuck: None };
+        let mut stream = Punctual { stream: (), matched: 0, deadline: None, stuck: None, unanswered: Arc::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _entered = runtime.enter();
         stream.deadline = Some(Box::pin(tokio::time::sleep(HEADER_TIMEOUT)));
@@ -312,6 +390,42 @@ mod tests {
         for other in [&b"GET / HTTP/1.1"[..], b"P", b"PRI * HTTP/2.0\r\nx", b"\x16\x03"] {
             assert_eq!(is_open_after(&[other]), PREFACE.starts_with(other), "{other:?}");
         }
+    }
+
+    #[test]
+    fn one_address_is_written_about_once_a_minute_and_not_all_of_the_internet() {
+        let (notices, now) = (Notices::default(), Instant::now());
+        let one = IpAddr::from([10, 0, 0, 1]);
+        assert!(notices.is_due(one, now) && !notices.is_due(one, now + NOTICE_INTERVAL / 2));
+        assert!(notices.is_due(one, now + NOTICE_INTERVAL));
+        let many = (0..2 * MAX_NOTICES as u32).map(|number| IpAddr::from(number.to_be_bytes()));
+        let later = now + NOTICE_INTERVAL * 3;
+        assert_eq!(many.filter(|address| notices.is_due(*address, later)).count(), MAX_NOTICES);
+        assert!(notices.is_due(one, later + NOTICE_INTERVAL), "what was long ago makes room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_come_is_told_from_a_client_that_does_not_read() {
+        use tokio::io::AsyncReadExt as _;
+        let (_client, server) = tokio::io::duplex(64);
+        let error = Punctual::new(server).read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(is_slow_head(&error));
+        assert!(!is_slow_head(&io::Error::from(io::ErrorKind::TimedOut)));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_was_answered_only_rests() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut stream = Punctual::new(server);
+        let unanswered = stream.unanswered.clone();
+        assert!(!unanswered.load(Ordering::Relaxed), "it has sent nothing yet");
+        client.write_all(b"G").await.unwrap();
+        stream.read_u8().await.unwrap();
+        assert!(unanswered.load(Ordering::Relaxed));
+        stream.write_all(b"x").await.unwrap();
+        assert!(!unanswered.load(Ordering::Relaxed));
     }
 
     #[test]

@@ -186,7 +186,7 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("database.acquire_timeout_seconds", config.database.acquire_timeout_seconds, 1, 300);
     mistakes.range("database.max_connections", config.database.max_connections.into(), 2, 1_000);
     let vault = &config.vault;
-    mistakes.url("vault.address", &vault.address, &["http", "https"]);
+    mistakes.private_url("vault.address", &vault.address);
     mistakes.required("vault.role_id", &vault.role_id);
     let within = |inner: &str, outer: &str| inner == outer || inner.starts_with(&format!("{outer}/"));
     if vault.kv_prefix.is_empty() || vault.kv_prefix.split('/').any(str::is_empty) {
@@ -207,7 +207,7 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     if let Some(oidc) = &config.oidc {
         mistakes.required("oidc.tenant", &oidc.tenant);
         mistakes.required("oidc.client_id", &oidc.client_id);
-        mistakes.url("oidc.issuer", &oidc.issuer, &["http", "https"]);
+        mistakes.private_url("oidc.issuer", &oidc.issuer);
         if oidc.client_secret.is_none() {
             mistakes.add("oidc.client_secret_file", "name this file or set OPENPAM_OIDC__CLIENT_SECRET");
         }
@@ -383,11 +383,19 @@ impl Mistakes {
         }
         match Url::parse(value) {
             Ok(url) if !schemes.contains(&url.scheme()) => self.add(key, format!("must begin with {}://", schemes[0])),
-            Ok(url) if url.password().is_some() => {
+            Ok(url) if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") => {
                 self.add(key, "must not hold a password: use a file or the environment")
             }
             Ok(_) => {}
             Err(error) => self.add(key, error.to_string()),
+        }
+    }
+
+    /// Of what secrets and identities come from: nobody on the way may read or change it.
+    fn private_url(&mut self, key: &str, value: &str) {
+        self.url(key, value, &["https", "http"]);
+        if Url::parse(value).is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url)) {
+            self.add(key, "plain http is only for loopback: use https");
         }
     }
 }
@@ -465,6 +473,7 @@ mod tests {
             public_url = "http://pam.example.com"
             colour = "red"
             [database]
+            url = "postgres://openpam_app@127.0.0.1/openpam?password=hunter2"
             password = "hunter2"
             max_connections = "many"
             [terminal]
@@ -487,6 +496,19 @@ mod tests {
             assert!(keys.contains(&key), "{key} is missing in {keys:?}");
         }
         assert!(!error.to_string().contains("hunter2"), "the message must not repeat a secret");
+    }
+
+    #[test]
+    fn secrets_and_identities_come_over_plain_http_from_this_machine_alone() {
+        let with = |vault: &str, issuer: &str| {
+            let text = VALID.replace("http://127.0.0.1:8200", vault)
+                + &format!("[oidc]\ntenant = \"t\"\nclient_id = \"c\"\nissuer = \"{issuer}\"\n");
+            load_text(&text, &[("OPENPAM_OIDC__CLIENT_SECRET", "s")])
+        };
+        assert!(with("https://vault.example.com", "https://login.example.com/t").is_ok());
+        assert!(with("http://[::1]:8200", "http://localhost:9000").is_ok());
+        let error = with("http://vault.example.com:8200", "http://login.example.com/t").unwrap_err();
+        assert_eq!(keys(&error), ["vault.address", "oidc.issuer"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use openpam_secret::{ExposeSecret as _, SecretString};
 use sqlx::{
     Connection as _, PgConnection, Postgres, Transaction,
     migrate::Migrator,
-    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode},
 };
 
 pub use changes::{Changes, Receiver as ChangeReceiver, Scope as ChangeScope};
@@ -71,6 +71,15 @@ impl Db {
             .acquire_timeout(Duration::from_secs(config.acquire_timeout_seconds))
             .idle_timeout(Duration::from_secs(300))
             .test_before_acquire(true)
+            // Also where the database came up after the hub, or another one answers by now.
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    require_bound(connection).await.map_err(|error| match error {
+                        DbError::Sql(error) => error,
+                        other => sqlx::Error::Configuration(Box::new(other)),
+                    })
+                })
+            })
             .connect_lazy_with(options);
         Ok(Self { pool })
     }
@@ -126,23 +135,18 @@ impl Db {
     /// # Errors
     /// When either holds, or the database does not answer.
     pub async fn verify(&self) -> Result<(), DbError> {
-        let role = sqlx::query!(
-            r#"select rolname as "name!",
-                      (exists (select from pg_roles as other where (other.rolsuper or other.rolbypassrls)
-                               and pg_has_role(current_user, other.oid, 'member'))
-                       or exists (select from pg_class where relkind in ('r', 'p')
-                                  and pg_has_role(current_user, relowner, 'member'))) as "too_strong!"
-               from pg_roles where rolname = current_user"#
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        if role.too_strong {
-            return Err(DbError::RoleTooStrong(role.name));
-        }
-        let applied: Vec<i64> =
-            sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(&self.pool).await?;
-        let missing = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count();
-        if missing > 0 { Err(DbError::SchemaOutdated(missing)) } else { Ok(()) }
+        // The pool gives no such connection, and does not say why.
+        let mut connection = self.dedicated("openpam-hub").await?;
+        require_bound(&mut connection).await?;
+        require_schema(&mut connection).await
+    }
+
+    /// Whether the database answers, with a schema that this binary knows.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn check(&self) -> Result<(), DbError> {
+        require_schema(&mut *self.pool.acquire().await?).await
     }
 
     /// A connection of its own, which is not of the pool: for who holds a lock as long as it stands.
@@ -158,6 +162,28 @@ impl Db {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Refuses a role that could get around row-level security.
+async fn require_bound(connection: &mut PgConnection) -> Result<(), DbError> {
+    let role = sqlx::query!(
+        r#"select rolname as "name!",
+                  (exists (select from pg_roles as other where (other.rolsuper or other.rolbypassrls)
+                           and pg_has_role(current_user, other.oid, 'member'))
+                   or exists (select from pg_class where relkind in ('r', 'p')
+                              and pg_has_role(current_user, relowner, 'member'))) as "too_strong!"
+           from pg_roles where rolname = current_user"#
+    )
+    .fetch_one(connection)
+    .await?;
+    if role.too_strong { Err(DbError::RoleTooStrong(role.name)) } else { Ok(()) }
+}
+
+async fn require_schema(connection: &mut PgConnection) -> Result<(), DbError> {
+    let applied: Vec<i64> =
+        sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(connection).await?;
+    let missing = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count();
+    if missing > 0 { Err(DbError::SchemaOutdated(missing)) } else { Ok(()) }
 }
 
 /// Connects as the owner, for `openpam migrate` and `openpam admin`.
@@ -227,11 +253,26 @@ pub async fn set_scope(
 }
 
 fn options(url: &str, password: Option<&SecretString>) -> Result<PgConnectOptions, DbError> {
-    let options = PgConnectOptions::from_str(url).map_err(DbError::Url)?;
+    let mut options = PgConnectOptions::from_str(url).map_err(DbError::Url)?;
+    // The library's own choice where the URL says nothing is to go on in the clear when there is no TLS.
+    let is_said =
+        url::Url::parse(url).is_ok_and(|url| url.query_pairs().any(|(key, _)| matches!(&*key, "sslmode" | "ssl-mode")));
+    if !is_said && !is_local(&options) {
+        options = options.ssl_mode(PgSslMode::Require);
+    }
     Ok(match password {
         Some(password) => options.password(password.expose_secret()),
         None => options,
     })
+}
+
+/// Whether it is reached without a network.
+fn is_local(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The short name of the transaction's tenant.
@@ -253,4 +294,25 @@ pub fn violated_constraint(error: &sqlx::Error) -> Option<&str> {
 /// `text` with the characters that mean something to `like` made plain.
 pub fn like_pattern(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_on_the_network_is_reached_over_tls_where_nothing_else_is_said() {
+        for (url, encrypted) in [
+            ("postgres://app@db.example.com/openpam", true),
+            ("postgres://app@10.0.0.1:5433/openpam?application_name=x", true),
+            ("postgres://app@db.example.com/openpam?sslmode=prefer", false),
+            ("postgres://app@127.0.0.1/openpam", false),
+            ("postgres://app@[::1]/openpam", false),
+            ("postgres://app@localhost/openpam", false),
+            ("postgres://app@%2Fvar%2Frun%2Fpostgresql/openpam", false),
+        ] {
+            let options = options(url, None).unwrap();
+            assert_eq!(matches!(options.get_ssl_mode(), PgSslMode::Require), encrypted, "{url}");
+        }
+    }
 }

@@ -1,8 +1,15 @@
 //! The whole application: every route, in its middleware.
 
-use axum::{Router, extract::DefaultBodyLimit};
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    middleware::Next,
+    response::Response,
+};
 use http::StatusCode;
-use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use utoipa::openapi::{
     InfoBuilder, OpenApi, OpenApiBuilder,
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -15,7 +22,7 @@ use crate::{domains, gateway, state::Hub};
 /// Bytes a request's body may have.
 pub(super) const MAX_BODY: usize = 1024 * 1024;
 /// How long one API request may take. WebSockets are answered at once and then live on.
-const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Every API operation, below `/api`.
 fn api() -> Routes {
@@ -76,7 +83,7 @@ pub fn application(hub: Hub) -> Router {
         .layer(axum::middleware::from_fn_with_state(hub.clone(), guard::authenticate))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .fallback(assets::serve)
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(axum::middleware::from_fn(|request: Request, next: Next| in_time(REQUEST_TIMEOUT, request, next)))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             let problem = Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -88,4 +95,40 @@ pub fn application(hub: Hub) -> Router {
         .layer(CompressionLayer::new().gzip(true).zstd(true))
         .layer(axum::middleware::from_fn_with_state(hub.clone(), observe::observe))
         .with_state(hub)
+}
+
+/// Gives up a request that takes longer than `limit`; the outermost layer writes that down and answers.
+async fn in_time(limit: Duration, request: Request, next: Next) -> Result<Response, Problem> {
+    tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "request_timed_out",
+            "This took too long and was given up. Look whether it was done, then try again.",
+        )
+        .retry_after(2)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, routing::get};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_takes_too_long_is_answered_with_a_code() {
+        let router = Router::new()
+            .route("/slow", get(std::future::pending::<StatusCode>))
+            .route("/quick", get(|| async { StatusCode::NO_CONTENT }))
+            .layer(axum::middleware::from_fn(|request: Request, next: Next| in_time(REQUEST_TIMEOUT, request, next)));
+        let ask = async |path: &str| {
+            let request = http::Request::builder().uri(path).body(Body::empty()).unwrap();
+            router.clone().oneshot(request).await.unwrap()
+        };
+        let answer = ask("/slow").await;
+        let problem = answer.extensions().get::<Problem>().expect("no problem");
+        assert_eq!((problem.status(), problem.code()), (StatusCode::SERVICE_UNAVAILABLE, "request_timed_out"));
+        assert_eq!(ask("/quick").await.status(), StatusCode::NO_CONTENT);
+    }
 }

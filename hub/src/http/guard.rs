@@ -127,23 +127,32 @@ fn user_agent(headers: &HeaderMap) -> String {
 fn client_ip(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNetwork]) -> Option<IpAddr> {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut current = peer?.to_canonical();
+    // Split as bytes: what a client put before the proxy's own entry need not be text.
     let forwarded = headers
         .get_all("x-forwarded-for")
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|text| text.trim().parse::<IpAddr>())
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(forwarded_address)
         .collect::<Vec<_>>();
     for hop in forwarded.into_iter().rev().take(16) {
         if !is_trusted(current) {
             break;
         }
         match hop {
-            Ok(address) => current = address.to_canonical(),
-            Err(_) => break,
+            Some(address) => current = address.to_canonical(),
+            None => break,
         }
     }
     Some(current)
+}
+
+/// One entry of `X-Forwarded-For`: an address, `address:port` as some proxies write it, or `[IPv6]` with or without
+/// a port.
+fn forwarded_address(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry.trim_ascii()).ok()?;
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().map(IpAddr::V6).ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(with_port).or_else(bracketed)
 }
 
 #[cfg(test)]
@@ -163,6 +172,31 @@ mod tests {
         let trusted = ["10.0.0.0/8".parse().unwrap()];
         assert_eq!(client_ip(&forwarded, Some(proxy), &trusted), Some("203.0.113.9".parse().unwrap()));
         assert_eq!(client_ip(&forwarded, Some(proxy), &[]), Some(proxy));
+    }
+
+    #[test]
+    fn what_a_client_puts_before_the_proxys_entry_does_not_hide_it() {
+        let proxy: IpAddr = "10.0.0.1".parse().unwrap();
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let lines: &[(&[u8], &str)] = &[
+            (b"\xff, 203.0.113.9", "203.0.113.9"),
+            (b"203.0.113.9:4711", "203.0.113.9"),
+            (b"6.6.6.6, 203.0.113.9:4711 , 10.0.0.2:80", "203.0.113.9"),
+            (b"[2001:db8::9]:4711", "2001:db8::9"),
+            (b"[2001:db8::9]", "2001:db8::9"),
+            (b"2001:db8::9", "2001:db8::9"),
+            (b"[::ffff:203.0.113.9]:1", "203.0.113.9"),
+            (b"203.0.113.9, \xff", "10.0.0.1"),
+            (b"203.0.113.9, [10.0.0.2]", "10.0.0.1"),
+            (b"203.0.113.9:x", "10.0.0.1"),
+            (b"", "10.0.0.1"),
+        ];
+        for (line, expected) in lines {
+            let value = HeaderValue::from_bytes(line).unwrap();
+            let forwarded = HeaderMap::from_iter([(http::HeaderName::from_static("x-forwarded-for"), value)]);
+            let expected = Some(expected.parse().unwrap());
+            assert_eq!(client_ip(&forwarded, Some(proxy), &trusted), expected, "{:?}", line.escape_ascii().to_string());
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) async fn healthz() -> &'static str {
     responses((status = 200, body = Readiness), (status = 503, body = Readiness, description = "Something is missing, or the hub is ending")))]
 pub(super) async fn readyz(State(hub): State<Hub>) -> impl IntoResponse {
     let deadline = std::time::Duration::from_secs(2);
-    let database = match tokio::time::timeout(deadline, hub.db().verify()).await {
+    let database = match tokio::time::timeout(deadline, hub.db().check()).await {
         Ok(Ok(())) => Check { ok: true, state: "available".to_owned() },
         Ok(Err(crate::db::DbError::SchemaOutdated(_))) => Check { ok: false, state: "schema_outdated".to_owned() },
         Ok(Err(error)) => {

@@ -50,7 +50,7 @@ pub(super) async fn replay(State(hub): State<Hub>, request: Request, next: Next)
         }
     };
     let (parts, body) = request.into_parts();
-    let body = body::read(body).await?;
+    let body = body::read(&parts.extensions, body).await?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     // Whoever may do something else by now gets no answer of then.
     let authority = authority(&context.principal);

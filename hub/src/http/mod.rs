@@ -13,6 +13,7 @@ mod page;
 mod patch;
 mod problem;
 mod routes;
+mod strangers;
 
 pub use app::{application, openapi};
 pub use extract::{Json, Path, Query};

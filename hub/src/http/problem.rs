@@ -67,6 +67,15 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "You do not have the permission for this.")
     }
 
+    /// 403: a limited token reaches for more than its limit.
+    pub fn beyond_scope() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "beyond_scope",
+            "This token is limited, and this would give more than it may do itself. Use one without the limit.",
+        )
+    }
+
     /// 404: `what` does not exist, or not for this principal.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))

@@ -3,6 +3,7 @@
 //! INVARIANT: [`Authorization`] can only be made here, after the decision and its reasons were
 //! written to the trail. The dialler takes nothing else.
 
+mod denials;
 mod error;
 mod service;
 mod types;

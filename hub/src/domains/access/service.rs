@@ -5,7 +5,7 @@ use openpam_ids::{AuditEventId, CredentialId, GroupId};
 use openpam_telemetry::names;
 use sqlx::PgConnection;
 
-use super::{AccessError, Authorization, Denial, Endpoint, Purpose};
+use super::{AccessError, Authorization, Denial, Endpoint, Purpose, denials};
 use crate::{
     context::{Actor, Context, Principal},
     domains::{
@@ -34,7 +34,7 @@ pub struct SessionRequest<'a> {
 /// the transaction for a denial too: it is part of the trail.
 ///
 /// # Errors
-/// When the decision could not be written.
+/// When the decision could not be written, or the person was refused too often.
 pub async fn authorize_session(
     connection: &mut PgConnection,
     context: &Context,
@@ -42,6 +42,9 @@ pub async fn authorize_session(
 ) -> Result<Result<Authorization, Denial>, AccessError> {
     let SessionRequest { target, credential_id, .. } = request;
     let decided = request.decide(context);
+    if decided.is_err() {
+        denials::take(context)?;
+    }
     let event = match &decided {
         Ok(by) => Event::success("session.authorize").with("decided_by", *by),
         Err(denial) => Event::denied("session.authorize").with("code", denial.code()),
@@ -60,7 +63,7 @@ pub async fn authorize_session(
 /// asks goes no further then. What is allowed here is decided, and written, when it is opened.
 ///
 /// # Errors
-/// When a denial could not be written.
+/// When a denial could not be written, or the person was refused too often.
 pub async fn foresee_session(
     connection: &mut PgConnection,
     context: &Context,
@@ -68,6 +71,7 @@ pub async fn foresee_session(
 ) -> Result<Result<(), Denial>, AccessError> {
     let decided = request.decide(context).map(|_| ());
     if let Err(denial) = decided {
+        denials::take(context)?;
         let event = Event::denied("session.authorize").with("code", denial.code()).with("preflight", true);
         request.record(connection, context, event).await?;
     }
@@ -78,13 +82,14 @@ pub async fn foresee_session(
 /// is written down, and whoever asks is to learn no more than that there is no such target.
 ///
 /// # Errors
-/// When a denial could not be written.
+/// When a denial could not be written, or the person was refused too often.
 pub async fn sees_target(
     connection: &mut PgConnection,
     context: &Context,
     target: &Target,
 ) -> Result<bool, AccessError> {
     let Err(denial @ Denial::NoAccess) = reaches(&context.principal, &target.access_groups) else { return Ok(true) };
+    denials::take(context)?;
     let event = Event::denied("session.authorize").with("code", denial.code()).on("target", target.id, &target.name);
     audit::record(connection, context, event).await?;
     metrics::counter!(names::DECISIONS, "action" => "session.authorize", "outcome" => "denied").increment(1);

@@ -214,11 +214,7 @@ impl From<IdentityError> for Problem {
                 code,
                 "You cannot disable or delete yourself, or give up your own administrator role. Ask another administrator.",
             ),
-            E::BeyondScope => Self::new(
-                StatusCode::FORBIDDEN,
-                code,
-                "This token is limited, and this would give more than it may do itself. Use one without the limit.",
-            ),
+            E::BeyondScope => Self::beyond_scope(),
             E::ProviderNotConfigured => Self::new(
                 StatusCode::NOT_FOUND,
                 code,

@@ -17,6 +17,7 @@ mod service;
 mod store;
 mod tasks;
 mod types;
+mod unknown_tenants;
 mod validation;
 
 pub use error::IdentityError;

@@ -10,13 +10,17 @@ use chrono::TimeDelta;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use openpam_ids::AuthSessionId;
 
-use super::{IdentityError, passwords::Passwords, provider::Provider, refresh_tokens::RefreshTokens};
+use super::{
+    IdentityError, passwords::Passwords, provider::Provider, refresh_tokens::RefreshTokens,
+    unknown_tenants::UnknownTenants,
+};
 use crate::{config::Config, context::Role};
 
 /// Sign-in: provider, rate limits.
 pub struct Identity {
     passwords: Passwords,
     attempts: DefaultKeyedRateLimiter<IpAddr>,
+    unknown_tenants: UnknownTenants,
     provider: Option<Provider>,
     refresh_tokens: RefreshTokens,
     roles_by_directory_group: BTreeMap<String, BTreeSet<Role>>,
@@ -43,6 +47,7 @@ impl Identity {
         Ok(Self {
             passwords: Passwords::new(),
             attempts: RateLimiter::keyed(Quota::per_minute(per_minute)),
+            unknown_tenants: UnknownTenants::default(),
             provider,
             refresh_tokens: RefreshTokens::default(),
             roles_by_directory_group,
@@ -54,6 +59,10 @@ impl Identity {
 
     pub(super) fn passwords(&self) -> &Passwords {
         &self.passwords
+    }
+
+    pub(super) fn unknown_tenants(&self) -> &UnknownTenants {
+        &self.unknown_tenants
     }
 
     /// Takes one attempt of the address out of its allowance.

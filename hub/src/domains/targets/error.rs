@@ -33,6 +33,9 @@ pub enum TargetsError {
         /// What refers to it.
         by: &'static str,
     },
+    /// A limited token would give, or lead astray, what it must not touch.
+    #[error("this token is limited")]
+    BeyondScope,
     /// The key is trusted already.
     #[error("this key is trusted already")]
     KeyAlreadyTrusted,
@@ -85,6 +88,7 @@ impl From<TargetsError> for Problem {
                 "in_use",
                 format!("This {kind} still has {by}. Move or delete them first."),
             ),
+            TargetsError::BeyondScope => Self::beyond_scope(),
             TargetsError::KeyAlreadyTrusted => Self::conflict("This key is trusted for this target already."),
             TargetsError::Database(error) => Self::database(&error),
         }

@@ -24,6 +24,7 @@ use crate::{
         audit::{self, Event},
         identity,
     },
+    permissions::{Permission, permits},
 };
 
 type Result<T> = std::result::Result<T, TargetsError>;
@@ -193,6 +194,18 @@ async fn check_target(
     }
 }
 
+/// Where a target is, and the key it is known by, decide who is shown its credentials: of limited tokens, only those
+/// that may manage these too.
+fn may_lead_credentials(context: &Context) -> Result<()> {
+    if permits(&context.principal, Permission::CredentialManage) { Ok(()) } else { Err(TargetsError::BeyondScope) }
+}
+
+/// Groups open targets: no limited token gives or takes them.
+fn may_open(context: &Context, before: &TargetFields, after: &TargetFields) -> Result<()> {
+    let same = before.access_groups == after.access_groups;
+    if same || context.principal.scopes.is_none() { Ok(()) } else { Err(TargetsError::BeyondScope) }
+}
+
 /// Makes a target. `address_exceptions` are of the configuration.
 ///
 /// # Errors
@@ -204,9 +217,10 @@ pub async fn create(
     mut fields: TargetFields,
 ) -> Result<TargetId> {
     check_target(connection, &mut fields, None, address_exceptions).await?;
+    let nothing = TargetFields { access_groups: Vec::new(), ..fields.clone() };
+    may_open(context, &nothing, &fields)?;
     let id: TargetId = Ids.fresh();
     store::insert_target(connection, context.tenant_id, id, &fields).await?;
-    let nothing = TargetFields { access_groups: Vec::new(), ..fields.clone() };
     let event = Event::success("target.create")
         .on("target", id, &fields.name)
         .with("address", format!("{}:{}", fields.host, fields.port));
@@ -232,8 +246,17 @@ pub async fn update(
     change(&mut fields);
     // One that has a refused address since before can still be renamed, disabled, moved.
     check_target(connection, &mut fields, Some(&before.host), address_exceptions).await?;
-    // A different machine behind the same name must prove itself again.
+    may_open(context, &before, &fields)?;
+    // A different machine behind the same name must prove itself again: its keys are not those that are trusted.
     let moved = (&before.host, before.port) != (&fields.host, fields.port);
+    if moved
+        || before.zone_id != fields.zone_id
+        || before.protocol != fields.protocol
+        || before.host_key_policy != fields.host_key_policy
+        || before.legacy_algorithms != fields.legacy_algorithms
+    {
+        may_lead_credentials(context)?;
+    }
     store::update_target(connection, context.tenant_id, id, &fields).await?;
     let event = Event::success("target.update").on("target", id, &fields.name).with("address_changed", moved);
     let event = with_changes(connection, event, &before, &fields).await?;
@@ -308,6 +331,7 @@ pub async fn trust_host_key(
     public_key: &str,
     kind: HostKeyKind,
 ) -> Result<HostKey> {
+    may_lead_credentials(context)?;
     let target = existing(connection, target_id).await?;
     let mut key = parse_public_key(public_key, kind)?;
     if target.host_keys.len() >= MAX_HOST_KEYS {

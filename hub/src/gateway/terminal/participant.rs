@@ -339,7 +339,13 @@ impl Server {
                 self.ask_to_type().await;
             }
             Event::Message(ClientMessage::RequestInput | ClientMessage::Input { .. }) => self.complain(NOT_YOURS),
-            Event::Misunderstood(error) => self.complain(error),
+            Event::Misunderstood(error) => {
+                if self.socket.is_first_misunderstanding() {
+                    let (session_id, request_id) = (self.participant.session.id, &*self.participant.context.request_id);
+                    tracing::info!(%session_id, request_id, code = error.code, "message not understood");
+                }
+                self.complain(error);
+            }
             Event::Violation(code, error) => {
                 self.complain(error);
                 return Some(Over::Broken(code, error.code));

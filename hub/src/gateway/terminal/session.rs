@@ -354,7 +354,13 @@ impl Carrier {
                 }
             }
             Event::Message(ClientMessage::RequestInput) => self.complain(NOT_YOURS),
-            Event::Misunderstood(error) => self.complain(error),
+            Event::Misunderstood(error) => {
+                if self.socket.as_mut().is_some_and(Socket::is_first_misunderstanding) {
+                    let request_id = &*self.live.context.request_id;
+                    tracing::info!(session_id = %self.live.id, request_id, code = error.code, "message not understood");
+                }
+                self.complain(error);
+            }
             Event::Violation(close_code, error) => {
                 tracing::info!(session_id = %self.live.id, code = error.code, "browser broke the protocol");
                 self.complain(error);

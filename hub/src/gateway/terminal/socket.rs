@@ -34,6 +34,8 @@ pub(super) struct Socket {
     stream: SplitStream<WebSocket>,
     waiting: VecDeque<Message>,
     dirty: bool,
+    /// Whether it was written down that it sent what cannot be understood.
+    misunderstood: bool,
     /// When something last came from it.
     pub last_heard: Instant,
 }
@@ -58,7 +60,12 @@ pub(super) enum Event {
 impl Socket {
     pub(super) fn new(socket: WebSocket) -> Self {
         let (sink, stream) = socket.split();
-        Self { sink, stream, waiting: VecDeque::new(), dirty: false, last_heard: Instant::now() }
+        Self { sink, stream, waiting: VecDeque::new(), dirty: false, misunderstood: false, last_heard: Instant::now() }
+    }
+
+    /// Whether this is the first message of it that cannot be understood: one line of the log is enough.
+    pub(super) fn is_first_misunderstanding(&mut self) -> bool {
+        !std::mem::replace(&mut self.misunderstood, true)
     }
 
     /// Queues a message; it goes out before further output.

@@ -75,7 +75,16 @@ export class Screen {
       macOptionIsMeta: true,
       rightClickSelectsWord: false,
       scrollOnUserInput: true,
-      linkHandler: { activate: (_event, uri) => openLink(uri) },
+      // A target may write one address and lead to another: where it leads is shown before it is followed.
+      linkHandler: {
+        activate: (_event, uri) => openLink(uri),
+        hover: (_event, uri) => {
+          this.element.title = uri
+        },
+        leave: () => {
+          this.element.title = ''
+        },
+      },
     })
     this.configure(preferences, appearance)
     const { terminal } = this

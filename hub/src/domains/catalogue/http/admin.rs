@@ -19,7 +19,7 @@ use crate::{
         vault,
     },
     http::{Access, Json, Page, PageQuery, Path, Problem, ProblemBody, Query, Routes, nullable},
-    permissions::Permission,
+    permissions::{Permission, permits},
     state::Hub,
 };
 
@@ -171,6 +171,11 @@ impl TargetChange {
     }
 }
 
+/// Whoever may attach a credential has it shown to whatever they name as a target.
+fn may_attach(context: &Context) -> Result<(), Problem> {
+    if permits(&context.principal, Permission::CredentialManage) { Ok(()) } else { Err(Problem::beyond_scope()) }
+}
+
 async fn body(connection: &mut sqlx::PgConnection, id: TargetId) -> Result<TargetBody, Problem> {
     let target = targets::find(connection, id).await?.ok_or(TargetsError::NotFound("target"))?;
     let credentials = vault::credentials_of_all(connection, &[id]).await?;
@@ -235,6 +240,7 @@ async fn create_target(
     let mut tx = hub.db().begin(&context).await?;
     let id = targets::create(&mut tx, &context, &hub.config().targets.address_exceptions, fields).await?;
     if !new.credential_ids.is_empty() {
+        may_attach(&context)?;
         vault::set_credentials_of(&mut tx, &context, id, &name, &new.credential_ids).await?;
     }
     let created = body(&mut tx, id).await?;
@@ -257,6 +263,7 @@ async fn update_target(
     let mut tx = hub.db().begin(&context).await?;
     targets::update(&mut tx, &context, exceptions, id, |fields| change.apply(fields)).await?;
     if let Some(credentials) = credentials {
+        may_attach(&context)?;
         let target = targets::find(&mut tx, id).await?.ok_or(TargetsError::NotFound("target"))?;
         vault::set_credentials_of(&mut tx, &context, id, &target.name, &credentials).await?;
     }

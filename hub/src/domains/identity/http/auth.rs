@@ -73,8 +73,9 @@ struct LoggedOut {
     responses((status = 200, body = LoggedOut), (status = 401, body = ProblemBody)))]
 async fn log_out(State(hub): State<Hub>, context: Context) -> Result<(http::HeaderMap, Json<LoggedOut>), Problem> {
     sign_in::browser(&context)?;
-    let provider_logout_url = oidc::logout_url(&hub, &context).await?;
     sign_in::log_out(&hub, &context).await?;
+    // Signed out is signed out, whatever the provider does.
+    let provider_logout_url = oidc::logout_url(&hub, &context).await.unwrap_or_default();
     Ok((me::clear_cookie(&hub, session_cookie_name(&hub))?, Json(LoggedOut { provider_logout_url })))
 }
 

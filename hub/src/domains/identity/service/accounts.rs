@@ -16,7 +16,7 @@ use super::{
     users::{names, within_scope},
 };
 use crate::{
-    context::Context,
+    context::{Actor, Context},
     db::DbError,
     domains::audit::{self, Event},
     state::Hub,
@@ -96,6 +96,7 @@ pub(in super::super) async fn delete(hub: &Hub, context: &Context, id: ServiceAc
     let mut tx = hub.db().begin(context).await?;
     store::lock(&mut tx, id).await?;
     let account = get_in(&mut tx, id).await?;
+    within_scope(context, &account.roles)?;
     store::delete(&mut tx, id).await?;
     let event = Event::success("service_account.delete").on("service_account", id, &account.name);
     audit::record(&mut tx, context, event).await?;
@@ -166,6 +167,10 @@ pub(in super::super) async fn revoke_token(
 ) -> Result<(), IdentityError> {
     let mut tx = hub.db().begin(context).await?;
     let account = get_in(&mut tx, id).await?;
+    // Its own account's tokens a limited token may end: so it gives way to the one that follows it.
+    if context.principal.actor != Actor::ServiceAccount(id) {
+        within_scope(context, &account.roles)?;
+    }
     let name = store::revoke_token(&mut tx, id, token, hub.clock().now()).await?;
     let name = name.ok_or(IdentityError::NotFound("token"))?;
     let event = Event::success("api_token.revoke")

@@ -1,5 +1,6 @@
 //! Local accounts: signing in with a password, changing it.
 
+use chrono::{DateTime, Utc};
 use openpam_secret::{SecretHash, SecretString};
 use openpam_telemetry::names;
 
@@ -49,12 +50,16 @@ async fn attempt(
 ) -> Result<SignedIn, IdentityError> {
     let identity = hub.identity();
     identity.admit(client.ip)?;
+    let limits = &hub.config().identity;
+    let now = hub.clock().now();
     let Some(tenant_id) = hub.db().tenant_by_slug(tenant).await? else {
+        let (allowed, lockout) = (limits.login_attempts_per_account, identity.lockout());
+        if let Some(until) = identity.unknown_tenants().count(tenant, username, allowed, lockout, now) {
+            return Err(locked_out(until, now));
+        }
         identity.passwords().verify(password, None).await?;
         return Err(IdentityError::InvalidCredentials);
     };
-    let limits = &hub.config().identity;
-    let now = hub.clock().now();
     let key = account_key(username);
     let context = anonymous(client, tenant_id, "unknown");
     // The attempt is counted, and its connection given back, before the slow part.
@@ -70,7 +75,7 @@ async fn attempt(
         };
         audit::record(&mut tx, &context, event.with("method", "local").with("code", "locked_out")).await?;
         tx.commit().await.map_err(DbError::from)?;
-        return Err(IdentityError::LockedOut(u64::try_from((until - now).num_seconds()).unwrap_or(0) + 1));
+        return Err(locked_out(until, now));
     }
     tx.commit().await.map_err(DbError::from)?;
 
@@ -126,7 +131,7 @@ pub(in super::super) async fn change_password(
     let locked = store::count_attempt(&mut tx, context.tenant_id, &key, allowed, identity.lockout(), now).await?;
     tx.commit().await.map_err(DbError::from)?;
     if let Some(until) = locked.filter(|until| *until > now) {
-        return Err(IdentityError::LockedOut(u64::try_from((until - now).num_seconds()).unwrap_or(0) + 1));
+        return Err(locked_out(until, now));
     }
     let verified = identity.passwords().verify(current, account.password_hash).await?;
     let hash = identity.passwords().hash(new).await?;
@@ -145,6 +150,10 @@ pub(in super::super) async fn change_password(
     tx.commit().await.map_err(DbError::from)?;
     identity.forget(&ended);
     Ok(())
+}
+
+fn locked_out(until: DateTime<Utc>, now: DateTime<Utc>) -> IdentityError {
+    IdentityError::LockedOut(u64::try_from((until - now).num_seconds()).unwrap_or(0) + 1)
 }
 
 /// What failures are counted under: a hash, because what was typed as a name may be a password.

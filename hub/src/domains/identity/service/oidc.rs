@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use openpam_ids::TenantId;
 use openpam_secret::{ExposeSecret as _, SecretHash, SecretString, random_token};
 use openpam_telemetry::names;
+use tracing::Instrument as _;
 use url::Url;
 
 use super::{
@@ -163,23 +164,13 @@ pub(in super::super) async fn refresh(
 ) -> Result<SignedIn, IdentityError> {
     let (user_id, session) = browser(context)?;
     let now = hub.clock().now();
-    if let (Some(provider), Some(token)) = (hub.identity().provider(), hub.identity().refresh_tokens().take(session)) {
-        match provider.refresh(&token).await {
-            Ok((user, next)) => {
-                if let Some(user) = user {
-                    take_over(hub, context, &user).await?;
-                }
-                let expires_at = now + hub.identity().absolute_timeout();
-                hub.identity().refresh_tokens().keep(session, next.unwrap_or(token), expires_at, now);
-            }
-            Err(error @ (IdentityError::ProviderUnavailable(_) | IdentityError::Database(_))) => {
-                tracing::warn!(%error, "claims could not be refreshed");
-                let expires_at = now + hub.identity().absolute_timeout();
-                hub.identity().refresh_tokens().keep(session, token, expires_at, now);
-            }
-            Err(error) => return Err(end_all(hub, context, &error).await?),
-        }
-    }
+    let (own_hub, own_context) = (hub.clone(), context.clone());
+    // What the provider gives is given once: it is kept also when the browser goes away meanwhile.
+    let claims = async move { refresh_claims(&own_hub, &own_context).await };
+    hub.lifecycle()
+        .to_the_end(claims.instrument(tracing::Span::current()))
+        .await
+        .unwrap_or_else(|| Err(IdentityError::Internal("the hub is ending".to_owned())))?;
     let secret = random_token::<32>(hub.random())?;
     let hash = SecretHash::of(secret.expose_secret().as_bytes());
     let mut tx = hub.db().begin(context).await?;
@@ -202,6 +193,31 @@ pub(in super::super) async fn refresh(
     tx.commit().await.map_err(DbError::from)?;
     let cookie = SessionCookie::value(context.tenant_id, session, &secret);
     Ok(SignedIn { context, cookie, expires_at: profile.session_expires_at })
+}
+
+/// Asks the provider for the person's claims of now.
+async fn refresh_claims(hub: &Hub, context: &Context) -> Result<(), IdentityError> {
+    let (_, session) = browser(context)?;
+    let tokens = hub.identity().refresh_tokens();
+    let (Some(provider), Some(token)) = (hub.identity().provider(), tokens.take(session)) else { return Ok(()) };
+    let now = hub.clock().now();
+    let expires_at = now + hub.identity().absolute_timeout();
+    match provider.refresh(&token).await {
+        Ok((user, next)) => {
+            // Before the claims: where these cannot be written, the next attempt asks for them again.
+            tokens.keep(session, next.unwrap_or(token), expires_at, now);
+            match user {
+                Some(user) => take_over(hub, context, &user).await,
+                None => Ok(()),
+            }
+        }
+        Err(error @ (IdentityError::ProviderUnavailable(_) | IdentityError::Database(_))) => {
+            tracing::warn!(%error, "claims could not be refreshed");
+            tokens.keep(session, token, expires_at, now);
+            Ok(())
+        }
+        Err(error) => Err(end_all(hub, context, &error).await?),
+    }
 }
 
 async fn take_over(hub: &Hub, context: &Context, user: &DirectoryUser) -> Result<(), IdentityError> {

@@ -17,7 +17,7 @@ use super::{
         },
         types::AuthSession,
     },
-    authenticate,
+    authenticate, users,
 };
 use crate::{
     context::{Actor, Context, Principal},
@@ -139,6 +139,10 @@ pub(in super::super) async fn revoke(
     except: Option<AuthSessionId>,
 ) -> Result<(), IdentityError> {
     let mut tx = hub.db().begin(context).await?;
+    if context.principal.scopes.is_some() {
+        let person = users::get_in(&mut tx, hub, user).await?;
+        users::within_scope(context, &person.effective_roles)?;
+    }
     let ended = sessions::revoke(&mut tx, user, only, except, hub.clock().now()).await?;
     if only.is_some() && ended.is_empty() {
         return Err(IdentityError::NotFound("sign-in"));

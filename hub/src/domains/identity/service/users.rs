@@ -54,7 +54,7 @@ pub(in super::super) async fn get(hub: &Hub, context: &Context, id: UserId) -> R
     get_in(&mut tx, hub, id).await
 }
 
-async fn get_in(connection: &mut PgConnection, hub: &Hub, id: UserId) -> Result<User, IdentityError> {
+pub(super) async fn get_in(connection: &mut PgConnection, hub: &Hub, id: UserId) -> Result<User, IdentityError> {
     let rows = store::list(connection, Some(id), None, None, None, 1).await?;
     let mut user =
         rows.into_iter().next().map(|row| user(hub.identity(), row)).ok_or(IdentityError::NotFound("user"))?;
@@ -326,7 +326,7 @@ async fn set_local_groups(
     Ok(groups::replace_local(tx, tenant, id, wanted).await?)
 }
 
-/// Groups open targets, and a password opens an account: neither is a limited token's to give.
+/// Groups open targets, and a password opens an account: neither is a limited token's to give or take.
 pub(in super::super) fn without_limit(context: &Context) -> Result<(), IdentityError> {
     if context.principal.scopes.is_none() { Ok(()) } else { Err(IdentityError::BeyondScope) }
 }

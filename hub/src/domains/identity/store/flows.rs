@@ -96,7 +96,8 @@ pub(in super::super) async fn upsert_user(
 }
 
 /// Makes the person's directory groups exactly those named. Groups that are new here are called by
-/// their id until an administrator names them.
+/// their id until an administrator names them; or like it, where another group is called so already,
+/// which must not cost people their directory group.
 pub(in super::super) async fn replace_groups(
     connection: &mut PgConnection,
     tenant: TenantId,
@@ -105,9 +106,22 @@ pub(in super::super) async fn replace_groups(
 ) -> Result<()> {
     let ids: Vec<Uuid> = groups.iter().map(|_| Ids.fresh()).collect();
     sqlx::query!(
-        "insert into groups (group_id, tenant_id, source, external_id, name)
-         select id, $1, 'oidc', external_id, external_id from unnest($2::uuid[], $3::text[]) as new (id, external_id)
-         where not exists (select from groups where source = 'oidc' and groups.external_id = new.external_id)
+        "with fresh as (
+             select id, external_id, row_number() over (partition by lower(external_id)) as place
+             from unnest($2::uuid[], $3::text[]) as new (id, external_id)
+             where not exists (select from groups where source = 'oidc' and groups.external_id = new.external_id)
+         ), called as (
+             select id, external_id, place, left(external_id, 160) || ' (directory)' as marked,
+                    left(external_id, 160) || ' (directory ' || right(id::text, 12) || ')' as unlike_any
+             from fresh
+         )
+         insert into groups (group_id, tenant_id, source, external_id, name)
+         select id, $1, 'oidc', external_id,
+                case when place = 1 and not exists (select from groups g where lower(g.name) = lower(called.external_id))
+                         then external_id
+                     when place = 1 and not exists (select from groups g where lower(g.name) = lower(marked)) then marked
+                     else unlike_any end
+         from called
          on conflict do nothing",
         tenant.as_uuid(),
         &ids,
