@@ -12,13 +12,15 @@ use crate::{
     context::Ids,
     db::{Changes, Db},
     domains::{
+        events::{self, EventBus},
         identity::{self, Identity},
         ledger::{self, Ledger},
         recordings::{self, Indexer, Storage},
         sessions::LiveSessions,
+        subscribers::{self, Senders},
         vault::Vault,
     },
-    gateway::Attachments,
+    gateway::{Attachments, Listeners},
     http,
     state::{Hub, Inner},
 };
@@ -56,9 +58,12 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         indexer: Indexer::default(),
         live: LiveSessions::default(),
         terminals: Attachments::default(),
+        listeners: Listeners::default(),
         random: SystemRandom::new(),
         db,
         changes: Changes::default(),
+        events: EventBus::default(),
+        senders: Senders::new(&config)?,
         lifecycle: lifecycle.clone(),
         metrics,
         config,
@@ -80,6 +85,8 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
 
 /// Every task that lives as long as the process.
 fn start_tasks(hub: &Hub) {
+    events::start_tasks(hub);
+    subscribers::start_tasks(hub);
     identity::start_tasks(hub);
     crate::domains::vault::start_tasks(hub);
     ledger::start_tasks(hub);

@@ -62,6 +62,8 @@ pub struct HubOptions {
     pub recording: BTreeMap<&'static str, String>,
     /// `[ledger]` keys.
     pub ledger: BTreeMap<&'static str, String>,
+    /// `[events]` keys.
+    pub events: BTreeMap<&'static str, u64>,
 }
 
 /// A folder of a name of its own, made when something is put into it, removed at the end.
@@ -94,6 +96,7 @@ impl Default for HubOptions {
             recordings: Some(Arc::new(Folder(std::env::temp_dir().join(unique("openpam-test-recordings"))))),
             recording: BTreeMap::new(),
             ledger: BTreeMap::new(),
+            events: BTreeMap::new(),
         }
     }
 }
@@ -523,7 +526,8 @@ namespace = "{}"
     }
     // The stack's CA has one role, which is this tenant's alone.
     writeln!(text, "\n[vault.ssh_roles]\n{} = [\"{}\"]", options.tenant, vault.ssh_role)?;
-    for (section, keys) in [("identity", &options.identity), ("terminal", &options.terminal)] {
+    let sections = [("identity", &options.identity), ("terminal", &options.terminal), ("events", &options.events)];
+    for (section, keys) in sections {
         writeln!(text, "\n[{section}]")?;
         for (key, value) in keys {
             writeln!(text, "{key} = {value}")?;

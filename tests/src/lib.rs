@@ -18,6 +18,7 @@ pub mod stack;
 pub mod terminal;
 pub mod vault;
 pub mod wait;
+pub mod webhook;
 pub mod world;
 
 pub use client::{Answer, Client};

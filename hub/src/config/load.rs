@@ -255,6 +255,12 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("recording.spool_max_bytes", recording.spool_max_bytes, 1_048_576, 1_099_511_627_776);
     mistakes.range("recording.spool_wait_seconds", recording.spool_wait_seconds, 5, 31_536_000);
     validate_store(recording, mistakes);
+    let events = &config.events;
+    mistakes.range("events.max_attempts", events.max_attempts.into(), 1, 100);
+    mistakes.range("events.retry_base_seconds", events.retry_base_seconds, 1, 3_600);
+    mistakes.range("events.retry_max_seconds", events.retry_max_seconds, 1, 604_800);
+    mistakes.range("events.webhook_timeout_seconds", events.webhook_timeout_seconds, 1, 60);
+    mistakes.range("events.retention_days", events.retention_days, 1, 3_650);
     mistakes.range("ledger.anchor_interval_seconds", config.ledger.anchor_interval_seconds, 1, 86_400);
     for former in &config.ledger.former_names {
         if openpam_ledger::LedgerName::new(former).is_none() || *former == config.ledger_name() {
@@ -322,6 +328,7 @@ fn validate_for_hub(config: &Config, mistakes: &mut Mistakes) {
         );
     }
     mistakes.ca_file("recording.s3_ca_file", config.recording.s3_ca_file.as_deref());
+    mistakes.ca_file("events.webhook_ca_file", config.events.webhook_ca_file.as_deref());
     mistakes.ca_file("vault.ca_file", config.vault.ca_file.as_deref());
     mistakes.ca_file("oidc.ca_file", config.oidc.as_ref().and_then(|oidc| oidc.ca_file.as_deref()));
 }

@@ -10,7 +10,7 @@ pub mod tls;
 use openpam_secret::SecretString;
 
 pub use sections::{
-    Config, Database, Identity, Ledger, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server, Targets,
+    Config, Database, Events, Identity, Ledger, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server, Targets,
     Terminal, Vault,
 };
 

@@ -1,0 +1,53 @@
+//! What can go wrong with events.
+
+use http::StatusCode;
+
+use crate::{
+    db::DbError,
+    domains::audit::AuditError,
+    http::{FieldError, Problem},
+};
+
+/// Why an event was not published, found or delivered again.
+#[derive(Debug, thiserror::Error)]
+pub enum EventsError {
+    /// There is none, or it is another tenant's.
+    #[error("no such event")]
+    NotFound,
+    /// Nothing of it can be delivered again.
+    #[error("nothing to deliver again")]
+    NothingToReplay,
+    /// Fields are not valid.
+    #[error("{} field(s) are not valid", .0.len())]
+    Invalid(Vec<FieldError>),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+impl From<sqlx::Error> for EventsError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<AuditError> for EventsError {
+    fn from(error: AuditError) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<EventsError> for Problem {
+    fn from(error: EventsError) -> Self {
+        match error {
+            EventsError::NotFound => Self::not_found("event"),
+            EventsError::NothingToReplay => Self::new(
+                StatusCode::CONFLICT,
+                "nothing_to_replay",
+                "Nothing of this event failed. Ask for all of it to be delivered again, if you mean that.",
+            ),
+            EventsError::Invalid(errors) => Self::invalid_input(errors),
+            EventsError::Database(error) => Self::database(&error),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Sending to webhooks: TLS or this machine, no address at which no target may be, no redirects, bounded time.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use http::header;
+use ipnetwork::IpNetwork;
+use openpam_secret::SecretString;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::{Host, Url};
+
+use super::{
+    envelope::{self, CONTENT_TYPE},
+    validation::is_loopback,
+};
+use crate::{
+    addresses,
+    config::Config,
+    domains::events::{Due, Published},
+};
+
+/// Webhooks that this hub sends to at the same time.
+const MAX_AT_ONCE: usize = 64;
+/// How long a secret is kept in memory.
+const KEY_LIFETIME: Duration = Duration::from_secs(60);
+/// Secrets that are kept in memory.
+const MAX_KEYS: usize = 1_000;
+/// Bytes of an answer that are read, so that its connection can serve again.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// What delivers events, with what it keeps from one to the next.
+pub struct Senders {
+    https: reqwest::Client,
+    /// For plain http: reaches this machine and nothing else.
+    loopback: reqwest::Client,
+    exceptions: Arc<[IpNetwork]>,
+    busy: Mutex<HashSet<Due>>,
+    permits: Arc<Semaphore>,
+    keys: Mutex<HashMap<String, (SecretString, Instant)>>,
+}
+
+impl fmt::Debug for Senders {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Senders")
+    }
+}
+
+/// Why a client could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The file with the CA cannot be read.
+    #[error("events.webhook_ca_file {path}: {source}")]
+    CaFile {
+        /// Its path.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The library refuses.
+    #[error("no HTTP client for webhooks: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// HTTP status, where there was an answer.
+    pub(super) status: Option<u16>,
+    /// Why it went wrong, for a person.
+    pub(super) error: Option<String>,
+}
+
+/// The right to send to one subscriber. Nobody else in this hub does meanwhile.
+pub(super) struct Turn<'s> {
+    senders: &'s Senders,
+    due: Due,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.senders.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.due);
+    }
+}
+
+impl Senders {
+    /// Makes the clients.
+    ///
+    /// # Errors
+    /// When the CA of the configuration cannot be read.
+    pub fn new(config: &Config) -> Result<Self, ClientError> {
+        let exceptions: Arc<[IpNetwork]> = config.targets.address_exceptions.clone().into();
+        let timeout = Duration::from_secs(config.events.webhook_timeout_seconds);
+        let client = |only_loopback| {
+            let mut builder = reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                // A proxy would look addresses up by itself.
+                .no_proxy()
+                .timeout(timeout)
+                .connect_timeout(timeout.min(Duration::from_secs(5)))
+                .pool_max_idle_per_host(4)
+                .pool_idle_timeout(Duration::from_secs(30))
+                .https_only(!only_loopback)
+                .dns_resolver(Arc::new(Checked { exceptions: exceptions.clone(), only_loopback }))
+                .user_agent(concat!("openpam/", env!("CARGO_PKG_VERSION")));
+            if let Some(path) = &config.events.webhook_ca_file {
+                let pem = std::fs::read(path).map_err(|source| ClientError::CaFile { path: path.clone(), source })?;
+                builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(&pem)?);
+            }
+            Ok::<_, ClientError>(builder.build()?)
+        };
+        Ok(Self {
+            https: client(false)?,
+            loopback: client(true)?,
+            exceptions: exceptions.clone(),
+            busy: Mutex::default(),
+            permits: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+            keys: Mutex::default(),
+        })
+    }
+
+    /// The right to send to this subscriber; `None` while somebody has it.
+    pub(super) fn begin(&self, due: Due) -> Option<Turn<'_>> {
+        let fresh = self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(due);
+        fresh.then_some(Turn { senders: self, due })
+    }
+
+    /// Waits until one more subscriber may be sent to; `None` when the hub ends.
+    pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.permits.clone().acquire_owned().await.ok()
+    }
+
+    /// A secret that was read from the vault a moment ago.
+    pub(super) fn known_key(&self, path: &str) -> Option<SecretString> {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.get(path).filter(|(_, until)| *until > Instant::now()).map(|(key, _)| key.clone())
+    }
+
+    /// Keeps a secret for a moment.
+    pub(super) fn keep_key(&self, path: &str, key: &SecretString) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        keys.retain(|_, (_, until)| *until > now);
+        if keys.len() < MAX_KEYS {
+            keys.insert(path.to_owned(), (key.clone(), now + KEY_LIFETIME));
+        }
+    }
+
+    /// Sends an event once.
+    pub(super) async fn send(&self, url: &str, key: &SecretString, event: &Published, now: DateTime<Utc>) -> Attempt {
+        let failed = |error: &str| Attempt { status: None, error: Some(error.to_owned()) };
+        let Ok(url) = Url::parse(url) else { return failed("the URL cannot be read") };
+        // What is no name is not looked up, and so not judged by the client's resolver.
+        let literal = match url.host() {
+            Some(Host::Ipv4(address)) => Some(address.into()),
+            Some(Host::Ipv6(address)) => Some(address.into()),
+            _ => None,
+        };
+        if let Some(what) = literal.and_then(|address| addresses::refused(address, &self.exceptions)) {
+            return failed(&format!("the address is refused: it is {what}"));
+        }
+        let client = match url.scheme() {
+            "https" => &self.https,
+            "http" if is_loopback(&url) => &self.loopback,
+            _ => return failed("the URL must begin with https://"),
+        };
+        let id = event.id.to_string();
+        let Ok(body) = serde_json::to_vec(&envelope::cloud_event(event)) else {
+            return failed("the event cannot be written as JSON");
+        };
+        let Some(signature) = envelope::signature(key, &id, now, &body) else {
+            return failed("the secret in the vault is no webhook's secret");
+        };
+        let request = client
+            .post(url)
+            .header(header::CONTENT_TYPE, CONTENT_TYPE)
+            .header("webhook-id", id)
+            .header("webhook-timestamp", now.timestamp())
+            .header("webhook-signature", signature)
+            .body(body);
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => return failed(&why(error)),
+        };
+        let status = answer.status();
+        drain(answer).await;
+        let error = (!status.is_success()).then(|| match status.is_redirection() {
+            true => format!("it answered {status}: redirects are not followed"),
+            false => format!("it answered {status}"),
+        });
+        Attempt { status: Some(status.as_u16()), error }
+    }
+}
+
+/// What it says is nobody's business here: an answer may hold what the address should not have told.
+async fn drain(mut answer: reqwest::Response) {
+    let mut read = 0;
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        read += chunk.len();
+        if read > MAX_ANSWER {
+            return;
+        }
+    }
+}
+
+/// For a person, without the URL: it may hold a token.
+fn why(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    if error.is_timeout() {
+        return "it did not answer in time".to_owned();
+    }
+    openpam_telemetry::with_causes(&error)
+}
+
+/// Names lead to no address at which no target may be.
+struct Checked {
+    exceptions: Arc<[IpNetwork]>,
+    only_loopback: bool,
+}
+
+impl Resolve for Checked {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (exceptions, only_loopback) = (self.exceptions.clone(), self.only_loopback);
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect::<Vec<_>>();
+            Ok(Box::new(checked(found, &exceptions, only_loopback)?.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn checked(
+    found: Vec<SocketAddr>,
+    exceptions: &[IpNetwork],
+    only_loopback: bool,
+) -> Result<Vec<SocketAddr>, io::Error> {
+    let mut refused = None;
+    let mut good = Vec::new();
+    for address in found {
+        match addresses::refused(address.ip(), exceptions) {
+            Some(what) => refused = Some(format!("the address {} is refused: it is {what}", address.ip())),
+            None if only_loopback && !address.ip().to_canonical().is_loopback() => {
+                refused = Some(format!("the address {} is not this machine, and the URL is no https", address.ip()));
+            }
+            None => good.push(address),
+        }
+    }
+    if good.is_empty() {
+        return Err(io::Error::other(refused.unwrap_or_else(|| "the name has no address".to_owned())));
+    }
+    Ok(good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 0)).collect()
+    }
+
+    #[test]
+    fn of_a_names_addresses_only_good_ones_are_connected_to() {
+        let good = checked(addresses(&["169.254.169.254", "10.0.0.1"]), &[], false).unwrap();
+        assert_eq!(good, addresses(&["10.0.0.1"]));
+        let error = checked(addresses(&["::ffff:169.254.169.254"]), &[], false).unwrap_err().to_string();
+        assert!(error.contains("link-local"), "{error}");
+        assert!(checked(Vec::new(), &[], false).is_err());
+        assert!(checked(addresses(&["10.0.0.1"]), &[], true).is_err(), "plain http stays on this machine");
+        assert!(checked(addresses(&["127.0.0.1", "::1"]), &[], true).is_ok());
+    }
+}

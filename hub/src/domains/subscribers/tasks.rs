@@ -1,0 +1,210 @@
+//! Delivers: gives new events their deliveries, and sends what is due. Every hub does; what one has taken the
+//! others leave, until its lease is over.
+
+use std::time::Duration;
+
+use aws_lc_rs::rand::SecureRandom as _;
+use futures::future::join_all;
+use metrics::counter;
+use openpam_ids::TenantId;
+use openpam_secret::SecretString;
+use openpam_telemetry::names;
+
+use super::{error::SubscriberError, service, store};
+use crate::{
+    context::Context,
+    db::DbError,
+    domains::events::{self, BackOff, Claim, Due, Outcome, Subscriber},
+    state::Hub,
+};
+
+/// Between looks while nothing is announced.
+const LOOK: Duration = Duration::from_secs(1);
+/// Transactions in which one tenant's new events are dispatched before others have their turn.
+const MAX_ROUNDS: usize = 20;
+/// Events that are under way to one subscriber at the same time.
+const TOGETHER: i64 = 8;
+/// How much longer than an attempt a lease is.
+const SPARE: Duration = Duration::from_secs(30);
+/// Pause after a round in which nothing was delivered: an address that is down takes no turn from others.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Starts them.
+pub fn start_tasks(hub: &Hub) {
+    let dispatching = hub.clone();
+    hub.lifecycle().supervise("event dispatcher", async move {
+        let hub = dispatching;
+        let mut failing = false;
+        while !hub.lifecycle().is_ending() {
+            let woken = tokio::time::timeout(LOOK, hub.events().new_events());
+            tokio::select! {
+                _ = woken => {}
+                () = hub.lifecycle().soft().cancelled() => return,
+            }
+            note(dispatch(&hub).await, &mut failing, "events cannot be dispatched; trying again every second");
+        }
+    });
+    let sending = hub.clone();
+    hub.lifecycle().supervise("event senders", async move {
+        let hub = sending;
+        let mut failing = false;
+        while !hub.lifecycle().is_ending() {
+            let woken = tokio::time::timeout(LOOK, hub.events().due());
+            tokio::select! {
+                _ = woken => {}
+                () = hub.lifecycle().soft().cancelled() => return,
+            }
+            note(start_due(&hub).await, &mut failing, "due events cannot be found; trying again every second");
+        }
+    });
+}
+
+/// Once per outage.
+fn note(outcome: Result<(), SubscriberError>, failing: &mut bool, what: &'static str) {
+    if let (Err(error), false) = (&outcome, *failing) {
+        tracing::error!(%error, "{what}");
+    }
+    *failing = outcome.is_err();
+}
+
+async fn dispatch(hub: &Hub) -> Result<(), SubscriberError> {
+    let mut more = false;
+    for tenant_id in events::tenants_with_new(hub).await? {
+        for round in 1..=MAX_ROUNDS {
+            let mut tx = hub.db().begin(&system(tenant_id)).await?;
+            let subscriptions = store::subscriptions(&mut tx).await?;
+            let left = events::dispatch(&mut tx, tenant_id, &subscriptions).await?;
+            tx.commit().await.map_err(DbError::from)?;
+            if !left {
+                break;
+            }
+            more |= round == MAX_ROUNDS;
+        }
+        hub.events().wake_senders();
+    }
+    if more {
+        hub.events().wake_dispatcher();
+    }
+    Ok(())
+}
+
+/// Begins to send to every subscriber that has something due and is not being sent to.
+async fn start_due(hub: &Hub) -> Result<(), SubscriberError> {
+    for due in events::due(hub).await? {
+        if hub.lifecycle().is_ending() {
+            return Ok(());
+        }
+        // A hub without this subscriber leaves what is due to one that has it.
+        if let Subscriber::Webhook(_) = due.subscriber {
+            let hub = hub.clone();
+            hub.lifecycle().clone().spawn_child(async move {
+                let Some(_turn) = hub.senders().begin(due) else { return };
+                deliver(&hub, due).await;
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What a round came to.
+enum Round {
+    /// There may be more.
+    More,
+    /// Nothing is due.
+    Nothing,
+    /// Nothing was taken of what was sent.
+    Refused,
+}
+
+async fn deliver(hub: &Hub, due: Due) {
+    while !hub.lifecycle().is_ending() {
+        let Some(permit) = hub.senders().permit().await else { return };
+        let round = deliver_round(hub, due).await;
+        drop(permit);
+        match round {
+            Ok(Round::More) => {}
+            Ok(Round::Nothing) => return,
+            Ok(Round::Refused) => pause(hub).await,
+            Err(error) => {
+                tracing::warn!(subscriber = ?due.subscriber, %error, "events cannot be delivered, trying again");
+                pause(hub).await;
+                return;
+            }
+        }
+    }
+}
+
+async fn pause(hub: &Hub) {
+    let _ = tokio::time::timeout(PAUSE, hub.lifecycle().soft().cancelled()).await;
+}
+
+async fn deliver_round(hub: &Hub, due: Due) -> Result<Round, SubscriberError> {
+    let Subscriber::Webhook(id) = due.subscriber else { return Ok(Round::Nothing) };
+    let context = system(due.tenant_id);
+    let mut tx = hub.db().begin(&context).await?;
+    let Some(address) = store::enabled_address(&mut tx, id).await? else { return Ok(Round::Nothing) };
+    drop(tx);
+    // Before anything is taken: while the vault is down, events wait and lose no attempt.
+    let key = service::key(hub, &address.vault_path).await?;
+    let lease = Duration::from_secs(hub.config().events.webhook_timeout_seconds) + SPARE;
+    let mut tx = hub.db().begin(&context).await?;
+    let claims = events::claim(&mut tx, due.subscriber, TOGETHER, lease).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    if claims.is_empty() {
+        return Ok(Round::Nothing);
+    }
+    let attempts = claims.iter().map(|claim| Box::pin(attempt(hub, &context, &address.url, &key, claim)));
+    let mut taken = false;
+    for outcome in join_all(attempts).await {
+        taken |= outcome?;
+    }
+    Ok(if taken { Round::More } else { Round::Refused })
+}
+
+/// Sends one event once, and writes what came of it; whether it was taken.
+async fn attempt(
+    hub: &Hub,
+    context: &Context,
+    url: &str,
+    key: &SecretString,
+    claim: &Claim,
+) -> Result<bool, SubscriberError> {
+    let sent = hub.senders().send(url, key, &claim.event, hub.clock().now()).await;
+    let attempts = u32::try_from(claim.attempt).unwrap_or(1);
+    let outcome = match sent.error {
+        None => Outcome::Delivered { status: sent.status },
+        Some(error) if attempts >= hub.config().events.max_attempts => Outcome::Dead { status: sent.status, error },
+        Some(error) => {
+            let after = back_off(hub).after(attempts, random(hub));
+            Outcome::Retry { status: sent.status, error, after }
+        }
+    };
+    let label = match &outcome {
+        Outcome::Delivered { .. } => "delivered",
+        Outcome::Retry { .. } => "retry",
+        Outcome::Dead { .. } => "dead",
+    };
+    counter!(names::EVENT_DELIVERIES, "subscriber" => "webhook", "outcome" => label).increment(1);
+    let mut tx = hub.db().begin(context).await?;
+    events::complete(&mut tx, claim, &outcome).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    Ok(matches!(outcome, Outcome::Delivered { .. }))
+}
+
+fn back_off(hub: &Hub) -> BackOff {
+    let config = &hub.config().events;
+    BackOff {
+        base: Duration::from_secs(config.retry_base_seconds),
+        most: Duration::from_secs(config.retry_max_seconds),
+    }
+}
+
+/// The longest pause, where there is no randomness to be had.
+fn random(hub: &Hub) -> u32 {
+    let mut bytes = [0_u8; 4];
+    hub.random().fill(&mut bytes).map_or(u32::MAX, |()| u32::from_be_bytes(bytes))
+}
+
+fn system(tenant_id: TenantId) -> Context {
+    Context::system(tenant_id, "events")
+}
