@@ -73,9 +73,7 @@ async fn an_act_that_does_not_come_about_tells_nothing() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_repeat_finds_the_first_and_what_is_the_hubs_own_is_refused() -> anyhow::Result<()> {
     let world = World::default().await?;
-    let body = |payload: &str| {
-        json!({ "event_type": "build.done", "source": "ci", "correlation_id": "run-7", "payload": { "text": payload } })
-    };
+    let body = |payload: &str| json!({ "event_type": "build.done", "source": "ci", "correlation_id": "run-7", "payload": { "text": payload } });
     let first = world.admin.call(Method::POST, "/events", Some(&body("one"))).await?;
     let first = first.ok(StatusCode::CREATED)?;
     let again = world.admin.call(Method::POST, "/events", Some(&body("two"))).await?;
@@ -115,7 +113,10 @@ async fn a_service_account_publishes_with_the_permission_and_reads_only_its_tena
     answer.problem(StatusCode::FORBIDDEN, "forbidden")?;
 
     let found = world.admin.get(&format!("/events/{event}")).await?;
-    assert_eq!(found["context"]["actor"], json!({ "type": "service_account", "id": account, "name": found["context"]["actor"]["name"] }));
+    assert_eq!(
+        found["context"]["actor"],
+        json!({ "type": "service_account", "id": account, "name": found["context"]["actor"]["name"] })
+    );
     let (_, other) = world.another_tenant().await?;
     let answer = other.call(Method::GET, &format!("/events/{event}"), None).await?;
     answer.problem(StatusCode::NOT_FOUND, "not_found")?;

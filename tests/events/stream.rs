@@ -65,11 +65,8 @@ async fn a_console_hears_of_sessions_and_a_person_of_their_own_alone() -> anyhow
     let reachable = world.password_target().await?;
     let person = world.person(&[], &[&reachable.group_id]).await?;
     let other = world.person(&[], &[]).await?;
-    let (mut all, mut own, mut nothing) = (
-        Stream::open(&world.admin).await?,
-        Stream::open(&person.client).await?,
-        Stream::open(&other.client).await?,
-    );
+    let (mut all, mut own, mut nothing) =
+        (Stream::open(&world.admin).await?, Stream::open(&person.client).await?, Stream::open(&other.client).await?);
     let terminal = reachable.open(&person.client).await?;
     let subject = format!("sessions/{}", terminal.session_id());
     for stream in [&mut all, &mut own] {

@@ -84,8 +84,7 @@ impl Receiver {
     pub async fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let state =
-            Arc::new(Mutex::new(State { status: 204, location: None, silent: false, messages: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { status: 204, location: None, silent: false, messages: Vec::new() }));
         let shared = state.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

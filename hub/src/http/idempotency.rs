@@ -27,8 +27,11 @@ const MAX_KEY: usize = 200;
 /// Whether the route's answer holds something that is shown once only, or belongs to a sign-in.
 fn is_exempt(path: &str) -> bool {
     let path = path.trim_end_matches('/');
-    path.starts_with("/api/v1/auth/") || path.ends_with("/tokens") || path.ends_with("/resume")
-        || path.ends_with("/webhooks") || path.ends_with("/secret")
+    path.starts_with("/api/v1/auth/")
+        || path.ends_with("/tokens")
+        || path.ends_with("/resume")
+        || path.ends_with("/webhooks")
+        || path.ends_with("/secret")
 }
 
 /// Answers a repeated POST of a signed-in principal with the answer of the first one.

@@ -131,7 +131,9 @@ mod tests {
     fn an_announcement_is_read_and_what_is_none_is_a_gap() {
         let (tenant, event) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
         let read = parse(&format!("{tenant} {event} openpam.session.started sessions/3 {tenant}"));
-        let Some(Announced::Event { tenant_id, event_id, event_type, subject, user_id }) = read else { panic!("{read:?}") };
+        let Some(Announced::Event { tenant_id, event_id, event_type, subject, user_id }) = read else {
+            panic!("{read:?}")
+        };
         assert_eq!((tenant_id.as_uuid(), event_id.as_uuid(), &*event_type), (tenant, event, "openpam.session.started"));
         assert_eq!((subject.as_deref(), user_id.map(|id| id.as_uuid())), (Some("sessions/3"), Some(tenant)));
         let nothing = parse(&format!("{tenant} {event} a.b - -"));

@@ -20,6 +20,4 @@ pub use service::{
     Claim, Outcome, claim, complete, dispatch, due, publish, replay_failed, settle_all, tenants_with_new, test_event,
 };
 pub use tasks::start_tasks;
-pub use types::{
-    BackOff, Due, Event, Published, Subscriber, Subscription, UserFacts, is_pattern,
-};
+pub use types::{BackOff, Due, Event, Published, Subscriber, Subscription, UserFacts, is_pattern};

@@ -52,17 +52,18 @@ pub async fn publish(
     let id: EventId = Ids.fresh();
     let of = event.event_type();
     let payload = serde_json::to_value(event).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let (subject, facts) = (event.subject(), facts(context));
     let new = NewEvent {
         id,
         tenant_id: context.tenant_id,
         event_type: of.name,
         source: event.source(),
-        subject: Some(&event.subject()),
+        subject: Some(&subject),
         occurred_at: None,
         correlation_id: correlation(&context.request_id),
         schema_version: of.version,
         payload: &payload,
-        context: &facts(context),
+        context: &facts,
         ingested_by: None,
     };
     store::insert(connection, &new).await?;
@@ -71,7 +72,8 @@ pub async fn publish(
 
 /// The request's id, where it is one: tasks of the hub have a name with spaces there.
 fn correlation(request_id: &str) -> Option<&str> {
-    let fits = !request_id.is_empty() && request_id.len() <= MAX_TEXT && request_id.bytes().all(|b| b.is_ascii_graphic());
+    let fits =
+        !request_id.is_empty() && request_id.len() <= MAX_TEXT && request_id.bytes().all(|b| b.is_ascii_graphic());
     fits.then_some(request_id)
 }
 
@@ -101,6 +103,7 @@ pub(super) struct Ingested {
 pub(super) async fn ingest(hub: &Hub, context: &Context, new: Ingested) -> Result<(Published, bool)> {
     validate(&new, hub.clock().now())?;
     let id: EventId = hub.ids().fresh();
+    let facts = facts(context);
     let event = NewEvent {
         id,
         tenant_id: context.tenant_id,
@@ -111,7 +114,7 @@ pub(super) async fn ingest(hub: &Hub, context: &Context, new: Ingested) -> Resul
         correlation_id: new.correlation_id.as_deref(),
         schema_version: new.schema_version.unwrap_or(1),
         payload: &new.payload,
-        context: &facts(context),
+        context: &facts,
         // Whoever has the permission is a person or a program.
         ingested_by: Some(context.principal.actor.id().unwrap_or(Uuid::nil())),
     };
@@ -138,7 +141,11 @@ fn validate(new: &Ingested, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
         errors.push(FieldError { field: field.into(), code: code.into(), message });
     };
     if !is_type(&new.event_type) {
-        add("event_type", "malformed", "must be words of a-z, 0-9 and _ with dots between them, such as build.done".into());
+        add(
+            "event_type",
+            "malformed",
+            "must be words of a-z, 0-9 and _ with dots between them, such as build.done".into(),
+        );
     } else if is_reserved(&new.event_type, "") {
         add("event_type", "reserved", "is a type that only the hub itself publishes".into());
     }
@@ -302,9 +309,9 @@ pub async fn claim(
     let ids = claimed.iter().map(|(_, _, event)| *event).collect::<Vec<_>>();
     let events = store::find_all(connection, &ids).await?;
     let mut events = events.into_iter().map(|event| (event.id, event)).collect::<HashMap<_, _>>();
-    let claims = claimed.into_iter().filter_map(|(id, attempt, event)| {
-        Some(Claim { id, attempt, event: events.remove(&event)? })
-    });
+    let claims = claimed
+        .into_iter()
+        .filter_map(|(id, attempt, event)| Some(Claim { id, attempt, event: events.remove(&event)? }));
     Ok(claims.collect())
 }
 
@@ -341,9 +348,7 @@ pub enum Outcome {
 pub async fn complete(connection: &mut PgConnection, claim: &Claim, outcome: &Outcome) -> Result<()> {
     let (state, status, error, retry) = match outcome {
         Outcome::Delivered { status } => (DeliveryState::Succeeded, status, None, 0.0),
-        Outcome::Retry { status, error, after } => {
-            (DeliveryState::Pending, status, Some(error), after.as_secs_f64())
-        }
+        Outcome::Retry { status, error, after } => (DeliveryState::Pending, status, Some(error), after.as_secs_f64()),
         Outcome::Dead { status, error } => (DeliveryState::Failed, status, Some(error), 0.0),
     };
     let error = error.map(|error| error.chars().take(MAX_ERROR).collect::<String>());

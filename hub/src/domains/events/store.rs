@@ -382,11 +382,7 @@ pub(super) async fn unsettled(connection: &mut PgConnection, most: i64) -> Resul
 
 /// Removes events that are done and older than so many days; how many.
 pub(super) async fn forget(connection: &mut PgConnection, days: i32, most: i32) -> Result<i32> {
-    sqlx::query_scalar!(
-        r#"select openpam.forget_events(make_interval(days => $1), $2) as "removed!""#,
-        days,
-        most
-    )
-    .fetch_one(connection)
-    .await
+    sqlx::query_scalar!(r#"select openpam.forget_events(make_interval(days => $1), $2) as "removed!""#, days, most)
+        .fetch_one(connection)
+        .await
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    error::Error,
     fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -228,17 +229,22 @@ impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
         let (exceptions, only_loopback) = (self.exceptions.clone(), self.only_loopback);
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect::<Vec<_>>();
-            Ok(Box::new(checked(found, &exceptions, only_loopback)?.into_iter()) as Addrs)
+            let good = look_up(name.as_str(), &exceptions, only_loopback).await?;
+            Ok::<Addrs, Box<dyn Error + Send + Sync>>(Box::new(good.into_iter()))
         })
     }
+}
+
+async fn look_up(name: &str, exceptions: &[IpNetwork], only_loopback: bool) -> io::Result<Vec<SocketAddr>> {
+    let found = tokio::net::lookup_host((name, 0)).await?;
+    checked(found.collect(), exceptions, only_loopback)
 }
 
 fn checked(
     found: Vec<SocketAddr>,
     exceptions: &[IpNetwork],
     only_loopback: bool,
-) -> Result<Vec<SocketAddr>, io::Error> {
+) -> io::Result<Vec<SocketAddr>> {
     let mut refused = None;
     let mut good = Vec::new();
     for address in found {

@@ -56,11 +56,7 @@ async fn existing(connection: &mut PgConnection, id: WebhookId) -> Result<Webhoo
 }
 
 /// Makes a webhook; its secret is told this once.
-pub(super) async fn create(
-    hub: &Hub,
-    context: &Context,
-    mut fields: WebhookFields,
-) -> Result<(Webhook, SecretString)> {
+pub(super) async fn create(hub: &Hub, context: &Context, mut fields: WebhookFields) -> Result<(Webhook, SecretString)> {
     check(hub, &mut fields)?;
     let secret = NewSecret::store(hub, context).await?;
     let id: WebhookId = hub.ids().fresh();

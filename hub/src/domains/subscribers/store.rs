@@ -56,13 +56,9 @@ pub(super) struct Address {
 
 /// Where a webhook is; `None` when it is not there, or not enabled.
 pub(super) async fn enabled_address(connection: &mut PgConnection, id: WebhookId) -> Result<Option<Address>> {
-    sqlx::query_as!(
-        Address,
-        "select url, vault_path from webhooks where webhook_id = $1 and enabled",
-        id.as_uuid()
-    )
-    .fetch_optional(connection)
-    .await
+    sqlx::query_as!(Address, "select url, vault_path from webhooks where webhook_id = $1 and enabled", id.as_uuid())
+        .fetch_optional(connection)
+        .await
 }
 
 /// Who of the transaction's tenant gets events now.
