@@ -75,8 +75,13 @@ async fn a_console_hears_of_sessions_and_a_person_of_their_own_alone() -> anyhow
     }
     let heard = tokio::time::timeout(Duration::from_secs(1), nothing.of_type("openpam.session.started")).await;
     ensure!(heard.is_err(), "somebody heard of another's session: {heard:?}");
+    // Another tenant's administrator hears nothing of it either.
+    let (_, theirs) = world.another_tenant().await?;
+    let mut theirs = Stream::open(&theirs).await?;
     publish(&world.admin, "build.done", &json!({})).await?;
     all.of_type("build.done").await?;
+    let heard = tokio::time::timeout(Duration::from_secs(1), theirs.of_type("build.done")).await;
+    ensure!(heard.is_err(), "another tenant heard of it: {heard:?}");
     Ok(())
 }
 

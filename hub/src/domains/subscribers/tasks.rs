@@ -26,7 +26,7 @@ const MAX_ROUNDS: usize = 20;
 const TOGETHER: i64 = 8;
 /// How much longer than an attempt a lease is.
 const SPARE: Duration = Duration::from_secs(30);
-/// Pause after a round in which nothing was delivered: an address that is down takes no turn from others.
+/// Longest pause after a round in which nothing was delivered: an address that is down takes no turn from others.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Starts them.
@@ -135,7 +135,8 @@ async fn deliver(hub: &Hub, due: Due) {
 }
 
 async fn pause(hub: &Hub) {
-    let _ = tokio::time::timeout(PAUSE, hub.lifecycle().soft().cancelled()).await;
+    let pause = PAUSE.min(back_off(hub).base);
+    let _ = tokio::time::timeout(pause, hub.lifecycle().soft().cancelled()).await;
 }
 
 async fn deliver_round(hub: &Hub, due: Due) -> Result<Round, SubscriberError> {
