@@ -240,11 +240,7 @@ async fn look_up(name: &str, exceptions: &[IpNetwork], only_loopback: bool) -> i
     checked(found.collect(), exceptions, only_loopback)
 }
 
-fn checked(
-    found: Vec<SocketAddr>,
-    exceptions: &[IpNetwork],
-    only_loopback: bool,
-) -> io::Result<Vec<SocketAddr>> {
+fn checked(found: Vec<SocketAddr>, exceptions: &[IpNetwork], only_loopback: bool) -> io::Result<Vec<SocketAddr>> {
     let mut refused = None;
     let mut good = Vec::new();
     for address in found {
