@@ -14,7 +14,7 @@ import { InlineProblem, Skeleton } from '@/components/states'
 import { RelativeTime } from '@/components/time'
 import { mayManageEvents } from '@/lib/access'
 import { formatExact } from '@/lib/format'
-import { DeliveryBadge } from './index'
+import { DeliveryBadge } from './delivery'
 
 /** All of one event: what it tells, and how each subscriber got it. */
 export function EventPanel({ id, onClose }: { id: string; onClose: () => void }) {

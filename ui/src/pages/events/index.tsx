@@ -5,8 +5,7 @@ import { RadioTower } from 'lucide-react'
 import { useMemo, useState } from 'react'
 import { useMe } from '@/api/hooks'
 import { events } from '@/api/hub'
-import type { DeliveryState, PlatformEvent } from '@/api/types'
-import { Badge, type Tone } from '@/components/badge'
+import type { PlatformEvent } from '@/api/types'
 import { DataTable, ROW_LINK } from '@/components/data-table'
 import { FilterChip } from '@/components/filters'
 import { NamedCell } from '@/components/named-cell'
@@ -16,26 +15,11 @@ import { Moment } from '@/components/time'
 import { mayManageEvents } from '@/lib/access'
 import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
 import type { EventsSearch } from '@/router'
+import { DeliveryBadge, STATES } from './delivery'
 import { EventPanel } from './event'
 import { Webhooks } from './webhooks'
 
 const route = getRouteApi('/signed-in/frame/events')
-
-const STATES: { value: DeliveryState; label: string; tone: Tone }[] = [
-  { value: 'pending', label: 'Pending', tone: 'info' },
-  { value: 'succeeded', label: 'Delivered', tone: 'success' },
-  { value: 'failed', label: 'Failed', tone: 'danger' },
-]
-
-/** How far something was delivered. */
-export function DeliveryBadge({ state }: { state: DeliveryState }) {
-  const known = STATES.find(({ value }) => value === state)
-  return (
-    <Badge tone={known?.tone ?? 'neutral'} dot>
-      {known?.label ?? state}
-    </Badge>
-  )
-}
 
 /** What others are told, how it got there, and who gets it. */
 export function EventsPage() {
