@@ -147,7 +147,8 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
         Ok((!receiver.events("openpam.user.created")?.is_empty()).then_some(()))
     })
     .await?;
-    let sent = receiver.messages().iter().map(|one| format!("{one:?} {}", String::from_utf8_lossy(&one.body)));
+    let messages = receiver.messages();
+    let sent = messages.iter().map(|one| format!("{one:?} {}\n", String::from_utf8_lossy(&one.body)));
     let sent = sent.collect::<String>();
 
     let answers = world.admin.record().lock().expect("no holder of the lock panics").clone();

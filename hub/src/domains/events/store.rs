@@ -317,12 +317,11 @@ pub(super) async fn settle(connection: &mut PgConnection, events: &[EventId]) ->
 pub(super) async fn deliveries(connection: &mut PgConnection, event: EventId) -> Result<Vec<Delivery>> {
     sqlx::query_as!(
         Delivery,
-        r#"select d.delivery_id as "id: _", d.event_id as "event_id: _", e.event_type, d.subscriber,
-                  d.webhook_id as "webhook_id: _", d.state, d.attempts, d.next_attempt_at, d.last_attempt_at,
-                  d.last_status, d.last_error, d.finished_at
-           from event_deliveries d join platform_events e using (tenant_id, event_id)
-           where d.event_id = $1
-           order by d.subscriber, d.webhook_id
+        r#"select delivery_id as "id: _", subscriber, webhook_id as "webhook_id: _", state, attempts, next_attempt_at,
+                  last_attempt_at, last_status, last_error, finished_at
+           from event_deliveries
+           where event_id = $1
+           order by subscriber, webhook_id
            limit 500"#,
         event.as_uuid()
     )

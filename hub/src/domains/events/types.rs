@@ -273,10 +273,6 @@ pub struct Filter {
 pub struct Delivery {
     /// Identifier.
     pub id: DeliveryId,
-    /// The event.
-    pub event_id: EventId,
-    /// Its type.
-    pub event_type: String,
     /// `webhook` or `nats`.
     pub subscriber: String,
     /// Which webhook.

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     error::Error,
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -98,7 +98,7 @@ impl Senders {
     pub fn new(config: &Config) -> Result<Self, ClientError> {
         let exceptions: Arc<[IpNetwork]> = config.targets.address_exceptions.clone().into();
         let timeout = Duration::from_secs(config.events.webhook_timeout_seconds);
-        let client = |only_loopback| {
+        let client = |only_loopback: bool| {
             let mut builder = reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 // A proxy would look addresses up by itself.
@@ -129,7 +129,8 @@ impl Senders {
     /// The right to send to this subscriber; `None` while somebody has it.
     pub(super) fn begin(&self, due: Due) -> Option<Turn<'_>> {
         let fresh = self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(due);
-        fresh.then_some(Turn { senders: self, due })
+        // Not `then_some`: what it does not give is dropped, and would give back another's turn.
+        fresh.then(|| Turn { senders: self, due })
     }
 
     /// Waits until one more subscriber may be sent to; `None` when the hub ends.
@@ -158,7 +159,7 @@ impl Senders {
         let failed = |error: &str| Attempt { status: None, error: Some(error.to_owned()) };
         let Ok(url) = Url::parse(url) else { return failed("the URL cannot be read") };
         // What is no name is not looked up, and so not judged by the client's resolver.
-        let literal = match url.host() {
+        let literal: Option<IpAddr> = match url.host() {
             Some(Host::Ipv4(address)) => Some(address.into()),
             Some(Host::Ipv6(address)) => Some(address.into()),
             _ => None,
@@ -261,9 +262,25 @@ fn checked(found: Vec<SocketAddr>, exceptions: &[IpNetwork], only_loopback: bool
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domains::events::Subscriber;
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 0)).collect()
+    }
+
+    #[test]
+    fn a_subscriber_is_sent_to_by_one_at_a_time() {
+        let senders = Senders::new(&Config::default()).unwrap();
+        let due = |number| Due {
+            tenant_id: uuid::Uuid::from_u128(1).into(),
+            subscriber: Subscriber::Webhook(uuid::Uuid::from_u128(number).into()),
+        };
+        let turn = senders.begin(due(1)).unwrap();
+        assert!(senders.begin(due(1)).is_none(), "somebody has it");
+        assert!(senders.begin(due(1)).is_none(), "whoever asked in vain did not give it back");
+        assert!(senders.begin(due(2)).is_some());
+        drop(turn);
+        assert!(senders.begin(due(1)).is_some());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the fields of a webhook must look like.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use ipnetwork::IpNetwork;
 use url::{Host, Url};
@@ -58,7 +58,7 @@ fn address(text: &str, exceptions: &[IpNetwork]) -> Result<Url, (&'static str, S
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err(malformed("must not have a user name, a password or a fragment"));
     }
-    let address = match url.host() {
+    let address: Option<IpAddr> = match url.host() {
         Some(Host::Ipv4(address)) => Some(address.into()),
         Some(Host::Ipv6(address)) => Some(address.into()),
         Some(Host::Domain(_)) => None,
