@@ -29,22 +29,25 @@ export function listen(signal: AbortSignal, wanted: () => boolean, onEvent: (eve
   }
   others.addEventListener('message', ({ data }: MessageEvent<Told>) => hear(data))
   signal.addEventListener('abort', () => others.close())
-  // Whoever holds the lock listens; it passes on when that page goes away.
-  void navigator.locks.request(NAME, { signal }, () => listenForAll(signal, wanted, tell)).catch(() => undefined)
+  void listenInTurn(signal, wanted, tell)
 }
 
-async function listenForAll(signal: AbortSignal, wanted: () => boolean, tell: (told: Told) => void) {
+/** Of the pages that somebody looks at, the one with the lock listens for all. */
+async function listenInTurn(signal: AbortSignal, wanted: () => boolean, tell: (told: Told) => void) {
   while (!signal.aborted) {
-    if (wanted()) await once(signal, tell)
+    if (wanted()) await navigator.locks.request(NAME, { signal }, () => once(signal, wanted, tell)).catch(() => undefined)
     await pause(signal)
   }
 }
 
-/** One connection, to its end. */
-const once = (signal: AbortSignal, tell: (told: Told) => void) =>
+/** One connection, to its end, or until nobody looks at this page any more. */
+const once = (signal: AbortSignal, wanted: () => boolean, tell: (told: Told) => void) =>
   new Promise<void>((resolve) => {
+    if (!wanted()) return resolve()
     const source = new EventSource(apiPath('/events/stream', {}))
+    const watch = setInterval(() => !wanted() && end(), AGAIN_MS)
     const end = () => {
+      clearInterval(watch)
       source.close()
       signal.removeEventListener('abort', end)
       resolve()
