@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::{
-    db::DbError,
+    db::{DbError, violated_constraint},
     domains::audit::AuditError,
     http::{FieldError, Problem},
 };
@@ -27,6 +27,11 @@ pub enum EventsError {
 
 impl From<sqlx::Error> for EventsError {
     fn from(error: sqlx::Error) -> Self {
+        // As the database writes it: a short number such as 1e300 has three hundred digits there.
+        if violated_constraint(&error) == Some("platform_events_payload") {
+            let message = "must not be larger than 64 KiB with all digits of its numbers".to_owned();
+            return Self::Invalid(vec![FieldError { field: "payload".into(), code: "too_large".into(), message }]);
+        }
         Self::Database(error.into())
     }
 }
