@@ -17,9 +17,9 @@ const ROUNDS: usize = 3;
 #[tokio::test]
 async fn whenever_a_hub_is_killed_every_acknowledged_event_arrives() -> anyhow::Result<()> {
     let mut options = HubOptions::default();
-    options.events.insert("webhook_timeout_seconds", 1);
-    options.events.insert("retry_base_seconds", 1);
-    options.events.insert("retry_max_seconds", 2);
+    for (key, value) in [("webhook_timeout_seconds", 1), ("retry_base_seconds", 1), ("retry_max_seconds", 2)] {
+        options.events.insert(key, value.to_string());
+    }
     let mut world = World::start(options).await?;
     let receiver = Receiver::start().await?;
     webhook(&world.admin, &receiver.url(), &["load.*"]).await?;

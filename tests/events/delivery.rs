@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use http::{Method, StatusCode};
-use openpam_tests::{World, eventually, unique, webhook::Receiver};
+use openpam_tests::{World, eventually, unique, webhook::Receiver, world::id};
 use serde_json::json;
 
 use super::{SOON, arrive, impatient, publish, state_becomes, webhook};
@@ -123,6 +123,30 @@ async fn nothing_is_sent_where_it_must_not_go() -> anyhow::Result<()> {
     let failed = state_becomes(&world.admin, &event, "failed").await?;
     let error = failed["last_error"].as_str().unwrap_or_default();
     ensure!(error.contains("refused"), "{failed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn unless_it_is_allowed_nothing_is_sent_to_the_hubs_own_machine() -> anyhow::Result<()> {
+    let mut options = impatient();
+    options.events.remove("webhook_loopback");
+    let world = World::start(options).await?;
+    let receiver = Receiver::start().await?;
+    let of = |url: &str| json!({ "name": unique("hook"), "url": url, "event_types": ["*"] });
+    for (url, code) in [
+        (receiver.url().as_str(), "target_address_refused"),
+        ("https://[::1]/", "target_address_refused"),
+        ("http://localhost/", "malformed"),
+    ] {
+        let answer = world.admin.call(Method::POST, "/admin/webhooks", Some(&of(url))).await?;
+        let problem = answer.problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
+        assert_eq!(problem["errors"][0]["code"], code, "{url}");
+    }
+    // A name tells nothing; where it leads to counts, whenever it is connected to.
+    let hook = id(&world.admin.post("/admin/webhooks", &of("https://localhost:1/")).await?)?;
+    let tried = world.admin.post(&format!("/admin/webhooks/{hook}/test"), &json!({})).await?;
+    let error = tried["error"].as_str().unwrap_or_default();
+    ensure!(error.contains("the hub's own machine"), "{tried}");
     Ok(())
 }
 

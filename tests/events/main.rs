@@ -17,10 +17,11 @@ pub const SOON: Duration = Duration::from_secs(10);
 /// Options under which what goes wrong is given up quickly.
 pub fn impatient() -> HubOptions {
     let mut options = HubOptions::default();
-    options.events.insert("max_attempts", 3);
-    options.events.insert("retry_base_seconds", 1);
-    options.events.insert("retry_max_seconds", 1);
-    options.events.insert("webhook_timeout_seconds", 1);
+    for (key, value) in
+        [("max_attempts", 3), ("retry_base_seconds", 1), ("retry_max_seconds", 1), ("webhook_timeout_seconds", 1)]
+    {
+        options.events.insert(key, value.to_string());
+    }
     options
 }
 

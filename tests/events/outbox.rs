@@ -96,6 +96,11 @@ async fn a_repeat_finds_the_first_and_what_is_the_hubs_own_is_refused() -> anyho
     let large = json!({ "event_type": "a.b", "source": "ci", "payload": { "text": "x".repeat(40_000) } });
     let answer = world.admin.call(Method::POST, "/events", Some(&large)).await?;
     answer.problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
+    let told = json!({ "event_type": "a.b", "source": "ci", "payload": {},
+                       "context": { "branch": "main", "actor": { "type": "system" } } });
+    let told = world.admin.post("/events", &told).await?;
+    assert_eq!(told["context"]["branch"], "main");
+    assert_eq!(told["context"]["actor"]["type"], "user", "nobody says who they are: {told}");
     // Small on the wire, large in the database.
     let numbers = json!({ "event_type": "a.b", "source": "ci", "payload": { "numbers": vec![1e300; 2_000] } });
     let answer = world.admin.call(Method::POST, "/events", Some(&numbers)).await?;

@@ -63,7 +63,7 @@ pub struct HubOptions {
     /// `[ledger]` keys.
     pub ledger: BTreeMap<&'static str, String>,
     /// `[events]` keys.
-    pub events: BTreeMap<&'static str, u64>,
+    pub events: BTreeMap<&'static str, String>,
 }
 
 /// A folder of a name of its own, made when something is put into it, removed at the end.
@@ -96,7 +96,8 @@ impl Default for HubOptions {
             recordings: Some(Arc::new(Folder(std::env::temp_dir().join(unique("openpam-test-recordings"))))),
             recording: BTreeMap::new(),
             ledger: BTreeMap::new(),
-            events: BTreeMap::new(),
+            // The suite's webhooks are on this machine.
+            events: BTreeMap::from([("webhook_loopback", "true".to_owned())]),
         }
     }
 }
@@ -526,8 +527,7 @@ namespace = "{}"
     }
     // The stack's CA has one role, which is this tenant's alone.
     writeln!(text, "\n[vault.ssh_roles]\n{} = [\"{}\"]", options.tenant, vault.ssh_role)?;
-    let sections = [("identity", &options.identity), ("terminal", &options.terminal), ("events", &options.events)];
-    for (section, keys) in sections {
+    for (section, keys) in [("identity", &options.identity), ("terminal", &options.terminal)] {
         writeln!(text, "\n[{section}]")?;
         for (key, value) in keys {
             writeln!(text, "{key} = {value}")?;
@@ -545,6 +545,10 @@ namespace = "{}"
     }
     writeln!(text, "\n[ledger]")?;
     for (key, value) in &options.ledger {
+        writeln!(text, "{key} = {value}")?;
+    }
+    writeln!(text, "\n[events]")?;
+    for (key, value) in &options.events {
         writeln!(text, "{key} = {value}")?;
     }
     if options.oidc {

@@ -88,6 +88,9 @@ pub struct Events {
     pub webhook_timeout_seconds: u64,
     /// PEM file with a CA that signed webhooks' certificates, beside the system's own.
     pub webhook_ca_file: Option<String>,
+    /// Whether webhooks may lead to the hub's own machine, also in plain http. Whoever makes webhooks then reaches
+    /// what listens there.
+    pub webhook_loopback: bool,
     /// Days after which events that are done are removed.
     pub retention_days: u64,
 }
@@ -100,6 +103,7 @@ impl Default for Events {
             retry_max_seconds: 21_600,
             webhook_timeout_seconds: 10,
             webhook_ca_file: None,
+            webhook_loopback: false,
             retention_days: 90,
         }
     }

@@ -2,8 +2,9 @@
 //! thing changed, not what it is now: the console asks for that as ever, with the rights it has then.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     convert::Infallible,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -35,6 +36,8 @@ use crate::{
 
 /// Streams of one person at this hub.
 const MAX_OF_ONE: usize = 20;
+/// Streams of one address at this hub: many people may be behind one.
+const MAX_OF_ADDRESS: usize = 500;
 /// Streams at this hub.
 const MAX_AT_ALL: usize = 2_000;
 /// Between two looks at whether the person may still listen, also when nothing is announced.
@@ -53,27 +56,45 @@ pub(crate) fn routes() -> Routes {
 /// Who listens.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    by_user: Mutex<HashMap<UserId, usize>>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    by_user: HashMap<UserId, usize>,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+fn give_back<K: std::hash::Hash + Eq>(taken: &mut HashMap<K, usize>, key: K) {
+    if let Entry::Occupied(mut own) = taken.entry(key) {
+        *own.get_mut() -= 1;
+        if *own.get() == 0 {
+            own.remove();
+        }
+    }
 }
 
 impl Listeners {
-    fn begin(&self, user: UserId) -> bool {
-        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = by_user.get(&user).copied().unwrap_or_default();
-        if own >= MAX_OF_ONE || by_user.values().sum::<usize>() >= MAX_AT_ALL {
+    fn begin(&self, user: UserId, address: Option<IpAddr>) -> bool {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.by_user.get(&user).copied().unwrap_or_default();
+        let beside = address.and_then(|address| taken.by_address.get(&address).copied()).unwrap_or_default();
+        let all = taken.by_user.values().sum::<usize>();
+        if own >= MAX_OF_ONE || beside >= MAX_OF_ADDRESS || all >= MAX_AT_ALL {
             return false;
         }
-        by_user.insert(user, own + 1);
+        taken.by_user.insert(user, own + 1);
+        if let Some(address) = address {
+            taken.by_address.insert(address, beside + 1);
+        }
         true
     }
 
-    fn end(&self, user: UserId) {
-        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
-        match by_user.get_mut(&user) {
-            Some(own) if *own > 1 => *own -= 1,
-            _ => {
-                by_user.remove(&user);
-            }
+    fn end(&self, user: UserId, address: Option<IpAddr>) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        give_back(&mut taken.by_user, user);
+        if let Some(address) = address {
+            give_back(&mut taken.by_address, address);
         }
     }
 }
@@ -82,11 +103,12 @@ impl Listeners {
 struct Seat {
     hub: Hub,
     user: UserId,
+    address: Option<IpAddr>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.hub.listeners().end(self.user);
+        self.hub.listeners().end(self.user, self.address);
     }
 }
 
@@ -99,7 +121,8 @@ async fn stream_events(State(hub): State<Hub>, context: Context) -> Result<Respo
     let (Some(user), Some(_)) = (context.principal.user_id(), context.principal.auth_session) else {
         return Err(Problem::new(StatusCode::FORBIDDEN, "not_a_person", "Only people in a browser may do this."));
     };
-    if !hub.listeners().begin(user) {
+    let address = context.client_ip;
+    if !hub.listeners().begin(user, address) {
         let detail = "As many pages listen for changes as may. Close some of them.";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_listeners", detail).retry_after(30));
     }
@@ -107,7 +130,7 @@ async fn stream_events(State(hub): State<Hub>, context: Context) -> Result<Respo
         announced: hub.events().subscribe(),
         changes: hub.changes().subscribe(),
         principal: context.principal.clone(),
-        seat: Seat { hub, user },
+        seat: Seat { hub, user, address },
         context,
         end: Instant::now() + LIFETIME,
         check: Instant::now() + CHECK,
@@ -226,14 +249,25 @@ mod tests {
     fn one_person_has_so_many_streams_and_gives_them_back() {
         let listeners = Listeners::default();
         let [one, other] = [1, 2].map(|number| UserId::from_uuid(uuid::Uuid::from_u128(number)));
-        assert!((0..MAX_OF_ONE).all(|_| listeners.begin(one)));
-        assert!(!listeners.begin(one) && listeners.begin(other));
-        listeners.end(one);
-        assert!(listeners.begin(one));
+        let [here, there] = ["10.0.0.1", "10.0.0.2"].map(|address| address.parse().ok());
+        assert!((0..MAX_OF_ONE).all(|_| listeners.begin(one, here)));
+        assert!(!listeners.begin(one, there) && listeners.begin(other, here));
+        listeners.end(one, here);
+        assert!(listeners.begin(one, here));
         for _ in 0..MAX_OF_ONE {
-            listeners.end(one);
+            listeners.end(one, here);
         }
-        listeners.end(other);
-        assert!(listeners.by_user.lock().unwrap().is_empty());
+        listeners.end(other, here);
+        let taken = listeners.taken.lock().unwrap();
+        assert!(taken.by_user.is_empty() && taken.by_address.is_empty(), "{taken:?}");
+    }
+
+    #[test]
+    fn one_address_leaves_room_for_others() {
+        let listeners = Listeners::default();
+        let [here, there] = ["10.0.0.1", "10.0.0.2"].map(|address| address.parse().ok());
+        let user = |number: usize| UserId::from_uuid(uuid::Uuid::from_u128(number as u128));
+        assert!((0..MAX_OF_ADDRESS).all(|number| listeners.begin(user(number), here)));
+        assert!(!listeners.begin(user(MAX_OF_ADDRESS), here) && listeners.begin(user(MAX_OF_ADDRESS), there));
     }
 }

@@ -29,7 +29,8 @@ export function listen(signal: AbortSignal, wanted: () => boolean, onEvent: (eve
   }
   others.addEventListener('message', ({ data }: MessageEvent<Told>) => hear(data))
   signal.addEventListener('abort', () => others.close())
-  void listenInTurn(signal, wanted, tell)
+  // Without locks (plain http to another machine) nothing is told, and a reload shows what changed.
+  if ('locks' in navigator) void listenInTurn(signal, wanted, tell)
 }
 
 /** Of the pages that somebody looks at, the one with the lock listens for all. */

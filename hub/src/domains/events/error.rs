@@ -28,9 +28,14 @@ pub enum EventsError {
 impl From<sqlx::Error> for EventsError {
     fn from(error: sqlx::Error) -> Self {
         // As the database writes it: a short number such as 1e300 has three hundred digits there.
-        if violated_constraint(&error) == Some("platform_events_payload") {
-            let message = "must not be larger than 64 KiB with all digits of its numbers".to_owned();
-            return Self::Invalid(vec![FieldError { field: "payload".into(), code: "too_large".into(), message }]);
+        let too_large = match violated_constraint(&error) {
+            Some("platform_events_payload") => Some(("payload", 64)),
+            Some("platform_events_context") => Some(("context", 8)),
+            _ => None,
+        };
+        if let Some((field, kibibytes)) = too_large {
+            let message = format!("must not be larger than {kibibytes} KiB with all digits of its numbers");
+            return Self::Invalid(vec![FieldError { field: field.into(), code: "too_large".into(), message }]);
         }
         Self::Database(error.into())
     }

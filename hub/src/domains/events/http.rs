@@ -183,6 +183,9 @@ struct IngestEvent {
     /// At most 32 KiB. Never a secret.
     #[schema(value_type = std::collections::HashMap<String, Value>)]
     payload: Value,
+    /// Circumstances, at most 4 KiB. The hub adds `actor` and `request_id`.
+    #[schema(value_type = Option<std::collections::HashMap<String, Value>>)]
+    context: Option<Value>,
 }
 
 /// Publishes an event of one's own.
@@ -202,6 +205,7 @@ async fn ingest_event(
         correlation_id: body.correlation_id,
         schema_version: body.schema_version,
         payload: body.payload,
+        context: body.context,
     };
     let (event, is_new) = service::ingest(&hub, &context, new).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };

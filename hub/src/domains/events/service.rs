@@ -27,6 +27,8 @@ type Result<T> = std::result::Result<T, EventsError>;
 
 /// Bytes of a payload that others send.
 const MAX_PAYLOAD: usize = 32 * 1024;
+/// Bytes of the circumstances that others send.
+const MAX_CONTEXT: usize = 4 * 1024;
 /// Bytes of the other texts that others send.
 const MAX_TEXT: usize = 200;
 /// How far from now others may say that something happened.
@@ -86,6 +88,15 @@ fn facts(context: &Context) -> Value {
     })
 }
 
+/// What others say of the circumstances; what the hub knows wins.
+fn with_facts(told: Option<&Value>, context: &Context) -> Value {
+    let mut all = told.and_then(Value::as_object).cloned().unwrap_or_default();
+    if let Value::Object(known) = facts(context) {
+        all.extend(known);
+    }
+    Value::Object(all)
+}
+
 /// What others send.
 #[derive(Debug)]
 pub(super) struct Ingested {
@@ -96,6 +107,7 @@ pub(super) struct Ingested {
     pub(super) correlation_id: Option<String>,
     pub(super) schema_version: Option<i32>,
     pub(super) payload: Value,
+    pub(super) context: Option<Value>,
 }
 
 /// Publishes what somebody else tells; the event, and whether it is a new one. A repeat under the same correlation
@@ -103,7 +115,7 @@ pub(super) struct Ingested {
 pub(super) async fn ingest(hub: &Hub, context: &Context, new: Ingested) -> Result<(Published, bool)> {
     validate(&new, hub.clock().now())?;
     let id: EventId = hub.ids().fresh();
-    let facts = facts(context);
+    let facts = with_facts(new.context.as_ref(), context);
     let event = NewEvent {
         id,
         tenant_id: context.tenant_id,
@@ -173,6 +185,13 @@ fn validate(new: &Ingested, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
         add("payload", "malformed", "must be a JSON object".into());
     } else if new.payload.to_string().len() > MAX_PAYLOAD {
         add("payload", "too_large", format!("must not be larger than {} KiB", MAX_PAYLOAD / 1024));
+    }
+    if let Some(told) = &new.context {
+        if !told.is_object() {
+            add("context", "malformed", "must be a JSON object".into());
+        } else if told.to_string().len() > MAX_CONTEXT {
+            add("context", "too_large", format!("must not be larger than {} KiB", MAX_CONTEXT / 1024));
+        }
     }
     if errors.is_empty() { Ok(()) } else { Err(EventsError::Invalid(errors)) }
 }
@@ -291,7 +310,7 @@ pub struct Claim {
     pub event: Published,
 }
 
-/// Takes deliveries of a subscriber that are due, the oldest events first. Commit before they are tried. Whoever
+/// Takes deliveries of a subscriber that are due, those that wait longest first. Commit before they are tried. Whoever
 /// does not [`complete`] one within the lease has lost it to another.
 ///
 /// # Errors

@@ -188,7 +188,7 @@ pub(super) async fn due(connection: &mut PgConnection, most: i32) -> Result<Vec<
     Ok(due.collect())
 }
 
-/// Takes deliveries of a subscriber that are due, the oldest events first: id and attempts. Until the lease is
+/// Takes deliveries of a subscriber that are due, those that wait longest first: id and attempts. Until the lease is
 /// over no other hub takes them; then another may.
 pub(super) async fn claim(
     connection: &mut PgConnection,
@@ -199,9 +199,10 @@ pub(super) async fn claim(
     let rows = sqlx::query!(
         r#"with due as (
                select delivery_id from event_deliveries
-               where subscriber = $1 and webhook_id is not distinct from $2 and state = 'pending'
-                 and next_attempt_at <= now()
-               order by event_id
+               where subscriber = $1 and state = 'pending' and next_attempt_at <= now()
+                 and coalesce(webhook_id, '00000000-0000-0000-0000-000000000000')
+                   = coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
+               order by next_attempt_at
                limit $3
                for no key update skip locked)
            update event_deliveries d

@@ -1,5 +1,6 @@
 //! SQL of sessions and hubs.
 
+use chrono::{DateTime, Utc};
 use openpam_ids::{HubId, ParticipantId, SessionId, TargetId, TenantId, UserId};
 use sqlx::PgConnection;
 use uuid::Uuid;

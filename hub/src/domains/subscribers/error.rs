@@ -23,9 +23,6 @@ pub(super) enum SubscriberError {
     /// The tenant has as many as it may.
     #[error("there are {0} webhooks already")]
     TooMany(i64),
-    /// What the vault holds is no secret of a webhook.
-    #[error("the secret at {0} is none")]
-    Secret(String),
     /// The vault did not do its part.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -66,7 +63,7 @@ impl From<SubscriberError> for Problem {
                 "too_many_webhooks",
                 format!("There are {most} webhooks, which is as many as there may be. Remove one first."),
             ),
-            SubscriberError::Secret(_) | SubscriberError::Random => Self::internal(&error),
+            SubscriberError::Random => Self::internal(&error),
             SubscriberError::Vault(error) => error.into(),
             SubscriberError::Events(error) => error.into(),
             SubscriberError::Database(error) => Self::database(&error),

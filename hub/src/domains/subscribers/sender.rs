@@ -4,22 +4,22 @@ use std::{
     collections::{HashMap, HashSet},
     error::Error,
     fmt, io,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use http::header;
-use ipnetwork::IpNetwork;
+use openpam_ids::TenantId;
 use openpam_secret::SecretString;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use url::{Host, Url};
+use url::Url;
 
 use super::{
     envelope::{self, CONTENT_TYPE},
-    validation::is_loopback,
+    validation::{Destinations, is_loopback, literal},
 };
 use crate::{
     addresses,
@@ -29,6 +29,8 @@ use crate::{
 
 /// Webhooks that this hub sends to at the same time.
 const MAX_AT_ONCE: usize = 64;
+/// Of them, those of one tenant: one whose addresses are all down leaves room for others.
+const MAX_OF_TENANT: usize = 16;
 /// How long a secret is kept in memory.
 const KEY_LIFETIME: Duration = Duration::from_secs(60);
 /// Secrets that are kept in memory.
@@ -41,9 +43,10 @@ pub struct Senders {
     https: reqwest::Client,
     /// For plain http: reaches this machine and nothing else.
     loopback: reqwest::Client,
-    exceptions: Arc<[IpNetwork]>,
+    destinations: Destinations,
     busy: Mutex<HashSet<Due>>,
     permits: Arc<Semaphore>,
+    of_tenants: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
     keys: Mutex<HashMap<String, (SecretString, Instant)>>,
 }
 
@@ -78,6 +81,12 @@ pub(super) struct Attempt {
     pub(super) error: Option<String>,
 }
 
+/// The right to be one of those that are sent to now.
+pub(super) struct Permit {
+    _of_tenant: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
 /// The right to send to one subscriber. Nobody else in this hub does meanwhile.
 pub(super) struct Turn<'s> {
     senders: &'s Senders,
@@ -96,7 +105,7 @@ impl Senders {
     /// # Errors
     /// When the CA of the configuration cannot be read.
     pub fn new(config: &Config) -> Result<Self, ClientError> {
-        let exceptions: Arc<[IpNetwork]> = config.targets.address_exceptions.clone().into();
+        let destinations = Destinations::new(config);
         let timeout = Duration::from_secs(config.events.webhook_timeout_seconds);
         let client = |only_loopback: bool| {
             let mut builder = reqwest::Client::builder()
@@ -108,7 +117,7 @@ impl Senders {
                 .pool_max_idle_per_host(4)
                 .pool_idle_timeout(Duration::from_secs(30))
                 .https_only(!only_loopback)
-                .dns_resolver(Arc::new(Checked { exceptions: exceptions.clone(), only_loopback }))
+                .dns_resolver(Arc::new(Checked { destinations: destinations.clone(), only_loopback }))
                 .user_agent(concat!("openpam/", env!("CARGO_PKG_VERSION")));
             if let Some(path) = &config.events.webhook_ca_file {
                 let pem = std::fs::read(path).map_err(|source| ClientError::CaFile { path: path.clone(), source })?;
@@ -119,11 +128,17 @@ impl Senders {
         Ok(Self {
             https: client(false)?,
             loopback: client(true)?,
-            exceptions: exceptions.clone(),
+            destinations: destinations.clone(),
             busy: Mutex::default(),
             permits: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+            of_tenants: Mutex::default(),
             keys: Mutex::default(),
         })
+    }
+
+    /// Where webhooks may lead.
+    pub(super) const fn destinations(&self) -> &Destinations {
+        &self.destinations
     }
 
     /// The right to send to this subscriber; `None` while somebody has it.
@@ -133,9 +148,21 @@ impl Senders {
         fresh.then(|| Turn { senders: self, due })
     }
 
-    /// Waits until one more subscriber may be sent to; `None` when the hub ends.
-    pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        self.permits.clone().acquire_owned().await.ok()
+    /// Waits until one more subscriber of the tenant may be sent to; `None` when the hub ends.
+    pub(super) async fn permit(&self, tenant_id: TenantId) -> Option<Permit> {
+        let of_tenant = self.of_tenant(tenant_id).acquire_owned().await.ok()?;
+        Some(Permit { _of_tenant: of_tenant, _of_all: self.permits.clone().acquire_owned().await.ok()? })
+    }
+
+    fn of_tenant(&self, tenant_id: TenantId) -> Arc<Semaphore> {
+        let mut of_tenants = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = of_tenants.get(&tenant_id).and_then(Weak::upgrade) {
+            return known;
+        }
+        of_tenants.retain(|_, known| known.strong_count() > 0);
+        let fresh = Arc::new(Semaphore::new(MAX_OF_TENANT));
+        of_tenants.insert(tenant_id, Arc::downgrade(&fresh));
+        fresh
     }
 
     /// A secret that was read from the vault a moment ago.
@@ -159,12 +186,7 @@ impl Senders {
         let failed = |error: &str| Attempt { status: None, error: Some(error.to_owned()) };
         let Ok(url) = Url::parse(url) else { return failed("the URL cannot be read") };
         // What is no name is not looked up, and so not judged by the client's resolver.
-        let literal: Option<IpAddr> = match url.host() {
-            Some(Host::Ipv4(address)) => Some(address.into()),
-            Some(Host::Ipv6(address)) => Some(address.into()),
-            _ => None,
-        };
-        if let Some(what) = literal.and_then(|address| addresses::refused(address, &self.exceptions)) {
+        if let Some(what) = literal(&url).and_then(|address| self.destinations.refused(address)) {
             return failed(&format!("the address is refused: it is {what}"));
         }
         let client = match url.scheme() {
@@ -222,32 +244,32 @@ fn why(error: reqwest::Error) -> String {
 
 /// Names lead to no address at which no target may be.
 struct Checked {
-    exceptions: Arc<[IpNetwork]>,
+    destinations: Destinations,
     only_loopback: bool,
 }
 
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
-        let (exceptions, only_loopback) = (self.exceptions.clone(), self.only_loopback);
+        let (destinations, only_loopback) = (self.destinations.clone(), self.only_loopback);
         Box::pin(async move {
-            let good = look_up(name.as_str(), &exceptions, only_loopback).await?;
+            let good = look_up(name.as_str(), &destinations, only_loopback).await?;
             Ok::<Addrs, Box<dyn Error + Send + Sync>>(Box::new(good.into_iter()))
         })
     }
 }
 
-async fn look_up(name: &str, exceptions: &[IpNetwork], only_loopback: bool) -> io::Result<Vec<SocketAddr>> {
+async fn look_up(name: &str, destinations: &Destinations, only_loopback: bool) -> io::Result<Vec<SocketAddr>> {
     let found = tokio::net::lookup_host((name, 0)).await?;
-    checked(found.collect(), exceptions, only_loopback)
+    checked(found.collect(), destinations, only_loopback)
 }
 
-fn checked(found: Vec<SocketAddr>, exceptions: &[IpNetwork], only_loopback: bool) -> io::Result<Vec<SocketAddr>> {
+fn checked(found: Vec<SocketAddr>, destinations: &Destinations, only_loopback: bool) -> io::Result<Vec<SocketAddr>> {
     let mut refused = None;
     let mut good = Vec::new();
     for address in found {
-        match addresses::refused(address.ip(), exceptions) {
+        match destinations.refused(address.ip()) {
             Some(what) => refused = Some(format!("the address {} is refused: it is {what}", address.ip())),
-            None if only_loopback && !address.ip().to_canonical().is_loopback() => {
+            None if only_loopback && !addresses::is_loopback(address.ip()) => {
                 refused = Some(format!("the address {} is not this machine, and the URL is no https", address.ip()));
             }
             None => good.push(address),
@@ -283,14 +305,34 @@ mod tests {
         assert!(senders.begin(due(1)).is_some());
     }
 
+    #[tokio::test]
+    async fn one_tenant_leaves_room_for_another() {
+        let senders = Senders::new(&Config::default()).unwrap();
+        let [one, other] = [1, 2].map(|number| TenantId::from(uuid::Uuid::from_u128(number)));
+        let mut held = Vec::new();
+        for _ in 0..MAX_OF_TENANT {
+            held.push(senders.permit(one).await.unwrap());
+        }
+        let waits = tokio::time::timeout(Duration::from_millis(20), senders.permit(one)).await;
+        assert!(waits.is_err(), "it has as many as it may");
+        assert!(senders.permit(other).await.is_some());
+        held.pop();
+        assert!(senders.permit(one).await.is_some());
+    }
+
     #[test]
     fn of_a_names_addresses_only_good_ones_are_connected_to() {
-        let good = checked(addresses(&["169.254.169.254", "10.0.0.1"]), &[], false).unwrap();
+        let closed = Destinations::new(&Config::default());
+        let mut config = Config::default();
+        config.events.webhook_loopback = true;
+        let open = Destinations::new(&config);
+        let good = checked(addresses(&["169.254.169.254", "127.0.0.1", "10.0.0.1"]), &closed, false).unwrap();
         assert_eq!(good, addresses(&["10.0.0.1"]));
-        let error = checked(addresses(&["::ffff:169.254.169.254"]), &[], false).unwrap_err().to_string();
+        let error = checked(addresses(&["::ffff:169.254.169.254"]), &closed, false).unwrap_err().to_string();
         assert!(error.contains("link-local"), "{error}");
-        assert!(checked(Vec::new(), &[], false).is_err());
-        assert!(checked(addresses(&["10.0.0.1"]), &[], true).is_err(), "plain http stays on this machine");
-        assert!(checked(addresses(&["127.0.0.1", "::1"]), &[], true).is_ok());
+        assert!(checked(Vec::new(), &closed, false).is_err());
+        assert!(checked(addresses(&["10.0.0.1"]), &open, true).is_err(), "plain http stays on this machine");
+        assert!(checked(addresses(&["127.0.0.1", "::1"]), &open, true).is_ok());
+        assert!(checked(addresses(&["127.0.0.1", "::1"]), &closed, true).is_err());
     }
 }

@@ -192,7 +192,7 @@ pub(super) async fn key(hub: &Hub, path: &str) -> Result<SecretString> {
 }
 
 fn check(hub: &Hub, fields: &mut WebhookFields) -> Result<()> {
-    let errors = validation::webhook(fields, &hub.config().targets.address_exceptions);
+    let errors = validation::webhook(fields, hub.senders().destinations());
     if errors.is_empty() { Ok(()) } else { Err(SubscriberError::Invalid(errors)) }
 }
 

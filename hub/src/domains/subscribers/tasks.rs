@@ -118,7 +118,7 @@ enum Round {
 
 async fn deliver(hub: &Hub, due: Due) {
     while !hub.lifecycle().is_ending() {
-        let Some(permit) = hub.senders().permit().await else { return };
+        let Some(permit) = hub.senders().permit(due.tenant_id).await else { return };
         let round = deliver_round(hub, due).await;
         drop(permit);
         match round {

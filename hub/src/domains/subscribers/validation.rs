@@ -1,20 +1,42 @@
 //! What the fields of a webhook must look like.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use ipnetwork::IpNetwork;
 use url::{Host, Url};
 
 use super::types::WebhookFields;
-use crate::{addresses, domains::events::is_pattern, http::FieldError};
+use crate::{addresses, config::Config, domains::events::is_pattern, http::FieldError};
 
 const MAX_NAME: usize = 200;
 const MAX_DESCRIPTION: usize = 2_000;
 const MAX_URL: usize = 2_000;
 const MAX_TYPES: usize = 50;
 
+/// Where webhooks may lead.
+#[derive(Debug, Clone)]
+pub(super) struct Destinations {
+    exceptions: Arc<[IpNetwork]>,
+    loopback: bool,
+}
+
+impl Destinations {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            exceptions: config.targets.address_exceptions.clone().into(),
+            loopback: config.events.webhook_loopback,
+        }
+    }
+
+    /// What the address is, when no webhook may lead there.
+    pub(super) fn refused(&self, address: IpAddr) -> Option<&'static str> {
+        addresses::refused(address, &self.exceptions)
+            .or_else(|| (!self.loopback && addresses::is_loopback(address)).then_some("the hub's own machine"))
+    }
+}
+
 /// Trims and checks a webhook.
-pub(super) fn webhook(fields: &mut WebhookFields, exceptions: &[IpNetwork]) -> Vec<FieldError> {
+pub(super) fn webhook(fields: &mut WebhookFields, destinations: &Destinations) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut add = |field: &'static str, code: &'static str, message: String| {
         errors.push(FieldError { field: Cow::Borrowed(field), code: Cow::Borrowed(code), message });
@@ -31,7 +53,7 @@ pub(super) fn webhook(fields: &mut WebhookFields, exceptions: &[IpNetwork]) -> V
     if fields.description.chars().count() > MAX_DESCRIPTION {
         add("description", "too_long", format!("may have {MAX_DESCRIPTION} characters at the most"));
     }
-    match address(fields.url.trim(), exceptions) {
+    match address(fields.url.trim(), destinations) {
         Ok(url) => fields.url = url.into(),
         Err((code, message)) => add("url", code, message),
     }
@@ -49,7 +71,7 @@ pub(super) fn webhook(fields: &mut WebhookFields, exceptions: &[IpNetwork]) -> V
 }
 
 /// The URL, if events may be sent there as far as the text tells. A name is judged when it is connected to.
-fn address(text: &str, exceptions: &[IpNetwork]) -> Result<Url, (&'static str, String)> {
+fn address(text: &str, destinations: &Destinations) -> Result<Url, (&'static str, String)> {
     let malformed = |message: &str| ("malformed", message.to_owned());
     let url = Url::parse(text).map_err(|_| malformed("must be a URL, such as https://example.com/hook"))?;
     if text.len() > MAX_URL || url.as_str().len() > MAX_URL {
@@ -58,22 +80,29 @@ fn address(text: &str, exceptions: &[IpNetwork]) -> Result<Url, (&'static str, S
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err(malformed("must not have a user name, a password or a fragment"));
     }
-    let address: Option<IpAddr> = match url.host() {
-        Some(Host::Ipv4(address)) => Some(address.into()),
-        Some(Host::Ipv6(address)) => Some(address.into()),
-        Some(Host::Domain(_)) => None,
-        None => return Err(malformed("must name a host")),
-    };
-    if let Some(what) = address.and_then(|address| addresses::refused(address, exceptions)) {
-        let message =
-            format!("must not have this address: it is {what}, and targets.address_exceptions does not name it");
+    if url.host().is_none() {
+        return Err(malformed("must name a host"));
+    }
+    if let Some(what) = literal(&url).and_then(|address| destinations.refused(address)) {
+        let message = format!("must not have this address: it is {what}, and the configuration does not allow it");
         return Err(("target_address_refused", message));
     }
     match url.scheme() {
         "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        "http" => Err(malformed("must begin with https://; plain http is for this machine only")),
+        "http" if destinations.loopback && is_loopback(&url) => Ok(url),
+        "http" if destinations.loopback => {
+            Err(malformed("must begin with https://; plain http is for this machine only"))
+        }
         _ => Err(malformed("must begin with https://")),
+    }
+}
+
+/// The address, where the URL has one instead of a name.
+pub(super) fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
     }
 }
 
@@ -81,15 +110,18 @@ fn address(text: &str, exceptions: &[IpNetwork]) -> Result<Url, (&'static str, S
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
+        _ => literal(url).is_some_and(addresses::is_loopback),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn destinations(loopback: bool, exceptions: &[&str]) -> Destinations {
+        let exceptions = exceptions.iter().map(|network| network.parse().unwrap()).collect();
+        Destinations { exceptions, loopback }
+    }
 
     #[test]
     fn events_go_over_https_or_to_this_machine_and_nowhere_that_no_target_may_be() {
@@ -100,7 +132,10 @@ mod tests {
             "http://127.0.0.1/",
             "http://[::1]:1/",
         ] {
-            assert!(address(good, &[]).is_ok(), "{good}");
+            assert!(address(good, &destinations(true, &[])).is_ok(), "{good}");
+        }
+        for bad in ["http://localhost:9000/x", "http://127.0.0.1/", "https://127.0.0.1/", "https://[::ffff:7f00:1]/"] {
+            assert!(address(bad, &destinations(false, &[])).is_err(), "{bad}");
         }
         for (bad, code) in [
             ("http://example.com/", "malformed"),
@@ -115,9 +150,9 @@ mod tests {
             ("https://[::ffff:169.254.169.254]/", "target_address_refused"),
             ("http://0.0.0.0:8200/", "target_address_refused"),
         ] {
-            assert_eq!(address(bad, &[]).err().map(|(code, _)| code), Some(code), "{bad}");
+            assert_eq!(address(bad, &destinations(true, &[])).err().map(|(code, _)| code), Some(code), "{bad}");
         }
-        assert!(address("https://169.254.10.1/", &["169.254.10.0/24".parse().unwrap()]).is_ok());
+        assert!(address("https://169.254.10.1/", &destinations(false, &["169.254.10.0/24"])).is_ok());
     }
 
     #[test]
@@ -129,7 +164,7 @@ mod tests {
             event_types: vec!["Session".to_owned()],
             enabled: true,
         };
-        let errors = webhook(&mut fields, &[]);
+        let errors = webhook(&mut fields, &destinations(false, &[]));
         assert_eq!(errors.iter().map(|error| &*error.field).collect::<Vec<_>>(), ["name", "url", "event_types"]);
     }
 }

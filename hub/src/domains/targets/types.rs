@@ -13,16 +13,6 @@ pub enum Protocol {
     Rdp,
 }
 
-impl Protocol {
-    /// The name in the database and the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ssh => "ssh",
-            Self::Rdp => "rdp",
-        }
-    }
-}
-
 /// How the hub knows that it speaks to the right machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

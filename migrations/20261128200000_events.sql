@@ -104,7 +104,9 @@ create table event_deliveries (
 comment on table event_deliveries is 'one event for one subscriber: so that one that is down holds up no other';
 comment on column event_deliveries.next_attempt_at is 'while a hub works on it: when another may take it over';
 comment on column event_deliveries.state is 'failed: a dead letter, which an administrator may replay';
-create index event_deliveries_due on event_deliveries (tenant_id, subscriber, webhook_id, next_attempt_at)
+-- What a subscriber waits for, without looking at what others wait for.
+create index event_deliveries_due on event_deliveries
+    (tenant_id, subscriber, (coalesce(webhook_id, '00000000-0000-0000-0000-000000000000')), next_attempt_at)
     where state = 'pending';
 create index event_deliveries_failed on event_deliveries (tenant_id, webhook_id) where state = 'failed';
 create index event_deliveries_webhook on event_deliveries (tenant_id, webhook_id, event_id desc);
@@ -162,23 +164,25 @@ begin atomic
     order by t.tenant_id limit most;
 end;
 
--- Subscribers with a delivery that is due.
+-- Subscribers with a delivery that is due. Where there are more, others each time.
 create function openpam.deliveries_due(most integer) returns table (tenant_id uuid, subscriber text, webhook_id uuid)
-    language sql stable security definer set search_path = pg_catalog, public, pg_temp
+    language sql volatile security definer set search_path = pg_catalog, public, pg_temp
 begin atomic
     (select w.tenant_id, 'webhook'::text, w.webhook_id from public.webhooks w
      where w.enabled and exists (
         select from public.event_deliveries d
-        where d.tenant_id = w.tenant_id and d.subscriber = 'webhook' and d.webhook_id = w.webhook_id
+        where d.tenant_id = w.tenant_id and d.subscriber = 'webhook'
+          and coalesce(d.webhook_id, '00000000-0000-0000-0000-000000000000') = w.webhook_id
           and d.state = 'pending' and d.next_attempt_at <= now())
-     limit most)
+     order by random() limit most)
     union all
     (select t.tenant_id, 'nats'::text, null::uuid from public.tenants t
      where exists (
         select from public.event_deliveries d
-        where d.tenant_id = t.tenant_id and d.subscriber = 'nats' and d.webhook_id is null
+        where d.tenant_id = t.tenant_id and d.subscriber = 'nats'
+          and coalesce(d.webhook_id, '00000000-0000-0000-0000-000000000000') = '00000000-0000-0000-0000-000000000000'
           and d.state = 'pending' and d.next_attempt_at <= now())
-     limit most);
+     order by random() limit most);
 end;
 
 -- Removes events that are done and old, with their deliveries; how many.
