@@ -24,6 +24,7 @@ export function listen(signal: AbortSignal, wanted: () => boolean, onEvent: (eve
   const others = new BroadcastChannel(`${NAME}-told`)
   const hear = (told: Told) => (told.kind === 'event' ? onEvent(told.event) : onReset())
   const tell = (told: Told) => {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel is of one origin
     others.postMessage(told)
     hear(told)
   }

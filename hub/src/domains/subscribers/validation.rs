@@ -22,10 +22,7 @@ pub(super) struct Destinations {
 
 impl Destinations {
     pub(super) fn new(config: &Config) -> Self {
-        Self {
-            exceptions: config.targets.address_exceptions.clone().into(),
-            loopback: config.events.webhook_loopback,
-        }
+        Self { exceptions: config.targets.address_exceptions.clone().into(), loopback: config.events.webhook_loopback }
     }
 
     /// What the address is, when no webhook may lead there.

@@ -149,8 +149,8 @@ function WebhookForm({ webhook, onClose, onSecret }: { webhook: Webhook | null; 
       {({ register, control, formState: { errors } }) => (
         <>
           <Field label="Name" error={errors.name?.message}><Input {...register('name')} autoFocus placeholder="Ticket system" /></Field>
-          <Field label="Address" error={errors.url?.message} help="Begins with https. It gets a POST for each event and answers with a status of 200 to 299.">
-            <Input {...register('url')} type="url" spellCheck={false} placeholder="https://tickets.example.com/hooks/openpam" className="font-mono" />
+          <Field label="Address" error={errors.url?.message} help="Begins with https://. It gets a POST for each event and answers with a status of 200 to 299.">
+            <Input {...register('url')} type="url" spellCheck={false} className="font-mono" />
           </Field>
           <Field label="Events" error={errors.event_types?.message}>
             <Controller control={control} name="event_types" render={({ field }) => <MultiPick noun="events" value={field.value} onChange={field.onChange} options={[...known, ...chosen]} loading={types.isPending} />} />
