@@ -63,7 +63,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         db,
         changes: Changes::default(),
         events: EventBus::default(),
-        senders: Senders::new(&config)?,
+        senders: Senders::new(&config)?.connected(&config).await?,
         lifecycle: lifecycle.clone(),
         metrics,
         config,

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod delivery;
+mod nats;
 mod outbox;
 mod stream;
 

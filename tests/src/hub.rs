@@ -64,6 +64,8 @@ pub struct HubOptions {
     pub ledger: BTreeMap<&'static str, String>,
     /// `[events]` keys.
     pub events: BTreeMap<&'static str, String>,
+    /// `[nats]` keys; none for no NATS.
+    pub nats: BTreeMap<&'static str, String>,
 }
 
 /// A folder of a name of its own, made when something is put into it, removed at the end.
@@ -98,6 +100,7 @@ impl Default for HubOptions {
             ledger: BTreeMap::new(),
             // The suite's webhooks are on this machine.
             events: BTreeMap::from([("webhook_loopback", "true".to_owned())]),
+            nats: BTreeMap::new(),
         }
     }
 }
@@ -549,6 +552,12 @@ namespace = "{}"
     }
     writeln!(text, "\n[events]")?;
     for (key, value) in &options.events {
+        writeln!(text, "{key} = {value}")?;
+    }
+    if !options.nats.is_empty() {
+        writeln!(text, "\n[nats]")?;
+    }
+    for (key, value) in &options.nats {
         writeln!(text, "{key} = {value}")?;
     }
     if options.oidc {

@@ -10,8 +10,8 @@ pub mod tls;
 use openpam_secret::SecretString;
 
 pub use sections::{
-    Config, Database, Events, Identity, Ledger, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server,
-    Targets, Terminal, Vault,
+    Config, Database, Events, Identity, Ledger, Log, LogFormat, Nats, ObjectLock, Oidc, Recording, RecordingStore,
+    Server, Targets, Terminal, Vault,
 };
 
 /// One mistake in the configuration.

@@ -19,6 +19,7 @@ use url::Url;
 
 use super::{
     envelope::{self, CONTENT_TYPE},
+    nats::Nats,
     validation::{Destinations, is_loopback, literal},
 };
 use crate::{
@@ -48,6 +49,7 @@ pub struct Senders {
     permits: Arc<Semaphore>,
     of_tenants: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
     keys: Mutex<HashMap<String, (SecretString, Instant)>>,
+    nats: Option<Nats>,
 }
 
 impl fmt::Debug for Senders {
@@ -70,6 +72,9 @@ pub enum ClientError {
     /// The library refuses.
     #[error("no HTTP client for webhooks: {0}")]
     Client(#[from] reqwest::Error),
+    /// NATS is configured, and cannot even be tried.
+    #[error("nats.url: {0}")]
+    Nats(#[from] async_nats::ConnectError),
 }
 
 /// What an attempt came to.
@@ -133,7 +138,24 @@ impl Senders {
             permits: Arc::new(Semaphore::new(MAX_AT_ONCE)),
             of_tenants: Mutex::default(),
             keys: Mutex::default(),
+            nats: None,
         })
+    }
+
+    /// Begins to connect to NATS, where it is configured.
+    ///
+    /// # Errors
+    /// When its addresses are none.
+    pub async fn connected(mut self, config: &Config) -> Result<Self, ClientError> {
+        if let Some(nats) = &config.nats {
+            self.nats = Some(Nats::start(nats).await?);
+        }
+        Ok(self)
+    }
+
+    /// The installation's NATS, where there is one.
+    pub(super) const fn nats(&self) -> Option<&Nats> {
+        self.nats.as_ref()
     }
 
     /// Where webhooks may lead.

@@ -6,15 +6,15 @@ use std::time::Duration;
 use aws_lc_rs::rand::SecureRandom as _;
 use futures::future::join_all;
 use metrics::counter;
-use openpam_ids::TenantId;
+use openpam_ids::{TenantId, WebhookId};
 use openpam_secret::SecretString;
 use openpam_telemetry::names;
 
-use super::{error::SubscriberError, service, store};
+use super::{error::SubscriberError, nats, service, store};
 use crate::{
     context::Context,
     db::DbError,
-    domains::events::{self, BackOff, Claim, Due, Outcome, Subscriber},
+    domains::events::{self, BackOff, Claim, Due, Outcome, Subscriber, Subscription},
     state::Hub,
 };
 
@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const MAX_ROUNDS: usize = 20;
 /// Events that are under way to one subscriber at the same time.
 const TOGETHER: i64 = 8;
+/// Events that go to NATS at the same time.
+const IN_STREAM_TOGETHER: i64 = 100;
 /// How much longer than an attempt a lease is.
 const SPARE: Duration = Duration::from_secs(30);
 /// Longest pause after a round in which nothing was delivered: an address that is down takes no turn from others.
@@ -72,7 +74,10 @@ async fn dispatch(hub: &Hub) -> Result<(), SubscriberError> {
     for tenant_id in events::tenants_with_new(hub).await? {
         for round in 1..=MAX_ROUNDS {
             let mut tx = hub.db().begin(&system(tenant_id)).await?;
-            let subscriptions = store::subscriptions(&mut tx).await?;
+            let mut subscriptions = store::subscriptions(&mut tx).await?;
+            if hub.senders().nats().is_some() {
+                subscriptions.push(Subscription { subscriber: Subscriber::Nats, event_types: vec!["*".to_owned()] });
+            }
             let left = events::dispatch(&mut tx, tenant_id, &subscriptions).await?;
             tx.commit().await.map_err(DbError::from)?;
             if !left {
@@ -94,14 +99,15 @@ async fn start_due(hub: &Hub) -> Result<(), SubscriberError> {
         if hub.lifecycle().is_ending() {
             return Ok(());
         }
-        // A hub without this subscriber leaves what is due to one that has it.
-        if let Subscriber::Webhook(_) = due.subscriber {
-            let hub = hub.clone();
-            hub.lifecycle().clone().spawn_child(async move {
-                let Some(_turn) = hub.senders().begin(due) else { return };
-                deliver(&hub, due).await;
-            });
+        // A hub without NATS leaves what is due to it to one that has it.
+        if due.subscriber == Subscriber::Nats && hub.senders().nats().is_none() {
+            continue;
         }
+        let hub = hub.clone();
+        hub.lifecycle().clone().spawn_child(async move {
+            let Some(_turn) = hub.senders().begin(due) else { return };
+            deliver(&hub, due).await;
+        });
     }
     Ok(())
 }
@@ -140,17 +146,21 @@ async fn pause(hub: &Hub) {
 }
 
 async fn deliver_round(hub: &Hub, due: Due) -> Result<Round, SubscriberError> {
-    let Subscriber::Webhook(id) = due.subscriber else { return Ok(Round::Nothing) };
+    match due.subscriber {
+        Subscriber::Webhook(id) => webhook_round(hub, due, id).await,
+        Subscriber::Nats => nats_round(hub, due).await,
+    }
+}
+
+async fn webhook_round(hub: &Hub, due: Due, id: WebhookId) -> Result<Round, SubscriberError> {
     let context = system(due.tenant_id);
     let mut tx = hub.db().begin(&context).await?;
     let Some(address) = store::enabled_address(&mut tx, id).await? else { return Ok(Round::Nothing) };
     drop(tx);
     // Before anything is taken: while the vault is down, events wait and lose no attempt.
     let key = service::key(hub, &address.vault_path).await?;
-    let lease = Duration::from_secs(hub.config().events.webhook_timeout_seconds) + SPARE;
-    let mut tx = hub.db().begin(&context).await?;
-    let claims = events::claim(&mut tx, due.subscriber, TOGETHER, lease).await?;
-    tx.commit().await.map_err(DbError::from)?;
+    let timeout = Duration::from_secs(hub.config().events.webhook_timeout_seconds);
+    let claims = claim(hub, &context, due, TOGETHER, timeout).await?;
     if claims.is_empty() {
         return Ok(Round::Nothing);
     }
@@ -162,6 +172,44 @@ async fn deliver_round(hub: &Hub, due: Due) -> Result<Round, SubscriberError> {
     Ok(if taken { Round::More } else { Round::Refused })
 }
 
+async fn nats_round(hub: &Hub, due: Due) -> Result<Round, SubscriberError> {
+    let Some(nats) = hub.senders().nats() else { return Ok(Round::Nothing) };
+    // Before anything is taken: while it is down, events wait and lose no attempt.
+    if !nats.is_ready().await {
+        return Ok(Round::Refused);
+    }
+    let context = system(due.tenant_id);
+    let claims = claim(hub, &context, due, IN_STREAM_TOGETHER, nats::ACK).await?;
+    if claims.is_empty() {
+        return Ok(Round::Nothing);
+    }
+    let published = join_all(claims.iter().map(|claim| nats.publish(&claim.event))).await;
+    let mut taken = false;
+    let mut tx = hub.db().begin(&context).await?;
+    // In the order of the events' ids, as they were claimed: so does whoever else locks several.
+    for (claim, published) in claims.iter().zip(published) {
+        let outcome = outcome(hub, claim, "nats", None, published.err());
+        events::complete(&mut tx, claim, &outcome).await?;
+        taken |= matches!(outcome, Outcome::Delivered { .. });
+    }
+    tx.commit().await.map_err(DbError::from)?;
+    Ok(if taken { Round::More } else { Round::Refused })
+}
+
+/// Takes deliveries for the time of an attempt, and commits that.
+async fn claim(
+    hub: &Hub,
+    context: &Context,
+    due: Due,
+    most: i64,
+    attempt: Duration,
+) -> Result<Vec<Claim>, SubscriberError> {
+    let mut tx = hub.db().begin(context).await?;
+    let claims = events::claim(&mut tx, due.subscriber, most, attempt + SPARE).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    Ok(claims)
+}
+
 /// Sends one event once, and writes what came of it; whether it was taken.
 async fn attempt(
     hub: &Hub,
@@ -171,25 +219,26 @@ async fn attempt(
     claim: &Claim,
 ) -> Result<bool, SubscriberError> {
     let sent = hub.senders().send(url, key, &claim.event, hub.clock().now()).await;
-    let attempts = u32::try_from(claim.attempt).unwrap_or(1);
-    let outcome = match sent.error {
-        None => Outcome::Delivered { status: sent.status },
-        Some(error) if attempts >= hub.config().events.max_attempts => Outcome::Dead { status: sent.status, error },
-        Some(error) => {
-            let after = back_off(hub).after(attempts, random(hub));
-            Outcome::Retry { status: sent.status, error, after }
-        }
-    };
-    let label = match &outcome {
-        Outcome::Delivered { .. } => "delivered",
-        Outcome::Retry { .. } => "retry",
-        Outcome::Dead { .. } => "dead",
-    };
-    counter!(names::EVENT_DELIVERIES, "subscriber" => "webhook", "outcome" => label).increment(1);
+    let outcome = outcome(hub, claim, "webhook", sent.status, sent.error);
     let mut tx = hub.db().begin(context).await?;
     events::complete(&mut tx, claim, &outcome).await?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(matches!(outcome, Outcome::Delivered { .. }))
+}
+
+/// What an attempt came to: delivered, to be tried again, or a dead letter.
+fn outcome(hub: &Hub, claim: &Claim, kind: &'static str, status: Option<u16>, error: Option<String>) -> Outcome {
+    let attempts = u32::try_from(claim.attempt).unwrap_or(1);
+    let (label, outcome) = match error {
+        None => ("delivered", Outcome::Delivered { status }),
+        Some(error) if attempts >= hub.config().events.max_attempts => ("dead", Outcome::Dead { status, error }),
+        Some(error) => {
+            let after = back_off(hub).after(attempts, random(hub));
+            ("retry", Outcome::Retry { status, error, after })
+        }
+    };
+    counter!(names::EVENT_DELIVERIES, "subscriber" => kind, "outcome" => label).increment(1);
+    outcome
 }
 
 fn back_off(hub: &Hub) -> BackOff {
