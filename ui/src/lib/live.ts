@@ -8,6 +8,8 @@ import { queryClient } from './query-client'
 const AWAY_MS = 5 * 60_000
 /** Many things that happen together are read once. */
 const TOGETHER_MS = 400
+/** While much happens, what is shown is read no more often than this. */
+const APART_MS = 3_000
 
 /** The first parts of the keys of what an event changes. */
 export function keysOf({ event_type }: LiveEvent): string[] {
@@ -25,8 +27,10 @@ export function useLiveUpdates(): void {
     const leaving = new AbortController()
     const changed = new Set<string>()
     let timer: ReturnType<typeof setTimeout> | undefined
+    let renewed = 0
     const renew = () => {
       timer = undefined
+      renewed = Date.now()
       const keys = new Set(changed)
       changed.clear()
       const predicate = ({ queryKey }: { queryKey: readonly unknown[] }) => keys.has(String(queryKey[0]))
@@ -34,7 +38,7 @@ export function useLiveUpdates(): void {
     }
     const note = (keys: string[]) => {
       for (const key of keys) changed.add(key)
-      timer ??= setTimeout(renew, TOGETHER_MS)
+      timer ??= setTimeout(renew, Math.max(TOGETHER_MS, renewed + APART_MS - Date.now()))
     }
     listen(leaving.signal, isHere, (event) => note(keysOf(event)), () => note(['sessions', 'users', 'events']))
     return () => {
