@@ -94,7 +94,7 @@ create table event_deliveries (
     constraint event_deliveries_webhook foreign key (tenant_id, webhook_id)
         references webhooks (tenant_id, webhook_id) on delete cascade,
     constraint event_deliveries_once unique nulls not distinct (event_id, subscriber, webhook_id),
-    constraint event_deliveries_subscriber check (subscriber in ('webhook', 'nats')),
+    constraint event_deliveries_subscriber check (subscriber in ('webhook', 'nats', 'sns')),
     constraint event_deliveries_subscriber_webhook check ((subscriber = 'webhook') = (webhook_id is not null)),
     constraint event_deliveries_state check (state in ('pending', 'succeeded', 'failed')),
     constraint event_deliveries_finished check ((state = 'pending') = (finished_at is null)),
@@ -176,10 +176,10 @@ begin atomic
           and d.state = 'pending' and d.next_attempt_at <= now())
      order by random() limit most)
     union all
-    (select t.tenant_id, 'nats'::text, null::uuid from public.tenants t
+    (select t.tenant_id, bus.name, null::uuid from public.tenants t, (values ('nats'), ('sns')) as bus (name)
      where exists (
         select from public.event_deliveries d
-        where d.tenant_id = t.tenant_id and d.subscriber = 'nats'
+        where d.tenant_id = t.tenant_id and d.subscriber = bus.name
           and coalesce(d.webhook_id, '00000000-0000-0000-0000-000000000000') = '00000000-0000-0000-0000-000000000000'
           and d.state = 'pending' and d.next_attempt_at <= now())
      order by random() limit most);

@@ -72,6 +72,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     let listener = serve::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     crate::domains::sessions::start_tasks(&hub);
     crate::gateway::start_tasks(&hub);
+    events::start_tasks(&hub)?;
     start_tasks(&hub);
     let application = http::application(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let trusted_proxies = hub.config().server.trusted_proxies.clone();
@@ -85,7 +86,6 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
 
 /// Every task that lives as long as the process.
 fn start_tasks(hub: &Hub) {
-    events::start_tasks(hub);
     subscribers::start_tasks(hub);
     identity::start_tasks(hub);
     crate::domains::vault::start_tasks(hub);

@@ -1,5 +1,6 @@
 //! Events: published with the acts they tell of, delivered whatever crashes.
 
+mod aws;
 mod crashes;
 mod delivery;
 mod nats;

@@ -64,6 +64,8 @@ pub struct HubOptions {
     pub ledger: BTreeMap<&'static str, String>,
     /// `[events]` keys.
     pub events: BTreeMap<&'static str, String>,
+    /// `[aws]` keys; none for no SNS and SQS.
+    pub aws: BTreeMap<&'static str, String>,
     /// `[nats]` keys; none for no NATS.
     pub nats: BTreeMap<&'static str, String>,
 }
@@ -100,6 +102,7 @@ impl Default for HubOptions {
             ledger: BTreeMap::new(),
             // The suite's webhooks are on this machine.
             events: BTreeMap::from([("webhook_loopback", "true".to_owned())]),
+            aws: BTreeMap::new(),
             nats: BTreeMap::new(),
         }
     }
@@ -554,11 +557,13 @@ namespace = "{}"
     for (key, value) in &options.events {
         writeln!(text, "{key} = {value}")?;
     }
-    if !options.nats.is_empty() {
-        writeln!(text, "\n[nats]")?;
-    }
-    for (key, value) in &options.nats {
-        writeln!(text, "{key} = {value}")?;
+    for (section, keys) in [("nats", &options.nats), ("aws", &options.aws)] {
+        if !keys.is_empty() {
+            writeln!(text, "\n[{section}]")?;
+        }
+        for (key, value) in keys {
+            writeln!(text, "{key} = {value}")?;
+        }
     }
     if options.oidc {
         let tids = options.allowed_tids.clone().unwrap_or_else(|| vec![oidc.tenant_id.clone()]);

@@ -6,17 +6,18 @@ use config::{Environment, File, FileFormat};
 use serde_json::Value;
 use url::Url;
 
-use super::{Config, ConfigError, Mistake, Nats, ObjectLock, Recording, RecordingStore, read_secret_file, tls};
+use super::{Config, ConfigError, Mistake, ObjectLock, Recording, RecordingStore, buses, read_secret_file, tls};
 use crate::addresses;
 
 /// Keys that hold a secret: allowed in the environment, refused in the file.
-const SECRET_KEYS: [&str; 6] = [
+const SECRET_KEYS: [&str; 7] = [
     "database.password",
     "database.owner_password",
     "vault.secret_id",
     "oidc.client_secret",
     "recording.s3_secret_access_key",
     "nats.password",
+    "aws.secret_access_key",
 ];
 /// Lists, so that the environment can give them as comma-separated text.
 const LIST_KEYS: [&str; 4] =
@@ -157,6 +158,11 @@ fn resolve_secrets(config: &mut Config, mistakes: &mut Mistakes) {
     {
         nats.password = read("nats.password_file", nats.password_file.as_ref());
     }
+    if let Some(aws) = &mut config.aws
+        && aws.secret_access_key.is_none()
+    {
+        aws.secret_access_key = read("aws.secret_access_key_file", aws.secret_access_key_file.as_ref());
+    }
     let recording = &mut config.recording;
     if recording.s3_secret_access_key.is_none() {
         recording.s3_secret_access_key =
@@ -268,7 +274,10 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("events.webhook_timeout_seconds", events.webhook_timeout_seconds, 1, 60);
     mistakes.range("events.retention_days", events.retention_days, 1, 3_650);
     if let Some(nats) = &config.nats {
-        validate_nats(nats, mistakes);
+        buses::validate_nats(nats, mistakes);
+    }
+    if let Some(aws) = &config.aws {
+        buses::validate_aws(aws, mistakes);
     }
     mistakes.range("ledger.anchor_interval_seconds", config.ledger.anchor_interval_seconds, 1, 86_400);
     for former in &config.ledger.former_names {
@@ -279,39 +288,6 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     if openpam_ledger::LedgerName::new(&config.ledger_name()).is_none() {
         mistakes.add("ledger.name", "must be at most 200 letters, digits, . - _ /, with no slash at its ends");
     }
-}
-
-fn validate_nats(nats: &Nats, mistakes: &mut Mistakes) {
-    for server in nats.servers() {
-        mistakes.url("nats.url", server, &["tls", "nats"]);
-        match Url::parse(server) {
-            Ok(url) if url.scheme() == "nats" && !is_loopback(&url) => {
-                mistakes.add("nats.url", "plain nats:// is only for loopback: use tls://");
-            }
-            Ok(url) if url.host().is_none() || !url.username().is_empty() || !matches!(url.path(), "" | "/") => {
-                mistakes.add("nats.url", "must be scheme, host and port only");
-            }
-            _ => {}
-        }
-    }
-    let word = |text: &str| {
-        !text.is_empty() && text.len() <= 100 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-    };
-    if !word(&nats.stream) {
-        mistakes.add("nats.stream", "must be letters, digits, - and _");
-    }
-    if !nats.subject_prefix.split('.').all(word) {
-        mistakes.add("nats.subject_prefix", "must be words of letters, digits, - and _ with dots between them");
-    }
-    if nats.client_cert_file.is_some() != nats.client_key_file.is_some() {
-        mistakes.add("nats.client_cert_file", "certificate and key must both be set or both be absent");
-    }
-    if nats.user.is_some() != nats.password.is_some() {
-        mistakes.add("nats.user", "set it together with nats.password_file or OPENPAM_NATS__PASSWORD");
-    }
-    mistakes.range("nats.stream_replicas", nats.stream_replicas as u64, 1, 5);
-    mistakes.range("nats.stream_max_age_days", nats.stream_max_age_days, 1, 3_650);
-    mistakes.range("nats.duplicate_window_seconds", nats.duplicate_window_seconds, 120, 86_400);
 }
 
 fn validate_store(recording: &Recording, mistakes: &mut Mistakes) {
@@ -379,7 +355,7 @@ fn validate_for_hub(config: &Config, mistakes: &mut Mistakes) {
     mistakes.ca_file("oidc.ca_file", config.oidc.as_ref().and_then(|oidc| oidc.ca_file.as_deref()));
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -397,17 +373,17 @@ fn mistake(key: &str, message: impl Into<String>) -> Mistake {
 }
 
 #[derive(Default)]
-struct Mistakes(Vec<Mistake>);
+pub(super) struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
-    fn add(&mut self, key: &str, message: impl Into<String>) {
+    pub(super) fn add(&mut self, key: &str, message: impl Into<String>) {
         // A value that did not parse was dropped: do not report it again as absent.
         if !self.0.iter().any(|known| known.key == key) {
             self.0.push(mistake(key, message));
         }
     }
 
-    fn required(&mut self, key: &str, value: &str) {
+    pub(super) fn required(&mut self, key: &str, value: &str) {
         if value.trim().is_empty() {
             self.add(key, "is required");
         }
@@ -424,13 +400,13 @@ impl Mistakes {
         }
     }
 
-    fn range(&mut self, key: &str, value: u64, least: u64, most: u64) {
+    pub(super) fn range(&mut self, key: &str, value: u64, least: u64, most: u64) {
         if !(least..=most).contains(&value) {
             self.add(key, format!("must be between {least} and {most}, not {value}"));
         }
     }
 
-    fn url(&mut self, key: &str, value: &str, schemes: &[&str]) {
+    pub(super) fn url(&mut self, key: &str, value: &str, schemes: &[&str]) {
         if value.trim().is_empty() {
             return self.add(key, "is required");
         }

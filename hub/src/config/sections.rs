@@ -9,6 +9,8 @@ use ipnetwork::IpNetwork;
 use openpam_secret::SecretString;
 use serde::Deserialize;
 
+use super::buses::{Aws, Nats};
+
 /// The whole configuration, valid once [`Config::load`] has returned it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -37,6 +39,8 @@ pub struct Config {
     pub events: Events,
     /// NATS JetStream, if it gets the events.
     pub nats: Option<Nats>,
+    /// Amazon SNS and SQS, if they get events or have some.
+    pub aws: Option<Aws>,
 }
 
 impl Config {
@@ -107,68 +111,6 @@ impl Default for Events {
             webhook_ca_file: None,
             webhook_loopback: false,
             retention_days: 90,
-        }
-    }
-}
-
-/// NATS JetStream, which gets every event.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
-pub struct Nats {
-    /// Addresses of the servers, with commas between them, such as `tls://nats.example.com:4222`; plain `nats://` is
-    /// for this machine only.
-    pub url: String,
-    /// PEM file with the CA that signed the servers' certificates, instead of the system's own.
-    pub ca_file: Option<String>,
-    /// PEM file with the hub's certificate for the servers.
-    pub client_cert_file: Option<String>,
-    /// PEM file with that certificate's key.
-    pub client_key_file: Option<String>,
-    /// User name, for servers that ask for one.
-    pub user: Option<String>,
-    /// File with the user's password.
-    pub password_file: Option<String>,
-    /// The user's password (environment only).
-    pub password: Option<SecretString>,
-    /// Stream that keeps the events; made where there is none.
-    pub stream: String,
-    /// What subjects begin with: `<subject_prefix>.<tenant id>.<event type>`.
-    pub subject_prefix: String,
-    /// Copies of a stream that the hub makes.
-    pub stream_replicas: usize,
-    /// Days for which a stream that the hub makes keeps events.
-    pub stream_max_age_days: u64,
-    /// Seconds within which a stream that the hub makes knows an event again and keeps it once.
-    pub duplicate_window_seconds: u64,
-}
-
-impl Nats {
-    /// The addresses.
-    pub fn servers(&self) -> impl Iterator<Item = &str> {
-        self.url.split(',').map(str::trim)
-    }
-
-    /// Whether nothing is said without TLS.
-    pub fn requires_tls(&self) -> bool {
-        self.servers().any(|server| server.starts_with("tls:"))
-    }
-}
-
-impl Default for Nats {
-    fn default() -> Self {
-        Self {
-            url: String::new(),
-            ca_file: None,
-            client_cert_file: None,
-            client_key_file: None,
-            user: None,
-            password_file: None,
-            password: None,
-            stream: "OPENPAM_EVENTS".to_owned(),
-            subject_prefix: "openpam.events".to_owned(),
-            stream_replicas: 1,
-            stream_max_age_days: 30,
-            duplicate_window_seconds: 3_600,
         }
     }
 }

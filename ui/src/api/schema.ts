@@ -1726,7 +1726,7 @@ export interface components {
              */
             next_attempt_at?: string | null;
             state: components["schemas"]["DeliveryState"];
-            /** @description `webhook` or `nats`. */
+            /** @description `webhook`, `nats` or `sns`. */
             subscriber: string;
             webhook_id?: components["schemas"]["WebhookId"] | null;
         };

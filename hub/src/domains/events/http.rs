@@ -77,7 +77,7 @@ impl From<Published> for EventBody {
 #[schema(as = EventDelivery)]
 struct DeliveryBody {
     id: DeliveryId,
-    /// `webhook` or `nats`.
+    /// `webhook`, `nats` or `sns`.
     subscriber: String,
     webhook_id: Option<WebhookId>,
     state: DeliveryState,

@@ -8,6 +8,7 @@
 mod bus;
 mod error;
 mod http;
+mod queue;
 mod service;
 mod store;
 mod tasks;

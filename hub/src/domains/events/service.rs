@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use openpam_ids::{DeliveryId, EventId, TenantId, WebhookId};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -98,7 +99,8 @@ fn with_facts(told: Option<&Value>, context: &Context) -> Value {
 }
 
 /// What others send.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Ingested {
     pub(super) event_type: String,
     pub(super) source: String,

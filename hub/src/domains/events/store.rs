@@ -175,7 +175,7 @@ pub(super) async fn mark_dispatched(connection: &mut PgConnection, events: &[Eve
 /// Subscribers with a delivery that is due.
 pub(super) async fn due(connection: &mut PgConnection, most: i32) -> Result<Vec<Due>> {
     let rows = sqlx::query!(
-        r#"select tenant_id as "tenant_id!: TenantId", webhook_id as "webhook_id: WebhookId"
+        r#"select tenant_id as "tenant_id!: TenantId", subscriber as "subscriber!", webhook_id as "webhook_id: WebhookId"
            from openpam.deliveries_due($1)"#,
         most
     )
@@ -183,7 +183,11 @@ pub(super) async fn due(connection: &mut PgConnection, most: i32) -> Result<Vec<
     .await?;
     let due = rows.into_iter().map(|row| Due {
         tenant_id: row.tenant_id,
-        subscriber: row.webhook_id.map_or(Subscriber::Nats, Subscriber::Webhook),
+        subscriber: match row.webhook_id {
+            Some(id) => Subscriber::Webhook(id),
+            None if row.subscriber == Subscriber::Sns.kind() => Subscriber::Sns,
+            None => Subscriber::Nats,
+        },
     });
     Ok(due.collect())
 }

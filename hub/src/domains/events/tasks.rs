@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use super::service;
+use super::{queue::Queue, service};
 use crate::state::Hub;
 
 const FORGET: Duration = Duration::from_secs(600);
 
 /// Starts them.
-pub fn start_tasks(hub: &Hub) {
+///
+/// # Errors
+/// When the client of the queue refuses the configuration.
+pub fn start_tasks(hub: &Hub) -> anyhow::Result<()> {
+    if let Some(queue) = Queue::of(hub.config().aws.as_ref())? {
+        let hub = hub.clone();
+        hub.lifecycle().clone().supervise("event queue", async move { queue.run(&hub).await });
+    }
     let listening = hub.clone();
     hub.lifecycle().supervise("event listener", async move {
         tokio::select! {
@@ -27,6 +34,7 @@ pub fn start_tasks(hub: &Hub) {
             }
         }
     });
+    Ok(())
 }
 
 async fn forget(hub: &Hub) -> Result<(), super::EventsError> {

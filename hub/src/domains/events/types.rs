@@ -273,7 +273,7 @@ pub struct Filter {
 pub struct Delivery {
     /// Identifier.
     pub id: DeliveryId,
-    /// `webhook` or `nats`.
+    /// `webhook`, `nats` or `sns`.
     pub subscriber: String,
     /// Which webhook.
     pub webhook_id: Option<WebhookId>,
@@ -300,6 +300,8 @@ pub enum Subscriber {
     Webhook(WebhookId),
     /// The installation's NATS.
     Nats,
+    /// The installation's topic of Amazon SNS.
+    Sns,
 }
 
 impl Subscriber {
@@ -308,6 +310,7 @@ impl Subscriber {
         match self {
             Self::Webhook(_) => "webhook",
             Self::Nats => "nats",
+            Self::Sns => "sns",
         }
     }
 
@@ -315,7 +318,7 @@ impl Subscriber {
     pub const fn webhook(self) -> Option<WebhookId> {
         match self {
             Self::Webhook(id) => Some(id),
-            Self::Nats => None,
+            Self::Nats | Self::Sns => None,
         }
     }
 }

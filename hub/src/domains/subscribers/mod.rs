@@ -1,4 +1,4 @@
-//! Who gets events: webhooks of a tenant, and the installation's NATS.
+//! Who gets events: webhooks of a tenant, and the installation's NATS and Amazon SNS.
 //!
 //! Owns `webhooks`. INVARIANTS: what signs a webhook's events is in the vault and is shown once; nothing is sent to
 //! an address at which no target may be, nor in the clear but on this machine, nor on to where an answer points.
@@ -9,6 +9,7 @@ mod http;
 mod nats;
 mod sender;
 mod service;
+mod sns;
 mod store;
 mod tasks;
 mod types;

@@ -19,13 +19,16 @@ use url::Url;
 
 use super::{
     envelope::{self, CONTENT_TYPE},
+    nats,
     nats::Nats,
+    sns,
+    sns::Sns,
     validation::{Destinations, is_loopback, literal},
 };
 use crate::{
     addresses,
     config::Config,
-    domains::events::{Due, Published},
+    domains::events::{Due, Published, Subscriber},
 };
 
 /// Webhooks that this hub sends to at the same time.
@@ -50,6 +53,7 @@ pub struct Senders {
     of_tenants: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
     keys: Mutex<HashMap<String, (SecretString, Instant)>>,
     nats: Option<Nats>,
+    sns: Option<Sns>,
 }
 
 impl fmt::Debug for Senders {
@@ -75,6 +79,9 @@ pub enum ClientError {
     /// NATS is configured, and cannot even be tried.
     #[error("nats.url: {0}")]
     Nats(#[from] async_nats::ConnectError),
+    /// SNS is configured, and cannot even be asked.
+    #[error("aws: {0:#}")]
+    Sns(anyhow::Error),
 }
 
 /// What an attempt came to.
@@ -84,6 +91,48 @@ pub(super) struct Attempt {
     pub(super) status: Option<u16>,
     /// Why it went wrong, for a person.
     pub(super) error: Option<String>,
+}
+
+/// What the whole installation's events go to.
+pub(super) enum Bus<'s> {
+    /// NATS JetStream.
+    Nats(&'s Nats),
+    /// Amazon SNS.
+    Sns(&'s Sns),
+}
+
+impl Bus<'_> {
+    /// Whether events can be published now.
+    pub(super) async fn is_ready(&self) -> bool {
+        match self {
+            Self::Nats(nats) => nats.is_ready().await,
+            Self::Sns(_) => true,
+        }
+    }
+
+    /// Publishes an event once.
+    pub(super) async fn publish(&self, event: &Published) -> Attempt {
+        match self {
+            Self::Nats(nats) => Attempt { status: None, error: nats.publish(event).await.err() },
+            Self::Sns(sns) => sns.publish(event).await,
+        }
+    }
+
+    /// Events that are under way to it at the same time.
+    pub(super) const fn together(&self) -> i64 {
+        match self {
+            Self::Nats(_) => 100,
+            Self::Sns(_) => 20,
+        }
+    }
+
+    /// How long an attempt may take.
+    pub(super) const fn longest(&self) -> Duration {
+        match self {
+            Self::Nats(_) => nats::ACK,
+            Self::Sns(_) => sns::TIMEOUT,
+        }
+    }
 }
 
 /// The right to be one of those that are sent to now.
@@ -139,10 +188,11 @@ impl Senders {
             of_tenants: Mutex::default(),
             keys: Mutex::default(),
             nats: None,
+            sns: None,
         })
     }
 
-    /// Begins to connect to NATS, where it is configured.
+    /// Begins to connect to the buses that are configured.
     ///
     /// # Errors
     /// When its addresses are none.
@@ -150,12 +200,25 @@ impl Senders {
         if let Some(nats) = &config.nats {
             self.nats = Some(Nats::start(nats).await?);
         }
+        if let Some((aws, topic)) = config.aws.as_ref().and_then(|aws| Some((aws, aws.sns_topic_arn.as_deref()?))) {
+            self.sns = Some(Sns::new(aws, topic).map_err(ClientError::Sns)?);
+        }
         Ok(self)
     }
 
-    /// The installation's NATS, where there is one.
-    pub(super) const fn nats(&self) -> Option<&Nats> {
-        self.nats.as_ref()
+    /// The buses that every event goes to.
+    pub(super) fn buses(&self) -> impl Iterator<Item = Subscriber> {
+        let nats = self.nats.is_some().then_some(Subscriber::Nats);
+        nats.into_iter().chain(self.sns.is_some().then_some(Subscriber::Sns))
+    }
+
+    /// A bus, where this hub has it.
+    pub(super) fn bus(&self, subscriber: Subscriber) -> Option<Bus<'_>> {
+        match subscriber {
+            Subscriber::Webhook(_) => None,
+            Subscriber::Nats => self.nats.as_ref().map(Bus::Nats),
+            Subscriber::Sns => self.sns.as_ref().map(Bus::Sns),
+        }
     }
 
     /// Where webhooks may lead.
@@ -306,7 +369,6 @@ fn checked(found: Vec<SocketAddr>, destinations: &Destinations, only_loopback: b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domains::events::Subscriber;
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 0)).collect()

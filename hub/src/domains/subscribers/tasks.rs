@@ -10,7 +10,7 @@ use openpam_ids::{TenantId, WebhookId};
 use openpam_secret::SecretString;
 use openpam_telemetry::names;
 
-use super::{error::SubscriberError, nats, service, store};
+use super::{error::SubscriberError, service, store};
 use crate::{
     context::Context,
     db::DbError,
@@ -24,8 +24,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const MAX_ROUNDS: usize = 20;
 /// Events that are under way to one subscriber at the same time.
 const TOGETHER: i64 = 8;
-/// Events that go to NATS at the same time.
-const IN_STREAM_TOGETHER: i64 = 100;
 /// How much longer than an attempt a lease is.
 const SPARE: Duration = Duration::from_secs(30);
 /// Longest pause after a round in which nothing was delivered: an address that is down takes no turn from others.
@@ -75,9 +73,8 @@ async fn dispatch(hub: &Hub) -> Result<(), SubscriberError> {
         for round in 1..=MAX_ROUNDS {
             let mut tx = hub.db().begin(&system(tenant_id)).await?;
             let mut subscriptions = store::subscriptions(&mut tx).await?;
-            if hub.senders().nats().is_some() {
-                subscriptions.push(Subscription { subscriber: Subscriber::Nats, event_types: vec!["*".to_owned()] });
-            }
+            let everything = |subscriber| Subscription { subscriber, event_types: vec!["*".to_owned()] };
+            subscriptions.extend(hub.senders().buses().map(everything));
             let left = events::dispatch(&mut tx, tenant_id, &subscriptions).await?;
             tx.commit().await.map_err(DbError::from)?;
             if !left {
@@ -99,8 +96,8 @@ async fn start_due(hub: &Hub) -> Result<(), SubscriberError> {
         if hub.lifecycle().is_ending() {
             return Ok(());
         }
-        // A hub without NATS leaves what is due to it to one that has it.
-        if due.subscriber == Subscriber::Nats && hub.senders().nats().is_none() {
+        // A hub without this bus leaves what is due to it to one that has it.
+        if due.subscriber.webhook().is_none() && hub.senders().bus(due.subscriber).is_none() {
             continue;
         }
         let hub = hub.clone();
@@ -148,7 +145,7 @@ async fn pause(hub: &Hub) {
 async fn deliver_round(hub: &Hub, due: Due) -> Result<Round, SubscriberError> {
     match due.subscriber {
         Subscriber::Webhook(id) => webhook_round(hub, due, id).await,
-        Subscriber::Nats => nats_round(hub, due).await,
+        Subscriber::Nats | Subscriber::Sns => bus_round(hub, due).await,
     }
 }
 
@@ -172,23 +169,23 @@ async fn webhook_round(hub: &Hub, due: Due, id: WebhookId) -> Result<Round, Subs
     Ok(if taken { Round::More } else { Round::Refused })
 }
 
-async fn nats_round(hub: &Hub, due: Due) -> Result<Round, SubscriberError> {
-    let Some(nats) = hub.senders().nats() else { return Ok(Round::Nothing) };
+async fn bus_round(hub: &Hub, due: Due) -> Result<Round, SubscriberError> {
+    let Some(bus) = hub.senders().bus(due.subscriber) else { return Ok(Round::Nothing) };
     // Before anything is taken: while it is down, events wait and lose no attempt.
-    if !nats.is_ready().await {
+    if !bus.is_ready().await {
         return Ok(Round::Refused);
     }
     let context = system(due.tenant_id);
-    let claims = claim(hub, &context, due, IN_STREAM_TOGETHER, nats::ACK).await?;
+    let claims = claim(hub, &context, due, bus.together(), bus.longest()).await?;
     if claims.is_empty() {
         return Ok(Round::Nothing);
     }
-    let published = join_all(claims.iter().map(|claim| nats.publish(&claim.event))).await;
+    let published = join_all(claims.iter().map(|claim| bus.publish(&claim.event))).await;
     let mut taken = false;
     let mut tx = hub.db().begin(&context).await?;
     // In the order of the events' ids, as they were claimed: so does whoever else locks several.
-    for (claim, published) in claims.iter().zip(published) {
-        let outcome = outcome(hub, claim, "nats", None, published.err());
+    for (claim, sent) in claims.iter().zip(published) {
+        let outcome = outcome(hub, claim, due.subscriber.kind(), sent.status, sent.error);
         events::complete(&mut tx, claim, &outcome).await?;
         taken |= matches!(outcome, Outcome::Delivered { .. });
     }

@@ -8,8 +8,9 @@ export const STATES: { value: DeliveryState; label: string; tone: Tone }[] = [
   { value: 'failed', label: 'Failed', tone: 'danger' },
 ]
 
-/** How far something was delivered. */
-export function DeliveryBadge({ state }: { state: DeliveryState }) {
+/** How far something was delivered. `unasked`: nobody was a subscriber. */
+export function DeliveryBadge({ state, unasked = false }: { state: DeliveryState; unasked?: boolean }) {
+  if (unasked) return <Badge tone="neutral">No subscriber</Badge>
   const known = STATES.find(({ value }) => value === state)
   return (
     <Badge tone={known?.tone ?? 'neutral'} dot>

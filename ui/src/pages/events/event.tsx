@@ -40,7 +40,7 @@ function Content({ event }: { event: EventDetail }) {
     <>
       <DialogBody>
         <Facts>
-          <Fact label="Delivery"><DeliveryBadge state={event.delivery_state} /></Fact>
+          <Fact label="Delivery"><DeliveryBadge state={event.delivery_state} unasked={event.delivery_state === 'succeeded' && event.deliveries.length === 0} /></Fact>
           <Fact label="Source">{event.source}</Fact>
           <Fact label="About">{event.subject && <CopyValue value={event.subject} />}</Fact>
           <Fact label="By">{actor(event.context)}</Fact>
@@ -62,18 +62,20 @@ function Content({ event }: { event: EventDetail }) {
       </DialogFooter>
       {everywhere && (
         <ConfirmDialog onClose={() => setEverywhere(false)} title="Deliver this event again?" action="Deliver again" tone="primary" onConfirm={() => again(true)}>
-          Every webhook that wants this type now gets it once more, under the same id.
+          Every subscriber that wants this type now gets it once more, under the same id.
         </ConfirmDialog>
       )}
     </>
   )
 }
 
+const BUSES: Record<string, string> = { nats: 'NATS', sns: 'Amazon SNS' }
+
 function Deliveries({ deliveries }: { deliveries: EventDelivery[] }) {
   const manages = mayManageEvents(useMe())
   const names = useQuery({ ...webhooks.all(), enabled: manages })
   const nameOf = ({ webhook_id, subscriber }: EventDelivery) =>
-    names.data?.find(({ id }) => id === webhook_id)?.name ?? (webhook_id ? `Webhook ${webhook_id.slice(-8)}` : subscriber)
+    names.data?.find(({ id }) => id === webhook_id)?.name ?? (webhook_id ? `Webhook ${webhook_id.slice(-8)}` : (BUSES[subscriber] ?? subscriber))
   if (deliveries.length === 0) return <p className="text-sm text-faint">Nobody asked for events of this type.</p>
   return (
     <ul className="divide-y divide-line rounded-lg border">

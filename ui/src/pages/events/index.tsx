@@ -29,7 +29,7 @@ export function EventsPage() {
   return (
     <Page
       title="Events"
-      description="What other systems are told. Each is delivered at least once to every webhook that asked for it."
+      description="What other systems are told. Each is delivered at least once to every subscriber that asked for it."
       actions={
         manages && (
           <Tabs
@@ -115,8 +115,10 @@ const columnsFor = (show: (id: string) => void): ColumnDef<PlatformEvent>[] => [
     id: 'state',
     header: 'Delivery',
     enableSorting: false,
-    meta: { className: 'w-28' },
-    cell: ({ row }) => <DeliveryBadge state={row.original.delivery_state} />,
+    meta: { className: 'w-32' },
+    cell: ({ row: { original: event } }) => (
+      <DeliveryBadge state={event.delivery_state} unasked={event.delivery_state === 'succeeded' && event.delivery_attempts === 0} />
+    ),
   },
   {
     id: 'source',
