@@ -90,6 +90,7 @@ pub struct Aws {
     pub sqs_tenant: Option<String>,
 }
 
+#[expect(clippy::derivable_impls, reason = "the operator's guide is written from it")]
 impl Default for Aws {
     fn default() -> Self {
         Self {

@@ -13,12 +13,17 @@ import { Fact, Facts } from '@/components/page'
 import { InlineProblem, Skeleton } from '@/components/states'
 import { RelativeTime } from '@/components/time'
 import { mayManageEvents } from '@/lib/access'
+import { useAttended } from '@/lib/attention'
 import { formatExact } from '@/lib/format'
 import { DeliveryBadge } from './delivery'
 
 /** All of one event: what it tells, and how each subscriber got it. */
 export function EventPanel({ id, onClose }: { id: string; onClose: () => void }) {
-  const query = useQuery(events.one(id))
+  const attended = useAttended()
+  const query = useQuery({
+    ...events.one(id),
+    refetchInterval: ({ state }) => attended && state.data?.delivery_state === 'pending' && 2_000,
+  })
   const event = query.data
   return (
     <Dialog open as="panel" onClose={onClose} title={event?.event_type ?? 'Event'} description={event && formatExact(event.occurred_at)}>
@@ -56,7 +61,7 @@ function Content({ event }: { event: EventDetail }) {
       <DialogFooter>
         <CopyText text={JSON.stringify(event, null, 2)} label="Copy as JSON" />
         {manages && event.delivery_state === 'failed' && (
-          <Button icon={RotateCcw} onClick={() => void again(false).catch((error: Error) => toast.error(error.message))}>Try again where it failed</Button>
+          <Button icon={RotateCcw} onClick={() => void again(false).catch((error: Error) => toast.error(error.message))}>Retry failed</Button>
         )}
         {manages && <Button icon={RotateCcw} onClick={() => setEverywhere(true)}>Deliver again…</Button>}
       </DialogFooter>

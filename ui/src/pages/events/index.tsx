@@ -1,10 +1,10 @@
-import { useInfiniteQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import type { ColumnDef } from '@tanstack/react-table'
 import { RadioTower } from 'lucide-react'
 import { useMemo, useState } from 'react'
 import { useMe } from '@/api/hooks'
-import { events } from '@/api/hub'
+import { events, eventTypes } from '@/api/hub'
 import type { PlatformEvent } from '@/api/types'
 import { DataTable, ROW_LINK } from '@/components/data-table'
 import { FilterChip } from '@/components/filters'
@@ -13,6 +13,7 @@ import { Page, Tabs } from '@/components/page'
 import { EmptyState } from '@/components/states'
 import { Moment } from '@/components/time'
 import { mayManageEvents } from '@/lib/access'
+import { useAttended } from '@/lib/attention'
 import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
 import type { EventsSearch } from '@/router'
 import { DeliveryBadge, STATES } from './delivery'
@@ -49,17 +50,25 @@ export function EventsPage() {
   )
 }
 
+const isOnItsWay = (event: PlatformEvent) => event.delivery_state === 'pending'
+
 function EventList() {
   const search = route.useSearch()
   const change = useChangeSearch<EventsSearch>()
   const [shown, setShown] = useState<string | null>(null)
   const { since, view: _view, ...filters } = search
   const from = useMemo(() => periodStart(since), [since])
-  const query = useInfiniteQuery(events.list({ ...filters, from }))
+  const attended = useAttended()
+  const query = useInfiniteQuery({
+    ...events.list({ ...filters, from }),
+    // New ones are told as they happen; how those fare that are on their way is not.
+    refetchInterval: ({ state }) => attended && state.data?.pages.some(({ items }) => items.some(isOnItsWay)) && 10_000,
+  })
+  const types = useQuery(eventTypes)
   const columns = useMemo(() => columnsFor(setShown), [])
   const narrowed = Object.values(search).some((value) => value !== undefined)
-  const seen = (field: 'event_type' | 'source') => {
-    const values = new Set(query.data?.pages.flatMap((page) => page.items.map((event) => event[field])))
+  const seen = (field: 'event_type' | 'source', known: string[] = []) => {
+    const values = new Set([...known, ...(query.data?.pages.flatMap((page) => page.items.map((event) => event[field])) ?? [])])
     const chosen = search[field]
     if (chosen) values.add(chosen)
     return [...values].toSorted().map((value) => ({ value, label: value }))
@@ -74,7 +83,7 @@ function EventList() {
         rowId={(event) => event.event_id}
         toolbar={
           <>
-            <FilterChip label="Type" value={search.event_type} options={seen('event_type')} onChange={(event_type) => change({ event_type })} />
+            <FilterChip label="Type" value={search.event_type} options={seen('event_type', types.data?.items.map(({ event_type }) => event_type))} onChange={(event_type) => change({ event_type })} />
             <FilterChip label="Source" value={search.source} options={seen('source')} onChange={(source) => change({ source })} />
             <FilterChip label="Delivery" value={search.delivery_state} options={STATES} onChange={(delivery_state) => change({ delivery_state })} />
             <FilterChip label="Period" value={since} options={[...PERIOD_OPTIONS]} onChange={(next) => change({ since: next })} />
