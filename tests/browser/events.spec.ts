@@ -125,7 +125,7 @@ test('the events are filtered by type and source, and an auditor reads but chang
   await page.getByRole('button', { name: 'Remove filter Source' }).click()
   await filter(page, 'Type', 'openpam.user.created')
   await expect(rows.filter({ hasText: 'backup.done' })).toHaveCount(0)
-  await page.getByRole('button', { name: 'openpam.user.created' }).first().click()
+  await page.getByRole('button', { name: 'openpam.user.created', exact: true }).first().click()
   const panel = page.getByRole('dialog', { name: 'openpam.user.created' })
   await expect(panel).toContainText('Nobody asked for events of this type.')
   await expect(panel.getByRole('button', { name: /again/ })).toHaveCount(0)

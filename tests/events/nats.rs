@@ -16,6 +16,17 @@ use serde_json::{Value, json};
 
 use super::{impatient, publish, state_becomes};
 
+/// What the doctor says of NATS: state and message.
+async fn doctor(world: &World) -> anyhow::Result<(String, String)> {
+    let config = world.hub.folder().join("hub.toml");
+    let mut doctor = tokio::process::Command::new(openpam_tests::hub::binary()?);
+    let said = doctor.args(["doctor", "--json", "--config"]).arg(config).output().await?.stdout;
+    let report: Value = serde_json::from_slice(&said)?;
+    let check = report["checks"].as_array().context("no checks")?.iter().find(|check| check["name"] == "nats");
+    let text = |field: &str| check.and_then(|check| check[field].as_str()).unwrap_or_default().to_owned();
+    Ok((text("state"), text("message")))
+}
+
 const STREAM: &str = "OPENPAM_EVENTS";
 
 async fn stream(nats: &OwnNats) -> anyhow::Result<jetstream::stream::Stream> {
@@ -83,6 +94,9 @@ async fn every_event_is_in_the_stream_once_under_its_tenant_and_type() -> anyhow
     assert_eq!(taken.events[&event]["data"], json!({ "number": 1 }));
     assert_eq!(taken.events[&event]["tenantid"], tenant.as_str());
 
+    let (state, message) = doctor(&world).await?;
+    ensure!(state == "ok" && message.contains("within 3600 s once"), "{state}: {message}");
+
     // Delivered again, as by a hub that died before it could write that it was delivered.
     let before = stream(&nats).await?.info().await?.state.messages;
     let again = "update event_deliveries set state = 'pending', finished_at = null, next_attempt_at = now()";
@@ -111,6 +125,8 @@ async fn a_bus_that_is_down_holds_up_nothing_and_gets_what_it_missed() -> anyhow
     tokio::time::sleep(Duration::from_secs(5)).await;
     let waiting = world.admin.get(&format!("/events/{event}")).await?;
     assert_eq!((&waiting["delivery_state"], &waiting["deliveries"][0]["attempts"]), (&json!("pending"), &json!(0)));
+    let (state, message) = doctor(&world).await?;
+    ensure!(state == "failed", "{state}: {message}");
     nats.start_again().await?;
     state_becomes(&world.admin, &event, "succeeded").await?;
     Ok(())

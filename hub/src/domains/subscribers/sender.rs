@@ -14,7 +14,7 @@ use http::header;
 use openpam_ids::TenantId;
 use openpam_secret::SecretString;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use url::Url;
 
 use super::{
@@ -35,6 +35,10 @@ use crate::{
 const MAX_AT_ONCE: usize = 64;
 /// Of them, those of one tenant: one whose addresses are all down leaves room for others.
 const MAX_OF_TENANT: usize = 16;
+/// Tenants whose events go to a bus at the same time.
+const MAX_ON_BUSES: usize = 16;
+/// Transactions of deliveries at the same time: the other connections of the pool are for people.
+const MAX_TRANSACTIONS: usize = 4;
 /// How long a secret is kept in memory.
 const KEY_LIFETIME: Duration = Duration::from_secs(60);
 /// Secrets that are kept in memory.
@@ -51,6 +55,8 @@ pub struct Senders {
     busy: Mutex<HashSet<Due>>,
     permits: Arc<Semaphore>,
     of_tenants: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
+    of_buses: Arc<Semaphore>,
+    transactions: Semaphore,
     keys: Mutex<HashMap<String, (SecretString, Instant)>>,
     nats: Option<Nats>,
     sns: Option<Sns>,
@@ -137,7 +143,7 @@ impl Bus<'_> {
 
 /// The right to be one of those that are sent to now.
 pub(super) struct Permit {
-    _of_tenant: OwnedSemaphorePermit,
+    _of_tenant: Option<OwnedSemaphorePermit>,
     _of_all: OwnedSemaphorePermit,
 }
 
@@ -186,6 +192,8 @@ impl Senders {
             busy: Mutex::default(),
             permits: Arc::new(Semaphore::new(MAX_AT_ONCE)),
             of_tenants: Mutex::default(),
+            of_buses: Arc::new(Semaphore::new(MAX_ON_BUSES)),
+            transactions: Semaphore::new(MAX_TRANSACTIONS),
             keys: Mutex::default(),
             nats: None,
             sns: None,
@@ -233,10 +241,20 @@ impl Senders {
         fresh.then(|| Turn { senders: self, due })
     }
 
-    /// Waits until one more subscriber of the tenant may be sent to; `None` when the hub ends.
-    pub(super) async fn permit(&self, tenant_id: TenantId) -> Option<Permit> {
-        let of_tenant = self.of_tenant(tenant_id).acquire_owned().await.ok()?;
-        Some(Permit { _of_tenant: of_tenant, _of_all: self.permits.clone().acquire_owned().await.ok()? })
+    /// Waits until this subscriber, too, may be sent to; `None` when the hub ends. No bus waits for addresses that
+    /// are down.
+    pub(super) async fn permit(&self, due: Due) -> Option<Permit> {
+        let Subscriber::Webhook(_) = due.subscriber else {
+            let of_all = self.of_buses.clone().acquire_owned().await.ok()?;
+            return Some(Permit { _of_tenant: None, _of_all: of_all });
+        };
+        let of_tenant = self.of_tenant(due.tenant_id).acquire_owned().await.ok()?;
+        Some(Permit { _of_tenant: Some(of_tenant), _of_all: self.permits.clone().acquire_owned().await.ok()? })
+    }
+
+    /// Waits until one more transaction of a delivery may begin. Held until it has ended, and over nothing else.
+    pub(super) async fn transaction(&self) -> Option<SemaphorePermit<'_>> {
+        self.transactions.acquire().await.ok()
     }
 
     fn of_tenant(&self, tenant_id: TenantId) -> Arc<Semaphore> {
@@ -392,7 +410,10 @@ mod tests {
     #[tokio::test]
     async fn one_tenant_leaves_room_for_another() {
         let senders = Senders::new(&Config::default()).unwrap();
-        let [one, other] = [1, 2].map(|number| TenantId::from(uuid::Uuid::from_u128(number)));
+        let [one, other] = [1, 2].map(|number| Due {
+            tenant_id: uuid::Uuid::from_u128(number).into(),
+            subscriber: Subscriber::Webhook(uuid::Uuid::from_u128(9).into()),
+        });
         let mut held = Vec::new();
         for _ in 0..MAX_OF_TENANT {
             held.push(senders.permit(one).await.unwrap());
@@ -400,6 +421,7 @@ mod tests {
         let waits = tokio::time::timeout(Duration::from_millis(20), senders.permit(one)).await;
         assert!(waits.is_err(), "it has as many as it may");
         assert!(senders.permit(other).await.is_some());
+        assert!(senders.permit(Due { subscriber: Subscriber::Nats, ..one }).await.is_some());
         held.pop();
         assert!(senders.permit(one).await.is_some());
     }

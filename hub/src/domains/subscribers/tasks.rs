@@ -121,7 +121,7 @@ enum Round {
 
 async fn deliver(hub: &Hub, due: Due) {
     while !hub.lifecycle().is_ending() {
-        let Some(permit) = hub.senders().permit(due.tenant_id).await else { return };
+        let Some(permit) = hub.senders().permit(due).await else { return };
         let round = deliver_round(hub, due).await;
         drop(permit);
         match round {
@@ -151,9 +151,11 @@ async fn deliver_round(hub: &Hub, due: Due) -> Result<Round, SubscriberError> {
 
 async fn webhook_round(hub: &Hub, due: Due, id: WebhookId) -> Result<Round, SubscriberError> {
     let context = system(due.tenant_id);
-    let mut tx = hub.db().begin(&context).await?;
-    let Some(address) = store::enabled_address(&mut tx, id).await? else { return Ok(Round::Nothing) };
-    drop(tx);
+    let address = {
+        let _turn = hub.senders().transaction().await;
+        store::enabled_address(&mut *hub.db().begin(&context).await?, id).await?
+    };
+    let Some(address) = address else { return Ok(Round::Nothing) };
     // Before anything is taken: while the vault is down, events wait and lose no attempt.
     let key = service::key(hub, &address.vault_path).await?;
     let timeout = Duration::from_secs(hub.config().events.webhook_timeout_seconds);
@@ -182,6 +184,7 @@ async fn bus_round(hub: &Hub, due: Due) -> Result<Round, SubscriberError> {
     }
     let published = join_all(claims.iter().map(|claim| bus.publish(&claim.event))).await;
     let mut taken = false;
+    let _turn = hub.senders().transaction().await;
     let mut tx = hub.db().begin(&context).await?;
     // In the order of the events' ids, as they were claimed: so does whoever else locks several.
     for (claim, sent) in claims.iter().zip(published) {
@@ -201,6 +204,7 @@ async fn claim(
     most: i64,
     attempt: Duration,
 ) -> Result<Vec<Claim>, SubscriberError> {
+    let _turn = hub.senders().transaction().await;
     let mut tx = hub.db().begin(context).await?;
     let claims = events::claim(&mut tx, due.subscriber, most, attempt + SPARE).await?;
     tx.commit().await.map_err(DbError::from)?;
@@ -217,6 +221,7 @@ async fn attempt(
 ) -> Result<bool, SubscriberError> {
     let sent = hub.senders().send(url, key, &claim.event, hub.clock().now()).await;
     let outcome = outcome(hub, claim, "webhook", sent.status, sent.error);
+    let _turn = hub.senders().transaction().await;
     let mut tx = hub.db().begin(context).await?;
     events::complete(&mut tx, claim, &outcome).await?;
     tx.commit().await.map_err(DbError::from)?;
