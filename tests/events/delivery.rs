@@ -127,6 +127,24 @@ async fn nothing_is_sent_where_it_must_not_go() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn over_tls_only_who_has_a_certificate_of_a_known_ca_gets_anything() -> anyhow::Result<()> {
+    let (known, unknown) = (Receiver::start_with_tls().await?, Receiver::start_with_tls().await?);
+    let mut options = impatient();
+    let ca = known.ca_file().context("it has a CA")?;
+    options.events.insert("webhook_ca_file", format!("{:?}", ca.display().to_string()));
+    let world = World::start(options).await?;
+    webhook(&world.admin, &known.url(), &["build.done"]).await?;
+    let (forged, _) = webhook(&world.admin, &unknown.url(), &["build.done"]).await?;
+    publish(&world.admin, "build.done", &json!({})).await?;
+    arrive(&known, "build.done", 1).await?;
+    let tried = world.admin.post(&format!("/admin/webhooks/{forged}/test"), &json!({})).await?;
+    let error = tried["error"].as_str().unwrap_or_default();
+    ensure!(error.contains("certificate"), "{tried}");
+    ensure!(unknown.messages().is_empty(), "it was sent something");
+    Ok(())
+}
+
+#[tokio::test]
 async fn unless_it_is_allowed_nothing_is_sent_to_the_hubs_own_machine() -> anyhow::Result<()> {
     let mut options = impatient();
     options.events.remove("webhook_loopback");

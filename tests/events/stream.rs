@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use futures::StreamExt as _;
 use http::{Method, StatusCode};
-use openpam_tests::{Client, World};
+use openpam_tests::{Client, World, eventually, unique, world::id};
 use serde_json::{Value, json};
 
 use super::{SOON, publish};
@@ -107,5 +107,30 @@ async fn a_stream_ends_with_the_sign_in_and_a_program_has_none() -> anyhow::Resu
     publish(&world.admin, "build.done", &json!({})).await?;
     let heard = tokio::time::timeout(Duration::from_secs(2), stream.of_type("build.done")).await;
     ensure!(heard.is_err(), "heard without the permission: {heard:?}");
+
+    let account = json!({ "name": unique("program"), "roles": ["admin"] });
+    let account = id(&world.admin.post("/admin/service-accounts", &account).await?)?;
+    let expires = (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339();
+    let token = json!({ "name": "t", "scopes": ["event.read"], "expires_at": expires });
+    let token = world.admin.post(&format!("/admin/service-accounts/{account}/tokens"), &token).await?;
+    let program = world.admin.with_token(token["token"].as_str().context("no token")?);
+    program.call(Method::GET, "/events/stream", None).await?.problem(StatusCode::FORBIDDEN, "not_a_person")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_person_has_so_many_streams_and_no_more() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let person = world.person(&[], &[]).await?;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        streams.push(Stream::open(&person.client).await?);
+    }
+    let answer = person.client.call(Method::GET, "/events/stream", None).await?;
+    answer.problem(StatusCode::TOO_MANY_REQUESTS, "too_many_listeners")?;
+    // Nobody else is kept out, and a page that is closed makes room.
+    Stream::open(&world.admin).await?;
+    streams.pop();
+    eventually("there is room again", SOON, || async { Ok(Stream::open(&person.client).await.ok()) }).await?;
     Ok(())
 }

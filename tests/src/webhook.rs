@@ -8,12 +8,14 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpListener,
     task::JoinHandle,
 };
+use tokio_rustls::TlsAcceptor;
 
 /// Bytes of a request.
 const MAX_REQUEST: usize = 256 * 1024;
@@ -72,6 +74,8 @@ struct State {
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
+    scheme: &'static str,
+    folder: Option<crate::hub::Folder>,
     state: Arc<Mutex<State>>,
     accepting: JoinHandle<()>,
 }
@@ -82,26 +86,56 @@ impl Receiver {
     /// # Errors
     /// When no port is free.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::listen(None, None).await
+    }
+
+    /// The same over TLS, with a certificate of a CA of its own for 127.0.0.1.
+    ///
+    /// # Errors
+    /// When the certificates cannot be made, or no port is free.
+    pub async fn start_with_tls() -> anyhow::Result<Self> {
+        let folder = crate::hub::Folder(std::env::temp_dir().join(crate::unique("openpam-test-webhook")));
+        std::fs::create_dir(&folder.0)?;
+        crate::openbao::certificates(&folder.0, &["server"]).await?;
+        let chain = CertificateDer::pem_file_iter(folder.0.join("server.pem"))?.collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_file(folder.0.join("server.key"))?;
+        let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+        Self::listen(Some(TlsAcceptor::from(Arc::new(config))), Some(folder)).await
+    }
+
+    /// The CA of its certificate.
+    pub fn ca_file(&self) -> Option<std::path::PathBuf> {
+        self.folder.as_ref().map(|folder| folder.0.join("ca.pem"))
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>, folder: Option<crate::hub::Folder>) -> anyhow::Result<Self> {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new(State { status: 204, location: None, silent: false, messages: Vec::new() }));
         let shared = state.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let state = shared.clone();
+                let (state, tls) = (shared.clone(), tls.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = serve(stream, &state).await {
+                    let served = async {
+                        match tls {
+                            Some(tls) => serve(tls.accept(stream).await?, &state).await,
+                            None => serve(stream, &state).await,
+                        }
+                    };
+                    if let Err(error) = served.await {
                         eprintln!("a webhook was not read: {error:#}");
                     }
                 });
             }
         });
-        Ok(Self { address, state, accepting })
+        Ok(Self { address, scheme, folder, state, accepting })
     }
 
     /// Where it is reached.
     pub fn url(&self) -> String {
-        format!("http://{}/hook", self.address)
+        format!("{}://{}/hook", self.scheme, self.address)
     }
 
     /// Answers with this status from now on.
@@ -145,7 +179,7 @@ impl Drop for Receiver {
     }
 }
 
-async fn serve(mut stream: TcpStream, state: &Mutex<State>) -> anyhow::Result<()> {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: &Mutex<State>) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     let (head, length) = loop {
         let mut piece = [0; 8192];
