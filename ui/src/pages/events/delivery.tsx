@@ -8,13 +8,16 @@ export const STATES: { value: DeliveryState; label: string; tone: Tone }[] = [
   { value: 'failed', label: 'Failed', tone: 'danger' },
 ]
 
+/** How far something was delivered, in words. */
+export const deliveryWord = (state: DeliveryState, unasked = false): string =>
+  unasked ? 'No subscriber' : (STATES.find(({ value }) => value === state)?.label ?? state)
+
 /** How far something was delivered. `unasked`: nobody was a subscriber. */
 export function DeliveryBadge({ state, unasked = false }: { state: DeliveryState; unasked?: boolean }) {
-  if (unasked) return <Badge tone="neutral">No subscriber</Badge>
-  const known = STATES.find(({ value }) => value === state)
+  const known = unasked ? undefined : STATES.find(({ value }) => value === state)
   return (
-    <Badge tone={known?.tone ?? 'neutral'} dot>
-      {known?.label ?? state}
+    <Badge tone={known?.tone ?? 'neutral'} dot={!unasked}>
+      {deliveryWord(state, unasked)}
     </Badge>
   )
 }

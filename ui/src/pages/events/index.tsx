@@ -16,7 +16,7 @@ import { mayManageEvents } from '@/lib/access'
 import { useAttended } from '@/lib/attention'
 import { PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
 import type { EventsSearch } from '@/router'
-import { DeliveryBadge, STATES } from './delivery'
+import { DeliveryBadge, deliveryWord, STATES } from './delivery'
 import { EventPanel } from './event'
 import { Webhooks } from './webhooks'
 
@@ -49,6 +49,8 @@ export function EventsPage() {
     </Page>
   )
 }
+
+const isUnasked = (event: PlatformEvent) => event.delivery_state === 'succeeded' && event.delivery_attempts === 0
 
 const isOnItsWay = (event: PlatformEvent) => event.delivery_state === 'pending'
 
@@ -113,7 +115,7 @@ const columnsFor = (show: (id: string) => void): ColumnDef<PlatformEvent>[] => [
     enableHiding: false,
     enableSorting: false,
     cell: ({ row: { original: event } }) => (
-      <NamedCell under={<span className="sm:hidden">{event.source}</span>}>
+      <NamedCell under={<span className="sm:hidden">{deliveryWord(event.delivery_state, isUnasked(event))}</span>}>
         <button type="button" onClick={() => show(event.event_id)} className={ROW_LINK}>
           {event.event_type}
         </button>
@@ -124,9 +126,9 @@ const columnsFor = (show: (id: string) => void): ColumnDef<PlatformEvent>[] => [
     id: 'state',
     header: 'Delivery',
     enableSorting: false,
-    meta: { className: 'w-32' },
+    meta: { from: 'sm', className: 'w-32' },
     cell: ({ row: { original: event } }) => (
-      <DeliveryBadge state={event.delivery_state} unasked={event.delivery_state === 'succeeded' && event.delivery_attempts === 0} />
+      <DeliveryBadge state={event.delivery_state} unasked={isUnasked(event)} />
     ),
   },
   {
