@@ -41,6 +41,9 @@ directory = "$STATE/recordings"
 [ledger]
 anchor_file = "$STATE/hub/ledger-anchor.jsonl"
 
+[events]
+webhook_loopback = true
+
 [oidc]
 tenant = "dev"
 display_name = "Entra ID"

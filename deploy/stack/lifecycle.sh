@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The commands of deploy/dev: up, down, status, logs, doctor, demo.
 
-SERVERS=(postgres openbao idp sshd1 sshd2 s3)
+SERVERS=(postgres openbao idp sshd1 sshd2 s3 nats)
 
 servers_start() {
   ports_assign
@@ -11,6 +11,7 @@ servers_start() {
   idp_up
   sshd_up
   s3_up
+  nats_up
 }
 
 servers_up() {
@@ -39,6 +40,7 @@ stack_up() {
 
 stack_stop() {
   hub_down
+  nats_down
   s3_down
   sshd_down
   idp_down

@@ -2,8 +2,8 @@
 # Which port each server listens on. A port is claimed for a stack by a symbolic link in the cache,
 # so that two stacks that start at the same time do not choose the same one.
 
-PORT_NAMES=(hub postgres openbao openbao_cluster oidc oidc_control ssh1 ssh2 s3)
-PORT_DEFAULTS=(8080 15432 18200 18201 9400 9401 20022 20023 19000)
+PORT_NAMES=(hub postgres openbao openbao_cluster oidc oidc_control ssh1 ssh2 s3 nats)
+PORT_DEFAULTS=(8080 15432 18200 18201 9400 9401 20022 20023 19000 14222)
 declare -A PORT=()
 
 port_claim() {

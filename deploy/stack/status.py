@@ -134,6 +134,10 @@ def s3(stack):
     }
 
 
+def nats(stack):
+    return {**process(stack, "nats"), "url": f"nats://127.0.0.1:{stack.port.get('nats')}"}
+
+
 def ssh(stack):
     client = stack.path("ssh", "client")
     keys = {kind: str(client / f"id_{kind}") for kind in ("ed25519", "ecdsa", "rsa", "ed25519_encrypted")}
@@ -190,6 +194,7 @@ def status(stack):
             "oidc": oidc(stack),
             "ssh": ssh(stack),
             "s3": s3(stack),
+            "nats": nats(stack),
         },
         "dirs": {
             "state": str(stack.state),
@@ -210,6 +215,7 @@ def print_text(facts):
         ("oidc", servers["oidc"], servers["oidc"]["issuer"]),
     ]
     rows.append(("s3", servers["s3"], servers["s3"]["endpoint"]))
+    rows.append(("nats", servers["nats"], servers["nats"]["url"]))
     for server in servers["ssh"]:
         rows.append((server["name"], server, f"{server['username']}@127.0.0.1:{server['port']} ({', '.join(server['authentication'])})"))
     for name, server, where in rows:

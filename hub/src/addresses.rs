@@ -48,6 +48,15 @@ pub fn refused(address: IpAddr, exceptions: &[IpNetwork]) -> Option<&'static str
     })
 }
 
+/// Whether the address leads to this machine itself, in whichever form it is written.
+pub fn is_loopback(address: IpAddr) -> bool {
+    let embedded = match address {
+        IpAddr::V6(address) => embedded_ipv4(address),
+        IpAddr::V4(_) => None,
+    };
+    address.is_loopback() || embedded.is_some_and(|address| address.is_loopback())
+}
+
 /// Whether the network lies within one that is refused: only then is it of use as an exception, and
 /// narrow enough to be one.
 pub fn is_exception(network: IpNetwork) -> bool {
@@ -138,6 +147,16 @@ mod tests {
             ("fd00:42::42", METADATA),
         ] {
             assert_eq!(refused_with(address, &[]), Some(what), "{address}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_in_every_form() {
+        for address in ["127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1"] {
+            assert!(is_loopback(address.parse().unwrap()), "{address}");
+        }
+        for address in ["128.0.0.1", "10.0.0.1", "::2", "2001:db8::1"] {
+            assert!(!is_loopback(address.parse().unwrap()), "{address}");
         }
     }
 

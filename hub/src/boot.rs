@@ -12,13 +12,15 @@ use crate::{
     context::Ids,
     db::{Changes, Db},
     domains::{
+        events::{self, EventBus},
         identity::{self, Identity},
         ledger::{self, Ledger},
         recordings::{self, Indexer, Storage},
         sessions::LiveSessions,
+        subscribers::{self, Senders},
         vault::Vault,
     },
-    gateway::Attachments,
+    gateway::{Attachments, Listeners},
     http,
     state::{Hub, Inner},
 };
@@ -56,9 +58,12 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         indexer: Indexer::default(),
         live: LiveSessions::default(),
         terminals: Attachments::default(),
+        listeners: Listeners::default(),
         random: SystemRandom::new(),
         db,
         changes: Changes::default(),
+        events: EventBus::default(),
+        senders: Senders::new(&config)?.connected(&config).await?,
         lifecycle: lifecycle.clone(),
         metrics,
         config,
@@ -67,6 +72,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     let listener = serve::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     crate::domains::sessions::start_tasks(&hub);
     crate::gateway::start_tasks(&hub);
+    events::start_tasks(&hub)?;
     start_tasks(&hub);
     let application = http::application(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let trusted_proxies = hub.config().server.trusted_proxies.clone();
@@ -80,6 +86,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
 
 /// Every task that lives as long as the process.
 fn start_tasks(hub: &Hub) {
+    subscribers::start_tasks(hub);
     identity::start_tasks(hub);
     crate::domains::vault::start_tasks(hub);
     ledger::start_tasks(hub);

@@ -4,6 +4,7 @@
 //! See `ARCHITECTURE.md` at the top of the repository for the map and the invariants.
 
 pub mod addresses;
+pub(crate) mod aws;
 pub mod boot;
 pub mod commands;
 pub mod config;

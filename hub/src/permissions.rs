@@ -53,6 +53,12 @@ permissions! {
     RecordingHold = "recording.hold": Admin | Auditor;
     /// Delete recordings before their time.
     RecordingPurge = "recording.purge": Admin;
+    /// See published events, how they were delivered, and who gets them.
+    EventRead = "event.read": Admin | Auditor;
+    /// Publish events of one's own.
+    EventPublish = "event.publish": Admin;
+    /// Choose who gets events, and deliver them again.
+    EventManage = "event.manage": Admin;
     /// Read the audit trail.
     AuditRead = "audit.read": Admin | Auditor;
     /// See zones, sites, targets and credentials (never secrets).

@@ -12,13 +12,15 @@ use crate::{
     context::{Clock, Ids},
     db::{Changes, Db},
     domains::{
+        events::EventBus,
         identity::Identity,
         ledger::Ledger,
         recordings::{Indexer, Storage},
         sessions::LiveSessions,
+        subscribers::Senders,
         vault::Vault,
     },
-    gateway::Attachments,
+    gateway::{Attachments, Listeners},
 };
 
 /// The running hub. Cheap to clone.
@@ -39,6 +41,10 @@ pub struct Inner {
     pub db: Db,
     /// Announcements of changes that can end access.
     pub changes: Changes,
+    /// What was published, as it is announced.
+    pub events: EventBus,
+    /// What delivers events to subscribers.
+    pub senders: Senders,
     /// Start and end of the process.
     pub lifecycle: Lifecycle,
     /// Renders `/metrics`.
@@ -59,6 +65,8 @@ pub struct Inner {
     pub live: LiveSessions,
     /// How browsers find their terminal sessions again.
     pub terminals: Attachments,
+    /// Consoles that listen for changes.
+    pub listeners: Listeners,
 }
 
 impl Hub {
@@ -95,6 +103,16 @@ impl Hub {
     /// Announcements of changes that can end access, whoever made them.
     pub fn changes(&self) -> &Changes {
         &self.inner.changes
+    }
+
+    /// What was published, as it is announced.
+    pub fn events(&self) -> &EventBus {
+        &self.inner.events
+    }
+
+    /// What delivers events to subscribers.
+    pub fn senders(&self) -> &Senders {
+        &self.inner.senders
     }
 
     /// Start and end of the process.
@@ -150,6 +168,11 @@ impl Hub {
     /// Sessions that run on this hub.
     pub fn live(&self) -> &LiveSessions {
         &self.inner.live
+    }
+
+    /// Consoles that listen for changes.
+    pub fn listeners(&self) -> &Listeners {
+        &self.inner.listeners
     }
 
     /// How browsers find their terminal sessions again.

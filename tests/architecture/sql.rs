@@ -12,6 +12,7 @@ const OF_THE_DATABASE: &[&str] = &["_sqlx_migrations"];
 /// table, why). It never writes to it.
 const READ_ONLY: &[(&str, &str, &str)] = &[
     ("catalogue", "*", "owns no table: its queries join those of the domains before it"),
+    ("subscribers", "event_deliveries", "the list says how each webhook fares"),
     ("ledger", "audit_events", "who verifies compares the events with their entries"),
     ("ledger", "row_changes", "likewise"),
     ("recordings", "sessions", "a search is for lines of sessions of somebody, somewhere, at a time"),

@@ -1,12 +1,14 @@
 //! Secrets that the suite knows are planted everywhere they may go, a whole story is played with
 //! every detail logged, and then they are looked for everywhere they must not be.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use http::Method;
-use openpam_tests::{HubOptions, World, client::COOKIE, stack::read_trimmed, unique, world::Reachable};
+use openpam_tests::{
+    HubOptions, World, client::COOKIE, eventually, stack::read_trimmed, unique, webhook::Receiver, world::Reachable,
+};
 use serde_json::json;
 
 /// The ways in which a secret could be written.
@@ -105,6 +107,16 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
         world.admin.request(Method::POST, "/api/v1/admin/credentials").header("content-type", "application/json");
     world.admin.send(request.body(malformed)).await?;
 
+    let receiver = Receiver::start().await?;
+    let hook = json!({ "name": "hook", "url": receiver.url(), "event_types": ["*"] });
+    let hook = world.admin.post("/admin/webhooks", &hook).await?;
+    let hook_id = openpam_tests::world::id(&hook)?;
+    let rotated = world.admin.post(&format!("/admin/webhooks/{hook_id}/secret"), &json!({})).await?;
+    for shown in [hook, rotated] {
+        let secret = shown["secret"].as_str().and_then(|text| text.strip_prefix("whsec_")).context("no secret")?;
+        shown_once.push(("a webhook's secret".to_owned(), secret.to_owned()));
+    }
+
     let person = world.person(&[], &[&reachable.group_id]).await?;
     secrets.push(("a person's password".to_owned(), person.password.clone()));
     shown_once.push(("a session cookie".to_owned(), person.client.cookie(COOKIE).context("no cookie")?));
@@ -123,11 +135,21 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
         "/admin/users",
         "/admin/targets",
         "/admin/system",
+        "/admin/webhooks",
+        "/events",
     ] {
         world.admin.list(path).await.ok();
         world.admin.call(Method::GET, path, None).await?;
     }
     let metrics = world.admin.send(world.admin.request(Method::GET, "/metrics")).await?.text;
+
+    eventually("the webhook was told of the person", Duration::from_secs(10), || async {
+        Ok((!receiver.events("openpam.user.created")?.is_empty()).then_some(()))
+    })
+    .await?;
+    let messages = receiver.messages();
+    let sent = messages.iter().map(|one| format!("{one:?} {}\n", String::from_utf8_lossy(&one.body)));
+    let sent = sent.collect::<String>();
 
     let answers = world.admin.record().lock().expect("no holder of the lock panics").clone();
     let everything = secrets.iter().chain(&shown_once).cloned().collect::<Vec<_>>();
@@ -147,6 +169,7 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
         ("the hub's log", world.hub.log(), &everything),
         ("the database", dump, &everything),
         ("an answer", answers, &secrets),
+        ("what webhooks were sent", sent, &everything),
         ("the metrics", metrics, &everything),
         ("the process's environment", process("environ")?, &everything),
         ("the process's arguments", process("cmdline")?, &everything),

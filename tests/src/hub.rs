@@ -62,6 +62,12 @@ pub struct HubOptions {
     pub recording: BTreeMap<&'static str, String>,
     /// `[ledger]` keys.
     pub ledger: BTreeMap<&'static str, String>,
+    /// `[events]` keys.
+    pub events: BTreeMap<&'static str, String>,
+    /// `[aws]` keys; none for no SNS and SQS.
+    pub aws: BTreeMap<&'static str, String>,
+    /// `[nats]` keys; none for no NATS.
+    pub nats: BTreeMap<&'static str, String>,
 }
 
 /// A folder of a name of its own, made when something is put into it, removed at the end.
@@ -94,6 +100,10 @@ impl Default for HubOptions {
             recordings: Some(Arc::new(Folder(std::env::temp_dir().join(unique("openpam-test-recordings"))))),
             recording: BTreeMap::new(),
             ledger: BTreeMap::new(),
+            // The suite's webhooks are on this machine.
+            events: BTreeMap::from([("webhook_loopback", "true".to_owned())]),
+            aws: BTreeMap::new(),
+            nats: BTreeMap::new(),
         }
     }
 }
@@ -542,6 +552,18 @@ namespace = "{}"
     writeln!(text, "\n[ledger]")?;
     for (key, value) in &options.ledger {
         writeln!(text, "{key} = {value}")?;
+    }
+    writeln!(text, "\n[events]")?;
+    for (key, value) in &options.events {
+        writeln!(text, "{key} = {value}")?;
+    }
+    for (section, keys) in [("nats", &options.nats), ("aws", &options.aws)] {
+        if !keys.is_empty() {
+            writeln!(text, "\n[{section}]")?;
+        }
+        for (key, value) in keys {
+            writeln!(text, "{key} = {value}")?;
+        }
     }
     if options.oidc {
         let tids = options.allowed_tids.clone().unwrap_or_else(|| vec![oidc.tenant_id.clone()]);

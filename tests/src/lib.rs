@@ -10,7 +10,9 @@ pub mod database;
 pub mod forger;
 pub mod hostile;
 pub mod hub;
+pub mod nats;
 pub mod openbao;
+pub mod postgres;
 pub mod proxy;
 pub mod s3;
 pub mod sshd;
@@ -18,6 +20,7 @@ pub mod stack;
 pub mod terminal;
 pub mod vault;
 pub mod wait;
+pub mod webhook;
 pub mod world;
 
 pub use client::{Answer, Client};

@@ -36,7 +36,7 @@ impl OwnOpenBao {
         let binary = std::fs::read_link(format!("/proc/{pid}/exe")).context("the stack's OpenBao does not run")?;
         let folder = std::env::temp_dir().join(unique("openpam-test-openbao"));
         std::fs::create_dir(&folder)?;
-        certificates(&folder).await?;
+        certificates(&folder, &["server"]).await?;
         let address = free_address().await?;
         let file = |name: &str| folder.join(name).display().to_string();
         let config = format!(
@@ -156,31 +156,19 @@ impl Drop for OwnOpenBao {
     }
 }
 
-/// A CA and a certificate of it for 127.0.0.1.
-async fn certificates(folder: &Path) -> anyhow::Result<()> {
+/// A CA, and certificates of it for 127.0.0.1: `NAME.pem` and `NAME.key`.
+pub(crate) async fn certificates(folder: &Path, names: &[&str]) -> anyhow::Result<()> {
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
     let ca = ["req", "-x509", "-days", "2", "-subj", "/CN=openpam-test-ca", "-keyout", "ca.key", "-out", "ca.pem"];
-    let server = [
-        "req",
-        "-x509",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=openpam-test-vault",
-        "-keyout",
-        "server.key",
-        "-out",
-        "server.pem",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-addext",
-        "basicConstraints=critical,CA:FALSE",
-    ];
-    for arguments in [&ca[..], &server[..]] {
+    let files = names.iter().map(|name| (format!("{name}.key"), format!("{name}.pem"))).collect::<Vec<_>>();
+    let of_it = files.iter().map(|(key, certificate)| {
+        let mut arguments = vec!["req", "-x509", "-days", "1", "-subj", "/CN=openpam-test", "-keyout", key];
+        arguments.extend(["-out", certificate, "-CA", "ca.pem", "-CAkey", "ca.key"]);
+        arguments.extend(["-addext", "subjectAltName=IP:127.0.0.1"]);
+        arguments.extend(["-addext", "basicConstraints=critical,CA:FALSE"]);
+        arguments
+    });
+    for arguments in std::iter::once(ca.to_vec()).chain(of_it) {
         let output = Command::new("openssl")
             .args(arguments)
             .args(key)

@@ -41,6 +41,16 @@ pub struct Servers {
     pub ssh: Vec<Ssh>,
     /// The S3-compatible object store.
     pub s3: S3,
+    /// NATS.
+    pub nats: Nats,
+}
+
+/// NATS with JetStream. Tests start servers of their own with its binary.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Nats {
+    /// Its process.
+    #[serde(default)]
+    pub pid: Option<u32>,
 }
 
 /// The S3-compatible object store.
@@ -63,6 +73,9 @@ pub struct S3 {
 /// PostgreSQL.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Postgres {
+    /// Its process.
+    #[serde(default)]
+    pub pid: Option<u32>,
     /// Address.
     pub host: String,
     /// TCP port, also the suffix of the socket.

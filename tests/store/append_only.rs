@@ -12,6 +12,7 @@ const STATEMENTS: &[&str] = &[
     "update row_changes set after_image = '{}'",
     "delete from row_changes",
     "truncate row_changes",
+    "update platform_events set payload = '{\"forged\": true}'",
     "update ledger_entries set seq = 1",
     "delete from ledger_entries",
     "truncate ledger_entries",

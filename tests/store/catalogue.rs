@@ -30,6 +30,8 @@ const WITHOUT_IMAGES: &[(&str, &str)] = &[
     ("recording_index", "how far the recording was read; can be made again"),
     ("recording_lines", "made from the recording, append-only"),
     ("recording_marks", "made from the recording, append-only"),
+    ("platform_events", "cannot be changed; the act that each tells of is in the trail"),
+    ("event_deliveries", "how far events were delivered; a replay is in the trail"),
     ("favorite_targets", "a personal choice without any right"),
     ("user_preferences", "a personal choice without any right"),
     ("oidc_flows", "lives for minutes, holds hashes only"),

@@ -63,20 +63,38 @@ async fn an_older_schema_is_refused_by_the_hub_and_brought_up_to_date_with_its_r
     let all = Migrator::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations")).await?;
     let reference = Database::create(&stack).await?;
     let options = HubOptions::default();
-    Prepared::new(&stack, &reference, &options).await?.run(&["migrate"], None).await?;
+    let fresh = Prepared::new(&stack, &reference, &options).await?;
+    fresh.run(&["migrate"], None).await?;
     let expected = schema(&reference).await?;
+    // This binary's own account, as the older version stored it.
+    let (tenant, password) = (options.tenant.as_str(), unique("admin-password"));
+    let arguments = ["admin", "create", "--tenant", tenant, "--username", "admin", "--password-file", "-"];
+    fresh.run(&arguments, Some(&password)).await?;
+    let hash = reference.by_hand("select password_hash from users").await?;
     // The first version that was given out ended with the seventh.
     let database = Database::create(&stack).await?;
     let mut owner = database.owner().await?;
     all.run_direct(Some(20_261_124_000_007), &mut owner, false).await?;
     // As that version's own `migrate` did.
     sqlx::query("grant select on _sqlx_migrations to openpam_app").execute(&mut owner).await?;
+    let id = uuid::Uuid::now_v7();
+    openpam_tests::database::set_tenant(&mut owner, id).await?;
+    sqlx::query("insert into tenants (tenant_id, slug, name) values ($1, $2, 'Test')")
+        .bind(id)
+        .bind(tenant)
+        .execute(&mut owner)
+        .await?;
+    sqlx::query(
+        "insert into users (user_id, tenant_id, source, username, display_name, roles, password_hash)
+         values ($1, $1, 'local', 'admin', 'admin', array['admin'], $2)",
+    )
+    .bind(id)
+    .bind(hash)
+    .execute(&mut owner)
+    .await?;
     owner.close().await?;
 
     let prepared = Prepared::new(&stack, &database, &options).await?;
-    let (tenant, password) = (options.tenant.as_str(), unique("admin-password"));
-    let arguments = ["admin", "create", "--tenant", tenant, "--username", "admin", "--password-file", "-"];
-    prepared.run(&arguments, Some(&password)).await?;
     let mut early = Prepared::new(&stack, &database, &options).await?.spawn()?;
     let status = early.wait(std::time::Duration::from_secs(20)).await?;
     ensure!(!status.success(), "the hub started on an older schema");

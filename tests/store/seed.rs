@@ -118,6 +118,19 @@ const ROWS: &[(&str, &str)] = &[
         "recording_marks",
         "insert into recording_marks (tenant_id, session_id, number, at_us, label) values (<t>, <s>, 0, 0, 'a mark')",
     ),
+    (
+        "platform_events",
+        "insert into platform_events (event_id, tenant_id, event_type, source, payload) values (<v>, <t>, 'a.b', 's', '{}')",
+    ),
+    (
+        "webhooks",
+        "insert into webhooks (webhook_id, tenant_id, name, url, event_types, vault_path)
+         values (<x>, <t>, 'x', 'https://example.com/', array['*'], 'p')",
+    ),
+    (
+        "event_deliveries",
+        "insert into event_deliveries (tenant_id, event_id, subscriber, webhook_id) values (<t>, <v>, 'webhook', <x>)",
+    ),
 ];
 
 /// Rows that come by themselves: the tenant by hand, the images by triggers.

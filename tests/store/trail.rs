@@ -68,6 +68,10 @@ async fn every_mutating_call_leaves_an_audit_event_and_images() -> anyhow::Resul
         .await?)?;
     let public_key = openpam_tests::stack::read_trimmed(&server.host_keys["ed25519"])?;
     let password = unique("password");
+    let hook = |name: &str| json!({ "name": name, "url": "https://hook.invalid/", "event_types": ["nothing.at_all"] });
+    let webhook = id(&world.admin.post("/admin/webhooks", &hook("first")).await?)?;
+    let told = json!({ "event_type": "build.done", "source": "suite", "payload": {} });
+    let event = world.admin.post("/events", &told).await?["event_id"].as_str().context("no event_id")?.to_owned();
     walk(
         &world,
         &mut connection,
@@ -109,6 +113,14 @@ async fn every_mutating_call_leaves_an_audit_event_and_images() -> anyhow::Resul
             (patch.clone(), format!("/admin/credentials/{credential}"), json!({ "description": "changed" }), Some("credentials update")),
             (put.clone(), format!("/admin/credentials/{credential}/secret"), json!({ "secret": { "password": unique("planted") } }), None),
             (patch.clone(), "/admin/settings".into(), json!({ "motd": "hello" }), Some("settings ")),
+            (post.clone(), "/admin/webhooks".into(), hook("second"), Some("webhooks insert")),
+            (patch.clone(), format!("/admin/webhooks/{webhook}"), json!({ "description": "changed" }), Some("webhooks update")),
+            (post.clone(), format!("/admin/webhooks/{webhook}/secret"), json!({}), Some("webhooks update")),
+            (post.clone(), format!("/admin/webhooks/{webhook}/test"), json!({}), None),
+            (post.clone(), format!("/admin/webhooks/{webhook}/replay"), json!({}), None),
+            (delete.clone(), format!("/admin/webhooks/{webhook}"), Value::Null, Some("webhooks delete")),
+            (post.clone(), "/events".into(), told, None),
+            (post.clone(), format!("/events/{event}/replay"), json!({ "everywhere": true }), None),
             (delete.clone(), format!("/admin/targets/{target}"), Value::Null, Some("targets delete")),
             (delete.clone(), format!("/admin/credentials/{credential}"), Value::Null, Some("credentials delete")),
             (delete.clone(), format!("/admin/service-accounts/{account}"), Value::Null, Some("service_accounts delete")),

@@ -3,7 +3,7 @@ import { createRootRouteWithContext, createRoute, createRouter, lazyRouteCompone
 import type { QueryClient } from '@tanstack/react-query'
 import { meQuery } from '@/api/hooks'
 import { ApiProblem } from '@/api/problem'
-import type { Outcome, SessionStatus } from '@/api/types'
+import type { DeliveryState, Outcome, SessionStatus } from '@/api/types'
 import { NotFoundPage, RouteErrorPage, RoutePending } from '@/components/route-states'
 import { AppFrame } from '@/layout/app-frame'
 import { SignedInFrame } from '@/layout/signed-in-frame'
@@ -91,6 +91,14 @@ export interface LedgerSearch {
   outcome?: Outcome
   actor_id?: string
   object_id?: string
+  since?: Period
+}
+
+export interface EventsSearch {
+  view?: 'webhooks'
+  event_type?: string
+  source?: string
+  delivery_state?: DeliveryState
   since?: Period
 }
 
@@ -229,6 +237,19 @@ const ledgerRoute = createRoute({
   component: lazyRouteComponent(() => import('@/pages/ledger'), 'LedgerPage'),
 })
 
+const eventsRoute = createRoute({
+  getParentRoute: () => frameRoute,
+  path: '/events',
+  validateSearch: (raw: Raw): EventsSearch => ({
+    view: choiceParam(raw, 'view', ['webhooks'] as const),
+    event_type: textParam(raw, 'event_type', 128),
+    source: textParam(raw, 'source', 200),
+    delivery_state: choiceParam(raw, 'delivery_state', ['pending', 'succeeded', 'failed'] as const),
+    since: choiceParam(raw, 'since', PERIODS),
+  }),
+  component: lazyRouteComponent(() => import('@/pages/events'), 'EventsPage'),
+})
+
 const zonesRoute = createRoute({
   getParentRoute: () => frameRoute,
   path: '/zones',
@@ -349,6 +370,7 @@ const routeTree = rootRoute.addChildren([
       sessionRoute,
       searchRoute,
       ledgerRoute,
+      eventsRoute,
       zonesRoute,
       sitesRoute,
       targetsRoute,

@@ -103,6 +103,12 @@ ids! {
     AuditEventId,
     /// A running hub process.
     HubId,
+    /// A fact that was published to others.
+    EventId,
+    /// One event on its way to one subscriber.
+    DeliveryId,
+    /// An address that gets events.
+    WebhookId,
 }
 
 #[cfg(test)]

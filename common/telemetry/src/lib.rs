@@ -75,7 +75,8 @@ pub fn check_filter(filter: &str) -> Result<(), TelemetryError> {
 }
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::try_new(filter)
+    // It tells of every attempt to connect; the hub tells what matters. A later word of the configuration wins.
+    EnvFilter::try_new(format!("async_nats=warn,{filter}"))
         .map_err(|error| TelemetryError::Filter { filter: filter.to_owned(), reason: error.to_string() })
 }
 

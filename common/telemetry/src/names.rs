@@ -39,6 +39,8 @@ pub const LEDGER_LEADER: &str = "openpam_ledger_leader";
 pub const LEDGER_ENTRIES: &str = "openpam_ledger_entries_total";
 /// Age of the oldest entry that no checkpoint speaks for yet.
 pub const LEDGER_CHECKPOINT_LAG: &str = "openpam_ledger_checkpoint_lag_seconds";
+/// Attempts to deliver an event, by subscriber and outcome.
+pub const EVENT_DELIVERIES: &str = "openpam_event_deliveries_total";
 /// Sign-ins by method and outcome.
 pub const LOGINS: &str = "openpam_logins_total";
 /// Access decisions by action and outcome.
@@ -68,6 +70,7 @@ pub(crate) fn describe() {
     describe_gauge!(LEDGER_LEADER, "1 on the hub that leads the ledger");
     describe_counter!(LEDGER_ENTRIES, "Entries of the ledger that this hub gave their places");
     describe_gauge!(LEDGER_CHECKPOINT_LAG, Unit::Seconds, "Age of the oldest entry that no checkpoint speaks for yet");
+    describe_counter!(EVENT_DELIVERIES, "Attempts to deliver an event, by subscriber and outcome");
     describe_counter!(LOGINS, "Sign-ins by method and outcome");
     describe_counter!(DECISIONS, "Access decisions by action and outcome");
     describe_counter!(ACCESS_CHECKS, "Looks at running sessions of a tenant, by cause");

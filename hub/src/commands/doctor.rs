@@ -15,6 +15,7 @@ mod database;
 mod files;
 mod ledger;
 mod listener;
+mod nats;
 mod provider;
 mod recordings;
 mod vault;
@@ -170,6 +171,7 @@ async fn examine(config_path: &Path) -> Report {
     provider::examine(&config, &mut report).await;
     recordings::examine(&config, &mut report).await;
     ledger::examine(&config.ledger, &mut report);
+    nats::examine(&config, &mut report).await;
     report
 }
 

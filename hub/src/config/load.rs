@@ -6,16 +6,18 @@ use config::{Environment, File, FileFormat};
 use serde_json::Value;
 use url::Url;
 
-use super::{Config, ConfigError, Mistake, ObjectLock, Recording, RecordingStore, read_secret_file, tls};
+use super::{Config, ConfigError, Mistake, ObjectLock, Recording, RecordingStore, buses, read_secret_file, tls};
 use crate::addresses;
 
 /// Keys that hold a secret: allowed in the environment, refused in the file.
-const SECRET_KEYS: [&str; 5] = [
+const SECRET_KEYS: [&str; 7] = [
     "database.password",
     "database.owner_password",
     "vault.secret_id",
     "oidc.client_secret",
     "recording.s3_secret_access_key",
+    "nats.password",
+    "aws.secret_access_key",
 ];
 /// Lists, so that the environment can give them as comma-separated text.
 const LIST_KEYS: [&str; 4] =
@@ -151,6 +153,16 @@ fn resolve_secrets(config: &mut Config, mistakes: &mut Mistakes) {
     {
         oidc.client_secret = read("oidc.client_secret_file", oidc.client_secret_file.as_ref());
     }
+    if let Some(nats) = &mut config.nats
+        && nats.password.is_none()
+    {
+        nats.password = read("nats.password_file", nats.password_file.as_ref());
+    }
+    if let Some(aws) = &mut config.aws
+        && aws.secret_access_key.is_none()
+    {
+        aws.secret_access_key = read("aws.secret_access_key_file", aws.secret_access_key_file.as_ref());
+    }
     let recording = &mut config.recording;
     if recording.s3_secret_access_key.is_none() {
         recording.s3_secret_access_key =
@@ -255,6 +267,18 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("recording.spool_max_bytes", recording.spool_max_bytes, 1_048_576, 1_099_511_627_776);
     mistakes.range("recording.spool_wait_seconds", recording.spool_wait_seconds, 5, 31_536_000);
     validate_store(recording, mistakes);
+    let events = &config.events;
+    mistakes.range("events.max_attempts", events.max_attempts.into(), 1, 100);
+    mistakes.range("events.retry_base_seconds", events.retry_base_seconds, 1, 3_600);
+    mistakes.range("events.retry_max_seconds", events.retry_max_seconds, 1, 604_800);
+    mistakes.range("events.webhook_timeout_seconds", events.webhook_timeout_seconds, 1, 60);
+    mistakes.range("events.retention_days", events.retention_days, 1, 3_650);
+    if let Some(nats) = &config.nats {
+        buses::validate_nats(nats, mistakes);
+    }
+    if let Some(aws) = &config.aws {
+        buses::validate_aws(aws, mistakes);
+    }
     mistakes.range("ledger.anchor_interval_seconds", config.ledger.anchor_interval_seconds, 1, 86_400);
     for former in &config.ledger.former_names {
         if openpam_ledger::LedgerName::new(former).is_none() || *former == config.ledger_name() {
@@ -322,11 +346,16 @@ fn validate_for_hub(config: &Config, mistakes: &mut Mistakes) {
         );
     }
     mistakes.ca_file("recording.s3_ca_file", config.recording.s3_ca_file.as_deref());
+    mistakes.ca_file("events.webhook_ca_file", config.events.webhook_ca_file.as_deref());
+    if let Some(nats) = &config.nats {
+        mistakes.ca_file("nats.ca_file", nats.ca_file.as_deref());
+        mistakes.ca_file("nats.client_cert_file", nats.client_cert_file.as_deref());
+    }
     mistakes.ca_file("vault.ca_file", config.vault.ca_file.as_deref());
     mistakes.ca_file("oidc.ca_file", config.oidc.as_ref().and_then(|oidc| oidc.ca_file.as_deref()));
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -344,17 +373,17 @@ fn mistake(key: &str, message: impl Into<String>) -> Mistake {
 }
 
 #[derive(Default)]
-struct Mistakes(Vec<Mistake>);
+pub(super) struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
-    fn add(&mut self, key: &str, message: impl Into<String>) {
+    pub(super) fn add(&mut self, key: &str, message: impl Into<String>) {
         // A value that did not parse was dropped: do not report it again as absent.
         if !self.0.iter().any(|known| known.key == key) {
             self.0.push(mistake(key, message));
         }
     }
 
-    fn required(&mut self, key: &str, value: &str) {
+    pub(super) fn required(&mut self, key: &str, value: &str) {
         if value.trim().is_empty() {
             self.add(key, "is required");
         }
@@ -371,13 +400,13 @@ impl Mistakes {
         }
     }
 
-    fn range(&mut self, key: &str, value: u64, least: u64, most: u64) {
+    pub(super) fn range(&mut self, key: &str, value: u64, least: u64, most: u64) {
         if !(least..=most).contains(&value) {
             self.add(key, format!("must be between {least} and {most}, not {value}"));
         }
     }
 
-    fn url(&mut self, key: &str, value: &str, schemes: &[&str]) {
+    pub(super) fn url(&mut self, key: &str, value: &str, schemes: &[&str]) {
         if value.trim().is_empty() {
             return self.add(key, "is required");
         }

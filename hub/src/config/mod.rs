@@ -3,15 +3,17 @@
 //! Secrets come from the environment or from files that the configuration names, never from the
 //! TOML file itself. All mistakes are found and reported at once.
 
+mod buses;
 mod load;
 mod sections;
 pub mod tls;
 
 use openpam_secret::SecretString;
 
+pub use buses::{Aws, Nats};
 pub use sections::{
-    Config, Database, Identity, Ledger, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server, Targets,
-    Terminal, Vault,
+    Config, Database, Events, Identity, Ledger, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server,
+    Targets, Terminal, Vault,
 };
 
 /// One mistake in the configuration.

@@ -9,6 +9,8 @@ use ipnetwork::IpNetwork;
 use openpam_secret::SecretString;
 use serde::Deserialize;
 
+use super::buses::{Aws, Nats};
+
 /// The whole configuration, valid once [`Config::load`] has returned it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -33,6 +35,12 @@ pub struct Config {
     pub recording: Recording,
     /// The ledger.
     pub ledger: Ledger,
+    /// Events for others.
+    pub events: Events,
+    /// NATS JetStream, if it gets the events.
+    pub nats: Option<Nats>,
+    /// Amazon SNS and SQS, if they get events or have some.
+    pub aws: Option<Aws>,
 }
 
 impl Config {
@@ -68,6 +76,42 @@ pub struct Ledger {
 impl Default for Ledger {
     fn default() -> Self {
         Self { name: None, former_names: Vec::new(), anchor_file: None, anchor_interval_seconds: 60 }
+    }
+}
+
+/// Events for others.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Events {
+    /// Attempts to deliver an event to a subscriber before it is a dead letter.
+    pub max_attempts: u32,
+    /// Longest pause, in seconds, after the first attempt that went wrong; it doubles with each attempt. The real
+    /// pause is a random part of it.
+    pub retry_base_seconds: u64,
+    /// Longest pause at all.
+    pub retry_max_seconds: u64,
+    /// Seconds a webhook may take to answer.
+    pub webhook_timeout_seconds: u64,
+    /// PEM file with a CA that signed webhooks' certificates, beside the system's own.
+    pub webhook_ca_file: Option<String>,
+    /// Whether webhooks may lead to the hub's own machine, also in plain http. Whoever makes webhooks then reaches
+    /// what listens there.
+    pub webhook_loopback: bool,
+    /// Days after which events that are done are removed.
+    pub retention_days: u64,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self {
+            max_attempts: 20,
+            retry_base_seconds: 5,
+            retry_max_seconds: 21_600,
+            webhook_timeout_seconds: 10,
+            webhook_ca_file: None,
+            webhook_loopback: false,
+            retention_days: 90,
+        }
     }
 }
 

@@ -6,7 +6,6 @@
 use std::{collections::HashSet, time::Duration};
 
 use openpam_ids::TenantId;
-use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::{sync::broadcast, time::Instant};
 
 use super::Db;
@@ -80,14 +79,7 @@ impl Changes {
     }
 
     async fn listen_once(&self, db: &Db, failing: &mut bool) -> Result<std::convert::Infallible, sqlx::Error> {
-        // A connection of its own: one of the pool would be missing there.
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .connect_lazy_with((*db.pool.connect_options()).clone().application_name("openpam-hub-changes"));
-        let mut listener = PgListener::connect_with(&pool).await?;
-        listener.listen(CHANNEL).await?;
+        let mut listener = db.listener("openpam-hub-changes", CHANNEL).await?;
         *failing = false;
         tracing::debug!("listening for changes");
         // Whatever was committed before this moment was not heard.

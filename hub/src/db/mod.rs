@@ -9,7 +9,7 @@ use openpam_secret::{ExposeSecret as _, SecretString};
 use sqlx::{
     Connection as _, PgConnection, Postgres, Transaction,
     migrate::Migrator,
-    postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode},
+    postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode},
 };
 
 pub use changes::{Changes, Receiver as ChangeReceiver, Scope as ChangeScope};
@@ -156,6 +156,16 @@ impl Db {
     pub async fn dedicated(&self, application: &str) -> Result<PgConnection, DbError> {
         let options = (*self.pool.connect_options()).clone().application_name(application);
         Ok(PgConnection::connect_with(&options).await?)
+    }
+
+    /// Listens on a channel, on a connection of its own: one of the pool would be missing there.
+    pub(crate) async fn listener(&self, application: &str, channel: &str) -> Result<PgListener, sqlx::Error> {
+        let options = (*self.pool.connect_options()).clone().application_name(application);
+        let pool =
+            PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).connect_lazy_with(options);
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(channel).await?;
+        Ok(listener)
     }
 
     /// Closes every connection.

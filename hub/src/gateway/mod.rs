@@ -2,16 +2,18 @@
 
 mod probe;
 mod ssh;
+mod stream;
 mod terminal;
 mod watch;
 
 use crate::{http::Routes, state::Hub};
 
+pub use stream::Listeners;
 pub use terminal::Attachments;
 
 /// The gateway's routes.
 pub(crate) fn routes() -> Routes {
-    Routes::new().merge(terminal::routes()).merge(probe::routes())
+    Routes::new().merge(terminal::routes()).merge(probe::routes()).merge(stream::routes())
 }
 
 /// What runs beside the sessions.

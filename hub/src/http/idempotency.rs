@@ -27,7 +27,11 @@ const MAX_KEY: usize = 200;
 /// Whether the route's answer holds something that is shown once only, or belongs to a sign-in.
 fn is_exempt(path: &str) -> bool {
     let path = path.trim_end_matches('/');
-    path.starts_with("/api/v1/auth/") || path.ends_with("/tokens") || path.ends_with("/resume")
+    path.starts_with("/api/v1/auth/")
+        || path.ends_with("/tokens")
+        || path.ends_with("/resume")
+        || path.ends_with("/webhooks")
+        || path.ends_with("/secret")
 }
 
 /// Answers a repeated POST of a signed-in principal with the answer of the first one.
@@ -142,6 +146,8 @@ mod tests {
         assert!(is_exempt("/api/v1/admin/service-accounts/0193e6a0-0000-7000-8000-000000000001/tokens"));
         assert!(is_exempt("/api/v1/admin/service-accounts/0193e6a0-0000-7000-8000-000000000001/tokens/"));
         assert!(is_exempt("/api/v1/sessions/0193e6a0-0000-7000-8000-000000000001/resume"));
+        assert!(is_exempt("/api/v1/admin/webhooks"));
+        assert!(is_exempt("/api/v1/admin/webhooks/0193e6a0-0000-7000-8000-000000000001/secret"));
         assert!(!is_exempt("/api/v1/admin/targets"));
     }
 }

@@ -38,6 +38,8 @@ export interface HubOptions {
   identity?: Record<string, number>
   /** `[recording]` keys. */
   recording?: Record<string, number>
+  /** `[events]` keys. */
+  events?: Record<string, number>
   /** The issuer, when it is not the stack's own. */
   issuer?: string
 }
@@ -131,7 +133,7 @@ export class OwnHub {
     await child
   }
 
-  async #configure({ terminal, identity, recording, issuer }: HubOptions): Promise<void> {
+  async #configure({ terminal, identity, recording, events, issuer }: HubOptions): Promise<void> {
     const lines = (keys: Record<string, number>) => Object.entries(keys).map(([key, value]) => `${key} = ${value}`).join('\n')
     const role = await vault<{ data: { role_id: string } }>(
       'GET',
@@ -176,6 +178,10 @@ ${lines({ ...recording })}
 
 [terminal]
 ${lines({ connect_timeout_seconds: 2, ...terminal })}
+
+[events]
+webhook_loopback = true
+${lines({ ...events })}
 
 [oidc]
 tenant = "${this.tenant}"

@@ -14,6 +14,7 @@ export const PAGES = [
   ['/users', 'Users'],
   ['/groups', 'Groups'],
   ['/service-accounts', 'Service accounts'],
+  ['/events', 'Events'],
   ['/settings', 'Settings'],
   ['/system', 'System'],
   ['/profile', 'Your profile'],

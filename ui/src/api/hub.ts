@@ -10,7 +10,10 @@ import type {
   AuthSession,
   Body,
   ConnectionTest,
+  CreatedWebhook,
   Credential,
+  EventDetail,
+  EventType,
   FreshToken,
   Group,
   GroupMember,
@@ -24,6 +27,7 @@ import type {
   Page,
   Participant,
   Permission,
+  PlatformEvent,
   Recording,
   RecordingRetention,
   RecordingMatches,
@@ -36,6 +40,10 @@ import type {
   SystemStatus,
   Target,
   User,
+  Webhook,
+  WebhookReplay,
+  WebhookSecret,
+  WebhookTest,
   Zone,
 } from './types'
 
@@ -297,6 +305,44 @@ export const openApiQuery = queryOptions({
   queryFn: ({ signal }) => get<Record<string, unknown>>('/api/openapi.json', { signal }),
   staleTime: Infinity,
 })
+
+// --- events ---------------------------------------------------------------
+
+export const events = {
+  list: (filters: Filters = {}) => listQuery<PlatformEvent>('events', '/events', filters),
+  one: (event_id: string) =>
+    queryOptions({
+      queryKey: ['events', 'one', event_id],
+      queryFn: ({ signal }) => get<EventDetail>(apiPath('/events/{event_id}', { event_id }), { signal }),
+    }),
+  replay: async (event_id: string, everywhere: boolean) => {
+    await post(apiPath('/events/{event_id}/replay', { event_id }), { everywhere })
+    await queryClient.invalidateQueries({ queryKey: ['events'] })
+  },
+}
+/** What the hub tells of; it changes with the hub's version only. */
+export const eventTypes = queryOptions({
+  queryKey: ['event-types'],
+  queryFn: ({ signal }) => get<Page<EventType>>(apiPath('/events/types', {}), { signal }),
+  staleTime: Infinity,
+})
+
+const webhookCollection = resource<Webhook, never, Body<'UpdateWebhook'>>('webhooks', '/admin/webhooks')
+export const webhooks = {
+  ...webhookCollection,
+  create: async (body: Body<'CreateWebhook'>) => {
+    const created = await post<CreatedWebhook>(apiPath('/admin/webhooks', {}), body)
+    await webhookCollection.renew()
+    return created
+  },
+  rotateSecret: (id: string) => post<WebhookSecret>(apiPath('/admin/webhooks/{id}/secret', { id })),
+  test: (id: string) => post<WebhookTest>(apiPath('/admin/webhooks/{id}/test', { id }), undefined, { timeout: TEST_TIMEOUT_MS }),
+  replay: async (id: string) => {
+    const replayed = await post<WebhookReplay>(apiPath('/admin/webhooks/{id}/replay', { id }))
+    await webhookCollection.renew()
+    return replayed
+  },
+}
 
 // --- the system -----------------------------------------------------------
 

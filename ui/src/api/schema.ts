@@ -506,6 +506,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Webhooks by name. */
+        get: operations["list_webhooks"];
+        put?: never;
+        /** Makes a webhook. The answer has its secret, this once. */
+        post: operations["create_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One webhook. */
+        get: operations["get_webhook"];
+        put?: never;
+        post?: never;
+        /** Removes a webhook, with what waits for it. */
+        delete: operations["delete_webhook"];
+        options?: never;
+        head?: never;
+        /** Changes a webhook. */
+        patch: operations["update_webhook"];
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delivers again what could not be delivered to a webhook. */
+        post: operations["replay_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives a webhook another secret, at once. The answer has it, this once. */
+        post: operations["rotate_webhook_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends a webhook an event of the type `openpam.test`. */
+        post: operations["test_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/zones": {
         parameters: {
             query?: never;
@@ -862,6 +950,95 @@ export interface paths {
         post?: never;
         /** Signs one of the caller's own browsers out. */
         delete: operations["revoke_own_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Published events, newest first. */
+        get: operations["list_events"];
+        put?: never;
+        /** Publishes an event of one's own. */
+        post: operations["ingest_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One event with its deliveries. */
+        get: operations["get_event"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event_id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delivers an event again. */
+        post: operations["replay_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What changes, while it does: for people in a browser. `ready` first, and `reset` when something may have been
+         *     missed: ask for everything anew then. `event` names the type and what it is about.
+         */
+        get: operations["stream_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Types that the hub publishes, with the schemas of their payloads. */
+        get: operations["list_event_types"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1417,6 +1594,11 @@ export interface components {
             name: string;
             roles?: components["schemas"]["Role"][];
         };
+        /** @description A webhook that was just made. */
+        CreatedWebhook: components["schemas"]["Webhook"] & {
+            /** @description Signs what it gets (Standard Webhooks). Shown this once. */
+            secret: string;
+        };
         /** @description A group to make. */
         CreateGroup: {
             description?: string;
@@ -1448,6 +1630,16 @@ export interface components {
             password: string;
             roles?: components["schemas"]["Role"][];
             username: string;
+        };
+        /** @description A webhook to make. */
+        CreateWebhook: {
+            description?: string;
+            enabled?: boolean;
+            /** @description Exact types, families that end with `.*`, or `*`. */
+            event_types: string[];
+            name: string;
+            /** @description Begins with `https://`; plain http is for this machine only. */
+            url: string;
         };
         /** @description How to log in to a target; never the secret. */
         Credential: {
@@ -1499,10 +1691,65 @@ export interface components {
             ok: boolean;
         };
         /**
+         * Format: uuid
+         * @description One event on its way to one subscriber.
+         */
+        DeliveryId: string;
+        /**
+         * @description How far something was delivered.
+         * @enum {string}
+         */
+        DeliveryState: "pending" | "succeeded" | "failed";
+        /**
          * @description What a target serves.
          * @enum {string}
          */
         Environment: "production" | "staging" | "development";
+        /** @description An event on its way to one subscriber. */
+        EventDelivery: {
+            /** Format: int32 */
+            attempts: number;
+            /** Format: date-time */
+            finished_at?: string | null;
+            id: components["schemas"]["DeliveryId"];
+            /** Format: date-time */
+            last_attempt_at?: string | null;
+            last_error?: string | null;
+            /**
+             * Format: int32
+             * @description The last HTTP status.
+             */
+            last_status?: number | null;
+            /**
+             * Format: date-time
+             * @description While it is pending: when it is tried again.
+             */
+            next_attempt_at?: string | null;
+            state: components["schemas"]["DeliveryState"];
+            /** @description `webhook`, `nats` or `sns`. */
+            subscriber: string;
+            webhook_id?: components["schemas"]["WebhookId"] | null;
+        };
+        /** @description An event with its deliveries. */
+        EventDetail: components["schemas"]["PlatformEvent"] & {
+            /** @description At most 500. */
+            deliveries: components["schemas"]["EventDelivery"][];
+        };
+        /**
+         * Format: uuid
+         * @description A fact that was published to others.
+         */
+        EventId: string;
+        /** @description A type of event that the hub publishes. */
+        EventType: {
+            event_type: string;
+            /** @description JSON Schema (2020-12) of the payload. */
+            schema: {
+                [key: string]: unknown;
+            };
+            /** Format: int32 */
+            schema_version: number;
+        };
         /** @description One field of the input that is wrong. */
         FieldError: {
             /** @description Stable code. */
@@ -1594,6 +1841,35 @@ export interface components {
              * @description Entries of the tree.
              */
             size: number;
+        };
+        /** @description What to publish. */
+        IngestEvent: {
+            /** @description Circumstances, at most 4 KiB. The hub adds `actor` and `request_id`. */
+            context?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description A repeat with the same type, source and correlation by the same principal is answered with the first event. */
+            correlation_id?: string | null;
+            /** @description Words of a-z, 0-9 and _ with dots between them, such as `build.done`. Types of the hub's own are refused. */
+            event_type: string;
+            /**
+             * Format: date-time
+             * @description Now, when it is left out.
+             */
+            occurred_at?: string | null;
+            /** @description At most 32 KiB. Never a secret. */
+            payload: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: int32
+             * @description 1, when it is left out.
+             */
+            schema_version?: number | null;
+            /** @description The program that tells it. */
+            source: string;
+            /** @description What it is about, as `collection/id`. */
+            subject?: string | null;
         };
         /** @description A way to log in. */
         LaunchCredential: {
@@ -1915,6 +2191,21 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page of a list. */
+        Page_EventType: {
+            /** @description The items, in the list's order. */
+            items: {
+                event_type: string;
+                /** @description JSON Schema (2020-12) of the payload. */
+                schema: {
+                    [key: string]: unknown;
+                };
+                /** Format: int32 */
+                schema_version: number;
+            }[];
+            /** @description Pass as `cursor` for the next page; `null` on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
         Page_Group: {
             /** @description The items, in the list's order. */
             items: {
@@ -2011,6 +2302,39 @@ export interface components {
                 name: string;
                 /** @description The roles that give it. */
                 roles: components["schemas"]["Role"][];
+            }[];
+            /** @description Pass as `cursor` for the next page; `null` on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
+        Page_PlatformEvent: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** @description Who acted, under which request. */
+                context: {
+                    [key: string]: unknown;
+                };
+                /** @description The request that it comes from, or what its sender said. */
+                correlation_id?: string | null;
+                /**
+                 * Format: int32
+                 * @description Attempts to deliver it, to all subscribers together.
+                 */
+                delivery_attempts: number;
+                delivery_state: components["schemas"]["DeliveryState"];
+                event_id: components["schemas"]["EventId"];
+                event_type: string;
+                last_error?: string | null;
+                /** Format: date-time */
+                occurred_at: string;
+                payload: {
+                    [key: string]: unknown;
+                };
+                /** Format: int32 */
+                schema_version: number;
+                source: string;
+                /** @description What it is about, as `collection/id`. */
+                subject?: string | null;
             }[];
             /** @description Pass as `cursor` for the next page; `null` on the last one. */
             next_cursor?: string | null;
@@ -2179,6 +2503,38 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page of a list. */
+        Page_Webhook: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                description: string;
+                /** @description While it is not, events that wait for it go on waiting, and new ones do not come. */
+                enabled: boolean;
+                /** @description Exact types, families that end with `.*`, or `*`. */
+                event_types: string[];
+                /**
+                 * Format: int64
+                 * @description Events that could not be delivered to it: dead letters.
+                 */
+                failed: number;
+                id: components["schemas"]["WebhookId"];
+                /** Format: date-time */
+                last_success_at?: string | null;
+                name: string;
+                /**
+                 * Format: int64
+                 * @description Events that wait for it.
+                 */
+                pending: number;
+                /** Format: date-time */
+                updated_at: string;
+                url: string;
+            }[];
+            /** @description Pass as `cursor` for the next page; `null` on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
         Page_Zone: {
             /** @description The items, in the list's order. */
             items: {
@@ -2252,6 +2608,34 @@ export interface components {
             name: string;
             /** @description The roles that give it. */
             roles: components["schemas"]["Role"][];
+        };
+        /** @description A fact that was published. */
+        PlatformEvent: {
+            /** @description Who acted, under which request. */
+            context: {
+                [key: string]: unknown;
+            };
+            /** @description The request that it comes from, or what its sender said. */
+            correlation_id?: string | null;
+            /**
+             * Format: int32
+             * @description Attempts to deliver it, to all subscribers together.
+             */
+            delivery_attempts: number;
+            delivery_state: components["schemas"]["DeliveryState"];
+            event_id: components["schemas"]["EventId"];
+            event_type: string;
+            last_error?: string | null;
+            /** Format: date-time */
+            occurred_at: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            /** Format: int32 */
+            schema_version: number;
+            source: string;
+            /** @description What it is about, as `collection/id`. */
+            subject?: string | null;
         };
         /** @description The list of segments. */
         PlayerIndex: {
@@ -2674,6 +3058,11 @@ export interface components {
              */
             verdict: string;
         };
+        /** @description Where to deliver an event again. */
+        ReplayEvent: {
+            /** @description To everybody who is a subscriber now, instead of where it failed. */
+            everywhere?: boolean;
+        };
         /** @description What a browser needs to come back. */
         ResumeToken: {
             /** @description Works once, for this person, until the next one is issued. */
@@ -2955,6 +3344,14 @@ export interface components {
             roles?: components["schemas"]["Role"][] | null;
             username?: string | null;
         };
+        /** @description What to change; absent fields stay. */
+        UpdateWebhook: {
+            description?: string | null;
+            enabled?: boolean | null;
+            event_types?: string[] | null;
+            name?: string | null;
+            url?: string | null;
+        };
         /** @description A person. */
         User: {
             /** Format: date-time */
@@ -2994,6 +3391,61 @@ export interface components {
         /** @description How somebody would take part in a session. */
         WatchPreflight: {
             mode?: components["schemas"]["ParticipantKind"];
+        };
+        /** @description An address that gets events. */
+        Webhook: {
+            /** Format: date-time */
+            created_at: string;
+            description: string;
+            /** @description While it is not, events that wait for it go on waiting, and new ones do not come. */
+            enabled: boolean;
+            /** @description Exact types, families that end with `.*`, or `*`. */
+            event_types: string[];
+            /**
+             * Format: int64
+             * @description Events that could not be delivered to it: dead letters.
+             */
+            failed: number;
+            id: components["schemas"]["WebhookId"];
+            /** Format: date-time */
+            last_success_at?: string | null;
+            name: string;
+            /**
+             * Format: int64
+             * @description Events that wait for it.
+             */
+            pending: number;
+            /** Format: date-time */
+            updated_at: string;
+            url: string;
+        };
+        /**
+         * Format: uuid
+         * @description An address that gets events.
+         */
+        WebhookId: string;
+        /** @description How much is delivered again. */
+        WebhookReplay: {
+            /** @description Deliveries that begin anew, at most 10,000 at once. */
+            deliveries: number;
+        };
+        /** @description A secret that signs what a webhook gets. */
+        WebhookSecret: {
+            /** @description Shown this once. */
+            secret: string;
+        };
+        /** @description What trying a webhook came to. */
+        WebhookTest: {
+            delivered: boolean;
+            /** @description Why it went wrong. */
+            error?: string | null;
+            /** Format: int64 */
+            milliseconds: number;
+            /**
+             * Format: int32
+             * @description HTTP status, where there was an answer.
+             */
+            status?: number | null;
         };
         /** @description A network. */
         Zone: {
@@ -4807,6 +5259,303 @@ export interface operations {
             };
         };
     };
+    list_webhooks: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Items a page, 1 to 200. */
+                limit?: number;
+                /** @description Part of a name or description. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Webhook"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    create_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateWebhook"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedWebhook"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["WebhookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["WebhookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    update_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["WebhookId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateWebhook"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    replay_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["WebhookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookReplay"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    rotate_webhook_secret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["WebhookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSecret"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    test_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["WebhookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookTest"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     list_zones: {
         parameters: {
             query?: {
@@ -5627,6 +6376,238 @@ export interface operations {
                 content?: never;
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_events: {
+        parameters: {
+            query?: {
+                /** @description What it belongs to. */
+                correlation_id?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description How far it was delivered. */
+                delivery_state?: components["schemas"]["DeliveryState"];
+                /** @description Exact type (`openpam.session.started`) or a prefix that ends with a dot (`openpam.session.`). */
+                event_type?: string;
+                /** @description From this moment on. */
+                from?: string;
+                /** @description Items a page, 1 to 200. */
+                limit?: number;
+                /** @description Exact source. */
+                source?: string;
+                /** @description What it is about, as `collection/id`. */
+                subject?: string;
+                /** @description Before this moment. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PlatformEvent"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    ingest_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IngestEvent"];
+            };
+        };
+        responses: {
+            /** @description It was there already */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlatformEvent"];
+                };
+            };
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlatformEvent"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event_id: components["schemas"]["EventId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventDetail"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    replay_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event_id: components["schemas"]["EventId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayEvent"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    stream_events: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_event_types: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_EventType"];
+                };
+            };
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -75,6 +75,16 @@ export type GroupMember = Sent<operations['list_members']['responses'][200]['con
 export type ServiceAccount = Sent<Schemas['ServiceAccount']>
 export type ApiToken = Sent<Schemas['ApiToken']>
 export type FreshToken = Sent<Schemas['FreshToken']>
+export type DeliveryState = Schemas['DeliveryState']
+export type PlatformEvent = Sent<Schemas['PlatformEvent']>
+export type EventDelivery = Sent<Schemas['EventDelivery']>
+export type EventDetail = Sent<Schemas['EventDetail']>
+export type EventType = Sent<Schemas['EventType']>
+export type Webhook = Sent<Schemas['Webhook']>
+export type CreatedWebhook = Sent<Schemas['CreatedWebhook']>
+export type WebhookSecret = Sent<Schemas['WebhookSecret']>
+export type WebhookTest = Sent<Schemas['WebhookTest']>
+export type WebhookReplay = Sent<Schemas['WebhookReplay']>
 export type Settings = Sent<Schemas['Settings']>
 export type SystemStatus = Sent<Schemas['System']>
 /** What `/readyz` answers, ready or not. */

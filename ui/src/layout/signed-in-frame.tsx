@@ -4,6 +4,7 @@ import { useEffect } from 'react'
 import { meQuery } from '@/api/hooks'
 import { renewSignIn } from '@/api/hub'
 import { lastInputAt } from '@/lib/attention'
+import { useLiveUpdates } from '@/lib/live'
 import { lastAnswerAt, queryClient } from '@/lib/query-client'
 import { wantsRenewal } from '@/lib/sign-in-end'
 
@@ -12,6 +13,7 @@ const LOOK_EVERY_MS = 5_000
 /** Everything for which somebody is signed in; keeps the sign-in of who works without asking the hub for anything. */
 export function SignedInFrame() {
   useKeptSignIn()
+  useLiveUpdates()
   return <Outlet />
 }
 

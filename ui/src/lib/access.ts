@@ -1,13 +1,14 @@
 import type { Me, Permission } from '@/api/types'
 
 /** What a page or an act asks for. The hub decides again on every call; this only hides what would be refused. */
-export type Need = 'anyone' | 'see-sessions' | 'search-recordings' | 'see-ledger' | 'see-infrastructure' | 'see-people' | 'see-settings' | 'administer'
+export type Need = 'anyone' | 'see-sessions' | 'search-recordings' | 'see-ledger' | 'see-infrastructure' | 'see-people' | 'see-events' | 'see-settings' | 'administer'
 
 const PERMISSION: Record<Exclude<Need, 'anyone' | 'search-recordings'>, string> = {
   'see-sessions': 'session.read_all',
   'see-ledger': 'audit.read',
   'see-infrastructure': 'infrastructure.read',
   'see-people': 'identity.read',
+  'see-events': 'event.read',
   'see-settings': 'settings.read',
   administer: 'target.manage',
 }
@@ -40,6 +41,9 @@ export const mayHold = (me: Me): boolean => me.permissions.includes('recording.h
 
 /** Whether this person may delete recordings. */
 export const mayPurge = (me: Me): boolean => me.permissions.includes('recording.purge')
+
+/** Whether this person chooses who gets events, and delivers them again. */
+export const mayManageEvents = (me: Me): boolean => me.permissions.includes('event.manage')
 
 /** The roles that can be given, with what they mean. */
 export const ROLE_CHOICES = [

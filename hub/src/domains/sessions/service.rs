@@ -10,7 +10,10 @@ use uuid::Uuid;
 use super::{End, Error, LiveSession, NewSession, RunningHub, Session, SessionFilter, SessionStatus, store};
 use crate::{
     context::{Context, Principal},
-    domains::audit::{self, Event, Outcome},
+    domains::{
+        audit::{self, Event, Outcome},
+        events,
+    },
     permissions::{Permission, permits},
     state::Hub,
 };
@@ -59,6 +62,17 @@ pub async fn start(
         .with("credential", session.credential_name.as_str())
         .with("decision_id", session.decision_id.to_string());
     audit::record(connection, context, event).await?;
+    let started = events::Event::SessionStarted {
+        session_id: session.id,
+        user_id: session.user_id,
+        user_name: session.user_name.clone(),
+        target_id: session.target_id,
+        target_name: session.target_name.clone(),
+        credential_id: session.credential_id,
+        protocol: session.protocol.name(),
+        recorded: session.recording_path.is_some(),
+    };
+    events::publish(connection, context, &started).await?;
     Ok(())
 }
 
@@ -82,9 +96,9 @@ pub(super) async fn close(
     end: &End,
     bytes: (i64, i64),
 ) -> Result<(), Error> {
-    let Some(target_name) = store::end(connection, id, end, bytes).await? else { return Ok(()) };
+    let Some(ended) = store::end(connection, id, end, bytes).await? else { return Ok(()) };
     let mut event = Event::success("session.end")
-        .on("session", id, &target_name)
+        .on("session", id, &ended.target_name)
         .with("status", end.status().name())
         .with("code", end.code())
         .with("message", end.message())
@@ -93,13 +107,26 @@ pub(super) async fn close(
     if end.status() == SessionStatus::Failed {
         event.outcome = Outcome::Failure;
     }
-    match end {
-        End::Exited { .. } | End::Disconnected => audit::record(connection, context, event).await?,
+    let context = match end {
+        End::Exited { .. } | End::Disconnected => context.clone(),
         End::Failed { .. } | End::Terminated { .. } | End::Expired { .. } => {
-            let hub = Context { principal: Arc::new(Principal::system("sessions")), ..context.clone() };
-            audit::record(connection, &hub, event).await?
+            Context { principal: Arc::new(Principal::system("sessions")), ..context.clone() }
         }
     };
+    audit::record(connection, &context, event).await?;
+    let ended = events::Event::SessionEnded {
+        session_id: id,
+        user_id: ended.user_id,
+        user_name: ended.user_name,
+        target_id: ended.target_id,
+        target_name: ended.target_name,
+        status: end.status().name(),
+        code: end.code(),
+        started_at: ended.start_time,
+        bytes_sent: bytes.0,
+        bytes_received: bytes.1,
+    };
+    events::publish(connection, &context, &ended).await?;
     metrics::counter!(names::SESSIONS_ENDED, "protocol" => "ssh", "status" => end.status().name()).increment(1);
     Ok(())
 }

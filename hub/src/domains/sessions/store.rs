@@ -1,11 +1,11 @@
 //! SQL of sessions and hubs.
 
-use openpam_ids::{HubId, ParticipantId, SessionId, TenantId};
+use chrono::{DateTime, Utc};
+use openpam_ids::{HubId, ParticipantId, SessionId, TargetId, TenantId, UserId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{End, NewSession, Participant, RunningHub, Session, SessionFilter, SessionStatus, types::NewParticipant};
-use crate::domains::targets::Protocol;
 
 pub(super) async fn insert(
     connection: &mut PgConnection,
@@ -13,10 +13,6 @@ pub(super) async fn insert(
     hub_id: HubId,
     session: &NewSession,
 ) -> Result<(), sqlx::Error> {
-    let protocol = match session.protocol {
-        Protocol::Ssh => "ssh",
-        Protocol::Rdp => "rdp",
-    };
     sqlx::query!(
         "insert into sessions (session_id, tenant_id, hub_id, user_id, user_name, auth_session_id, target_id,
                                target_name, credential_id, credential_name, decision_id, protocol, client_ip, reason,
@@ -33,7 +29,7 @@ pub(super) async fn insert(
         session.credential_id.as_uuid(),
         session.credential_name,
         session.decision_id.as_uuid(),
-        protocol,
+        session.protocol.name(),
         session.client_ip.map(ipnetwork::IpNetwork::from),
         session.reason,
         session.recording_path,
@@ -43,24 +39,34 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Ends an active session and gives its target's name; `None` when it had ended already.
+/// What the end of a session says about it.
+pub(super) struct EndedSession {
+    pub(super) user_id: UserId,
+    pub(super) user_name: String,
+    pub(super) target_id: Option<TargetId>,
+    pub(super) target_name: String,
+    pub(super) start_time: DateTime<Utc>,
+}
+
+/// Ends an active session; `None` when it had ended already.
 pub(super) async fn end(
     connection: &mut PgConnection,
     id: SessionId,
     end: &End,
     bytes: (i64, i64),
-) -> Result<Option<String>, sqlx::Error> {
+) -> Result<Option<EndedSession>, sqlx::Error> {
     let (exit_status, exit_signal) = match end {
         End::Exited { status, signal } => (status.and_then(|status| i32::try_from(status).ok()), signal.as_deref()),
         _ => (None, None),
     };
     let code = end.code();
-    sqlx::query_scalar!(
-        "update sessions
-         set status = $2, end_time = greatest(now(), start_time), exit_status = $3, exit_signal = $4, error_code = $5,
-             error_message = $6, bytes_sent = $7, bytes_received = $8
-         where session_id = $1 and status = 'active'
-         returning target_name",
+    sqlx::query_as!(
+        EndedSession,
+        r#"update sessions
+           set status = $2, end_time = greatest(now(), start_time), exit_status = $3, exit_signal = $4, error_code = $5,
+               error_message = $6, bytes_sent = $7, bytes_received = $8
+           where session_id = $1 and status = 'active'
+           returning user_id as "user_id: _", user_name, target_id as "target_id: _", target_name, start_time"#,
         id.as_uuid(),
         end.status().name(),
         exit_status,

@@ -4,8 +4,8 @@
 //! or OpenBao.
 //! INVARIANT: a credential's secret leaves the vault for an
 //! [`Authorization`](crate::domains::access::Authorization) only, is zeroized after use, and is never in
-//! a row, a log line or an answer. Keys of recordings have an area of their own, as the ledger's have, out of the reach of
-//! credentials.
+//! a row, a log line or an answer. Keys of recordings have an area of their own, as those of the ledger and of webhooks have,
+//! out of the reach of credentials.
 
 mod breaker;
 mod client;
@@ -24,8 +24,8 @@ pub use client::Vault;
 pub use error::{CredentialError, VaultError};
 pub(crate) use http::routes;
 pub use service::{
-    credentials_of, credentials_of_all, find, ledger_key_path, login_secret, read_key, recording_key_path,
-    set_credentials_of, write_key,
+    credentials_of, credentials_of_all, find, forget_orphan, ledger_key_path, login_secret, note_orphan, read_key,
+    recording_key_path, set_credentials_of, webhook_key_path, write_key,
 };
 pub use tasks::start_tasks;
 pub use types::{Credential, CredentialFilter, CredentialKind, Holder, LoginSecret};

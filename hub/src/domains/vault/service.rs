@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     context::Context,
+    db::DbError,
     domains::{
         access::{Authorization, Purpose},
         audit::{self, Event},
@@ -120,6 +121,33 @@ pub fn recording_key_path(hub: &Hub, tenant_slug: &str, id: RecordingKeyId) -> S
 /// Where a key that signs the ledger's checkpoints is kept: out of every tenant's area.
 pub fn ledger_key_path(hub: &Hub, id: LedgerKeyId) -> String {
     format!("{}/.ledger/{id}", hub.vault().config.kv_prefix)
+}
+
+/// Where a secret that signs what a webhook of the tenant gets is kept: not below the tenant's own area.
+pub fn webhook_key_path(hub: &Hub, tenant_slug: &str, id: CredentialId) -> String {
+    format!("{}/.webhooks/{tenant_slug}/{id}", hub.vault().config.kv_prefix)
+}
+
+/// Notes, before the vault is asked, that it may hold a key at `path` that nothing refers to. Unless
+/// [`forget_orphan`] is committed within minutes, it is removed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn note_orphan(
+    connection: &mut PgConnection,
+    context: &Context,
+    id: CredentialId,
+    path: &str,
+) -> std::result::Result<(), DbError> {
+    Ok(store::note_orphan(connection, context.tenant_id, id, path).await?)
+}
+
+/// The key of that id is referred to, or gone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_orphan(connection: &mut PgConnection, id: CredentialId) -> std::result::Result<(), DbError> {
+    Ok(store::forget_orphan(connection, id).await?)
 }
 
 /// Keeps a key at a path where nothing is yet.

@@ -104,8 +104,8 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
   const attended = useAttended()
   const query = useInfiniteQuery({
     ...sessions.list({ q: search.q, status: search.status, target_id: search.target_id, user_id: userId ?? search.user_id, from, to }),
-    // Every page that was read is read again: a long list more seldom.
-    refetchInterval: ({ state }) => attended && ((state.data?.pages.length ?? 0) > 3 ? 30_000 : 5_000),
+    // Beginnings and ends are told as they happen; this is for what is not, such as the bytes of those that go on.
+    refetchInterval: attended && 30_000,
   })
   const setText = useCallback((q: string | undefined) => change({ q }), [change])
   const shown = useMemo(() => query.data?.pages.flatMap(({ items }) => items) ?? [], [query.data])

@@ -20,6 +20,7 @@ use super::{
     },
     authenticate,
     sign_in::{self, SignedIn, anonymous, browser},
+    users as people,
 };
 use crate::{
     context::{Actor, Context},
@@ -138,11 +139,15 @@ async fn attempt(
     let tenant_id = context.tenant_id;
     let mut tx = hub.db().begin(context).await?;
     let user = &vouched.user;
-    let (user_id, enabled) = flows::upsert_user(&mut tx, tenant_id, user, hub.clock().now()).await?;
-    if !enabled {
+    let account = flows::upsert_user(&mut tx, tenant_id, user, hub.clock().now()).await?;
+    if !account.enabled {
         return Err(IdentityError::AccountDisabled);
     }
+    let user_id = account.id;
     flows::replace_groups(&mut tx, tenant_id, user_id, &user.groups).await?;
+    if account.is_new {
+        people::publish_created(hub, &mut tx, context, user_id).await?;
+    }
     let session = user.provider_session.as_deref();
     let signed_in = sign_in::begin(hub, &mut tx, client, tenant_id, user_id, "oidc", session).await?;
     tx.commit().await.map_err(DbError::from)?;

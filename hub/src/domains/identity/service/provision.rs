@@ -9,13 +9,16 @@ use sqlx::{Connection as _, PgConnection};
 use super::super::{
     IdentityError, passwords,
     store::{sign_in, users},
-    types::{NewUser, acceptable_password},
+    types::{NewUser, Source, acceptable_password},
 };
 use super::{local, users as people};
 use crate::{
     context::{Actor, Clock, Context, Ids, Role},
     db::{DbError, require_row_security, set_scope},
-    domains::audit::{self, Event},
+    domains::{
+        audit::{self, Event},
+        events::{self, UserFacts},
+    },
 };
 
 /// An administrator to make.
@@ -71,6 +74,15 @@ pub async fn create_admin(connection: &mut PgConnection, admin: NewAdmin) -> Res
         users::insert_local(&mut tx, tenant_id, id, &user, Some(&hash)).await?;
         let event = Event::success("user.create").on("user", id, &user.username).with("roles", vec!["admin"]);
         audit::record(&mut tx, &context, event).await?;
+        let created = UserFacts {
+            user_id: id,
+            username: user.username,
+            display_name: user.display_name,
+            source: Source::Local.name(),
+            enabled: true,
+            roles: vec![Role::Admin.name()],
+        };
+        events::publish(&mut tx, &context, &events::Event::UserCreated(created)).await?;
         true
     };
     tx.commit().await.map_err(DbError::from)?;

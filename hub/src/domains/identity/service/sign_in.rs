@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     context::{Actor, Context, Principal},
-    domains::audit::{self, Event},
+    domains::{
+        audit::{self, Event},
+        events,
+    },
     http::ClientInfo,
     state::Hub,
 };
@@ -93,6 +96,8 @@ pub(in super::super) async fn begin(
         .with("method", method)
         .with("auth_session_id", id.to_string());
     audit::record(connection, &context, event).await?;
+    let signed_in = events::Event::UserSignedIn { user_id, username: context.principal.name.clone(), method };
+    events::publish(connection, &context, &signed_in).await?;
     Ok(SignedIn { context, cookie: SessionCookie::value(tenant_id, id, &secret), expires_at })
 }
 

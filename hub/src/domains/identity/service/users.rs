@@ -21,7 +21,10 @@ use super::{
 use crate::{
     context::{Context, Role},
     db::{DbError, Tx},
-    domains::audit::{self, Event},
+    domains::{
+        audit::{self, Event},
+        events::{self, UserFacts},
+    },
     permissions::may_grant,
     state::Hub,
 };
@@ -109,6 +112,7 @@ pub(in super::super) async fn create(
     audit::record(&mut tx, context, event).await?;
     let user = get_in(&mut tx, hub, id).await?;
     within_scope(context, &user.effective_roles)?;
+    events::publish(&mut tx, context, &events::Event::UserCreated(facts(&user))).await?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(user)
 }
@@ -161,6 +165,13 @@ pub(in super::super) async fn update(
         event = event.with_change("groups", had, has);
     }
     audit::record(&mut tx, context, event).await?;
+    let changed = changes(&before, &after);
+    if !changed.is_empty() {
+        events::publish(&mut tx, context, &events::Event::UserUpdated { user: facts(&after), changed }).await?;
+    }
+    if before.enabled && !after.enabled {
+        events::publish(&mut tx, context, &events::Event::UserDisabled(facts(&after))).await?;
+    }
     guard.end(hub, &mut tx, context).await?;
     tx.commit().await.map_err(DbError::from)?;
     hub.identity().forget(&ended);
@@ -184,6 +195,8 @@ pub(in super::super) async fn delete(hub: &Hub, context: &Context, id: UserId) -
     sign_in_store::forget_failures(&mut tx, &local::account_key(&user.username)).await?;
     store::delete(&mut tx, id).await?;
     audit::record(&mut tx, context, Event::success("user.delete").on("user", id, &user.username)).await?;
+    let deleted = events::Event::UserDeleted { user_id: id, username: user.username };
+    events::publish(&mut tx, context, &deleted).await?;
     guard.end(hub, &mut tx, context).await?;
     tx.commit().await.map_err(DbError::from)?;
     hub.identity().forget(&ended);
@@ -337,6 +350,43 @@ pub(in super::super) fn within_scope<'a>(
     roles: impl IntoIterator<Item = &'a Role>,
 ) -> Result<(), IdentityError> {
     if may_grant(&context.principal, roles) { Ok(()) } else { Err(IdentityError::BeyondScope) }
+}
+
+/// The account as others may know it.
+fn facts(user: &User) -> UserFacts {
+    UserFacts {
+        user_id: user.id,
+        username: user.username.clone(),
+        display_name: user.display_name.clone(),
+        source: user.source.name(),
+        enabled: user.enabled,
+        roles: names(&user.effective_roles),
+    }
+}
+
+/// Names of what differs.
+fn changes(before: &User, after: &User) -> Vec<&'static str> {
+    let fields = [
+        ("username", before.username != after.username),
+        ("display_name", before.display_name != after.display_name),
+        ("email", before.email != after.email),
+        ("enabled", before.enabled != after.enabled),
+        ("roles", before.effective_roles != after.effective_roles),
+        ("groups", before.groups != after.groups),
+    ];
+    fields.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+}
+
+/// Publishes that there is an account, as it is now.
+pub(super) async fn publish_created(
+    hub: &Hub,
+    connection: &mut PgConnection,
+    context: &Context,
+    id: UserId,
+) -> Result<(), IdentityError> {
+    let user = get_in(connection, hub, id).await?;
+    events::publish(connection, context, &events::Event::UserCreated(facts(&user))).await?;
+    Ok(())
 }
 
 fn user(identity: &Identity, row: UserRow) -> User {

@@ -56,13 +56,21 @@ pub(in super::super) async fn take(
     .await
 }
 
-/// Takes over what the directory says about a person; their id and whether they may sign in.
+/// A person of the directory, as they are known here.
+pub(in super::super) struct DirectoryAccount {
+    pub(in super::super) id: UserId,
+    pub(in super::super) enabled: bool,
+    /// They were not known before.
+    pub(in super::super) is_new: bool,
+}
+
+/// Takes over what the directory says about a person.
 pub(in super::super) async fn upsert_user(
     connection: &mut PgConnection,
     tenant: TenantId,
     user: &DirectoryUser,
     now: DateTime<Utc>,
-) -> Result<(UserId, bool)> {
+) -> Result<DirectoryAccount> {
     // A user name may pass from one person to another: who has it no more gives way.
     sqlx::query!(
         "update users set username = left(username, 150) || ' ' || left(external_id, 40)
@@ -92,7 +100,7 @@ pub(in super::super) async fn upsert_user(
     )
     .fetch_one(connection)
     .await?;
-    Ok((row.user_id, row.enabled))
+    Ok(DirectoryAccount { id: row.user_id, enabled: row.enabled, is_new: row.user_id == id })
 }
 
 /// Makes the person's directory groups exactly those named. Groups that are new here are called by

@@ -12,9 +12,7 @@ use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use object_store::{
     BackoffConfig, ClientOptions, RetryConfig,
-    aws::{
-        AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer, AwsCredentialProvider, Checksum, S3ConditionalPut,
-    },
+    aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, AwsCredentialProvider, Checksum, S3ConditionalPut},
     client::{
         Certificate, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
         HttpService, ReqwestConnector,
@@ -25,7 +23,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{super::Error, DOCTOR};
-use crate::{config::Recording, context::Clock};
+use crate::{aws, config::Recording, context::Clock};
 
 /// What requests are signed for.
 const SERVICE: &str = "s3";
@@ -41,17 +39,6 @@ const MAX_PAGES: usize = 4_000;
 const AT_ONCE: usize = 8;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Where AWS's own tools look for credentials, too.
-const AWS_SOURCES: [(&str, AmazonS3ConfigKey); 8] = [
-    ("AWS_ACCESS_KEY_ID", AmazonS3ConfigKey::AccessKeyId),
-    ("AWS_SECRET_ACCESS_KEY", AmazonS3ConfigKey::SecretAccessKey),
-    ("AWS_SESSION_TOKEN", AmazonS3ConfigKey::Token),
-    ("AWS_WEB_IDENTITY_TOKEN_FILE", AmazonS3ConfigKey::WebIdentityTokenFile),
-    ("AWS_ROLE_ARN", AmazonS3ConfigKey::RoleArn),
-    ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", AmazonS3ConfigKey::ContainerCredentialsRelativeUri),
-    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", AmazonS3ConfigKey::ContainerCredentialsFullUri),
-    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", AmazonS3ConfigKey::ContainerAuthorizationTokenFile),
-];
 
 /// What is put is locked in this mode for this long.
 #[derive(Debug, Clone, Copy)]
@@ -193,7 +180,7 @@ pub(super) fn open(config: &Recording) -> anyhow::Result<(AmazonS3, S3)> {
     }
     builder = match (&config.s3_access_key_id, &config.s3_secret_access_key) {
         (Some(id), Some(secret)) => builder.with_access_key_id(id).with_secret_access_key(secret.expose_secret()),
-        _ => AWS_SOURCES.into_iter().fold(builder, |builder, (name, key)| match std::env::var(name) {
+        _ => aws::SOURCES.into_iter().fold(builder, |builder, (name, key)| match std::env::var(name) {
             Ok(value) if !value.is_empty() => builder.with_config(key, value),
             _ => builder,
         }),
