@@ -253,6 +253,43 @@ async fn access_taken_away_while_a_terminal_opens_leaves_none_behind() -> anyhow
 }
 
 #[tokio::test]
+async fn a_terminal_that_opens_is_ended_before_its_target_is_shown_a_credential() -> anyhow::Result<()> {
+    use openpam_tests::proxy::{Fault, FaultProxy};
+    let world = World::default().await?;
+    let server = world.stack.password_target().clone();
+    let proxy = FaultProxy::start(&format!("{}:{}", server.host, server.port)).await?;
+    let reachable = world.password_target().await?;
+    let target = format!("/admin/targets/{}", reachable.target_id);
+    world.admin.patch(&target, &json!({ "host": "127.0.0.1", "port": proxy.address().port() })).await?;
+    world.trust_host_keys(&reachable.target_id).await.ok();
+    let person = world.person(&[], &[&reachable.group_id]).await?;
+    proxy.set(Fault::Silence);
+    let connect = reachable.connect();
+    let opening = Terminal::try_open(&person.client, &connect);
+    let ending = async {
+        let id = eventually("the session is opening", Duration::from_secs(5), || async {
+            let active = world.admin.list("/sessions?status=active").await?;
+            Ok(active.first().and_then(|session| session["id"].as_str().map(str::to_owned)))
+        })
+        .await?;
+        let asked = Instant::now();
+        world
+            .admin
+            .call(http::Method::POST, &format!("/sessions/{id}/terminate"), Some(&json!({})))
+            .await?
+            .success()?;
+        world.session_becomes(&id, "terminated").await?;
+        ensure!(asked.elapsed() < AT_ONCE, "it went on opening for {:?}", asked.elapsed());
+        anyhow::Ok(())
+    };
+    let (opened, ended) = tokio::join!(opening, ending);
+    ended?;
+    let refused = opened?.err().context("a terminal opened")?;
+    assert_eq!((refused.status, refused.body["code"].as_str()), (409, Some("terminated")), "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_target_that_hangs_does_not_keep_the_socket_open() -> anyhow::Result<()> {
     use openpam_tests::proxy::{Fault, FaultProxy};
     let world = World::default().await?;

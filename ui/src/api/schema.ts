@@ -2412,6 +2412,8 @@ export interface components {
                 end_time?: string | null;
                 error_code?: string | null;
                 error_message?: string | null;
+                /** @description The signal that ended the program, such as `KILL`. */
+                exit_signal?: string | null;
                 /** Format: int32 */
                 exit_status?: number | null;
                 id: components["schemas"]["SessionId"];
@@ -3138,6 +3140,8 @@ export interface components {
             end_time?: string | null;
             error_code?: string | null;
             error_message?: string | null;
+            /** @description The signal that ended the program, such as `KILL`. */
+            exit_signal?: string | null;
             /** Format: int32 */
             exit_status?: number | null;
             id: components["schemas"]["SessionId"];

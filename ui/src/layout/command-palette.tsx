@@ -3,7 +3,7 @@ import { useNavigate } from '@tanstack/react-router'
 import { Command } from 'cmdk'
 import { LogOut, Moon, Sun, SunMoon, TerminalSquare, UserRound, type LucideIcon } from 'lucide-react'
 import { Dialog } from 'radix-ui'
-import { useDeferredValue, useState, type ReactNode } from 'react'
+import { useDeferredValue, useEffect, useState, type ReactNode } from 'react'
 import { useMe } from '@/api/hooks'
 import { launchTargets } from '@/api/hub'
 import { EnvironmentBadge } from '@/components/badge'
@@ -23,7 +23,15 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
   const [text, setText] = useState('')
   const query = useDeferredValue(text.trim())
   const targets = useInfiniteQuery(launchTargets.list({ q: query || undefined, sort: query ? 'name' : 'recent' }))
-  const found = targets.data?.pages[0]?.items.slice(0, 12) ?? []
+  const listed = targets.data?.pages[0]?.items ?? []
+  const used = query ? [] : listed.filter((target) => target.last_used_at)
+  const found = (used.length > 0 ? used : listed).slice(0, 12)
+  const first = found[0]?.id
+  const [chosen, setChosen] = useState('')
+  // The targets come after the pages: what stands first is what Enter opens.
+  useEffect(() => {
+    if (first) setChosen(`target ${first}`)
+  }, [first])
   const go = (act: () => unknown) => () => {
     onClose()
     act()
@@ -40,7 +48,7 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
           className="fixed top-[12dvh] left-1/2 z-50 w-[calc(100vw-1.5rem)] max-w-xl -translate-x-1/2 animate-fade overflow-hidden rounded-xl bg-raised shadow-pop outline-none"
         >
           <Dialog.Title className="sr-only">Search or jump to</Dialog.Title>
-          <Command loop label="Search or jump to" filter={matches}>
+          <Command loop label="Search or jump to" filter={matches} value={chosen} onValueChange={setChosen}>
             <Command.Input
               autoFocus
               value={text}
@@ -53,7 +61,7 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
                 {targets.isFetching ? 'Searching…' : `Nothing is called “${text}”.`}
               </Command.Empty>
               {found.length > 0 && (
-                <Command.Group heading={query ? 'Targets' : 'Recent targets'}>
+                <Command.Group heading={used.length > 0 ? 'Recent targets' : 'Targets'}>
                   {found.map((target) => (
                     <Item
                       key={target.id}

@@ -54,6 +54,8 @@ struct SessionBody {
     error_code: Option<String>,
     error_message: Option<String>,
     exit_status: Option<i32>,
+    /// The signal that ended the program, such as `KILL`.
+    exit_signal: Option<String>,
     recording_path: Option<String>,
     /// Whether a browser is connected; known on the hub that carries the session.
     attached: bool,
@@ -82,6 +84,7 @@ impl SessionBody {
             error_code: session.error_code,
             error_message: session.error_message,
             exit_status: session.exit_status,
+            exit_signal: session.exit_signal,
             recording_path: session.recording_path,
             attached: live.is_some_and(|live| live.is_attached()),
         }

@@ -146,7 +146,7 @@ pub(super) async fn find(connection: &mut PgConnection, id: SessionId) -> Result
         Session,
         r#"select session_id as "id: _", user_id as "user_id: _", user_name, target_id as "target_id: _", target_name,
                   credential_id as "credential_id: _", credential_name, protocol, status, start_time, end_time,
-                  bytes_sent, bytes_received, client_ip as "client_ip: _", reason, exit_status, error_code,
+                  bytes_sent, bytes_received, client_ip as "client_ip: _", reason, exit_status, exit_signal, error_code,
                   error_message, recording_path
            from sessions where session_id = $1"#,
         id.as_uuid()
@@ -166,7 +166,7 @@ pub(super) async fn list(
         Session,
         r#"select session_id as "id: _", user_id as "user_id: _", user_name, target_id as "target_id: _", target_name,
                   credential_id as "credential_id: _", credential_name, protocol, status, start_time, end_time,
-                  bytes_sent, bytes_received, client_ip as "client_ip: _", reason, exit_status, error_code,
+                  bytes_sent, bytes_received, client_ip as "client_ip: _", reason, exit_status, exit_signal, error_code,
                   error_message, recording_path
            from sessions
            where ($1::uuid is null or session_id < $1)

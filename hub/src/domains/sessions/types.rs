@@ -196,6 +196,8 @@ pub struct Session {
     pub reason: Option<String>,
     /// Exit status of the program.
     pub exit_status: Option<i32>,
+    /// The signal that ended the program, without `SIG` (RFC 4254 section 6.10).
+    pub exit_signal: Option<String>,
     /// Stable code of how it ended, where it did not end by itself.
     pub error_code: Option<String>,
     /// The same for a person.

@@ -4,12 +4,12 @@ use openpam_secret::{ExposeSecret as _, SecretString};
 use russh::keys::{Error as KeyError, decode_secret_key};
 
 use super::{
+    costs,
     error::CredentialError,
     types::{CredentialKind, SecretFields},
 };
 
 const MAX_PASSWORD: usize = 4_096;
-const MAX_PRIVATE_KEY: usize = 65_536;
 const MAX_PASSPHRASE: usize = 1_024;
 
 /// Checks a secret for a credential of `kind`. Decrypting a key takes a while: keep it off the
@@ -41,7 +41,7 @@ pub(super) fn check(kind: CredentialKind, fields: &SecretFields) -> Result<(), C
                     "is not for a private key: the passphrase goes into the field passphrase",
                 ));
             }
-            let key = within("secret.private_key", fields.private_key.as_ref(), MAX_PRIVATE_KEY)?
+            let key = within("secret.private_key", fields.private_key.as_ref(), costs::MAX_BYTES)?
                 .ok_or_else(|| CredentialError::field("secret.private_key", "required", "is required"))?;
             let passphrase = within("secret.passphrase", fields.passphrase.as_ref(), MAX_PASSPHRASE)?;
             check_key(key, passphrase)
@@ -65,8 +65,10 @@ fn within<'a>(
 }
 
 fn check_key(key: &str, passphrase: Option<&str>) -> Result<(), CredentialError> {
+    let unusable = |why: &'static str| CredentialError::field("secret.private_key", "malformed", why);
+    costs::affordable(key).map_err(unusable)?;
     let error = match decode_secret_key(key, passphrase) {
-        Ok(_) => return Ok(()),
+        Ok(key) => return costs::affordable_to_use(&key).map_err(unusable),
         Err(error) => error,
     };
     let malformed = |message: &str| Err(CredentialError::field("secret.private_key", "malformed", message));

@@ -102,8 +102,14 @@ pub(super) async fn create(hub: &Hub, context: &Context, new: NewCredential) -> 
     to_the_end(hub, async move { create_now(&own_hub, &context, new).await }).await
 }
 
-async fn create_now(hub: &Hub, context: &Context, new: NewCredential) -> Result<Credential> {
+async fn create_now(hub: &Hub, context: &Context, mut new: NewCredential) -> Result<Credential> {
     let _turn = hub.vault().turns.next().await?;
+    // Before anything is held: to open a key takes a while.
+    if new.vault_path.is_none()
+        && let Some(secret) = new.secret.take()
+    {
+        new.secret = Some(checked(new.kind, secret).await?);
+    }
     let id: CredentialId = hub.ids().fresh();
     let mut tx = hub.db().begin(context).await?;
     let slug = tenant_slug(&mut tx).await?;
@@ -128,7 +134,6 @@ async fn create_now(hub: &Hub, context: &Context, new: NewCredential) -> Result<
             return Err(CredentialError::field("vault_path", "not_allowed", "cannot be given together with a secret"));
         }
         Some(secret) => {
-            let secret = checked(credential.kind, secret).await?;
             credential.vault_path = Some(managed_path(config, &slug, id));
             credential.vault_version = None;
             credential.managed = true;

@@ -9,6 +9,7 @@
 
 mod breaker;
 mod client;
+mod costs;
 mod error;
 mod http;
 pub mod inspect;
@@ -21,6 +22,7 @@ mod tasks;
 mod types;
 
 pub use client::Vault;
+pub use costs::{affordable, affordable_to_use};
 pub use error::{CredentialError, VaultError};
 pub(crate) use http::routes;
 pub use service::{

@@ -8,14 +8,17 @@ use russh::{
     client::{AuthResult, KeyboardInteractiveAuthResponse},
     keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, decode_secret_key},
 };
+use tokio::sync::Semaphore;
 
 use super::{Connection, SshError};
-use crate::domains::vault::LoginSecret;
+use crate::domains::vault::{self, LoginSecret};
 
 /// A target that checks a password may wait some seconds before it refuses.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Rounds of keyboard-interactive before the hub gives up.
 const MAX_ROUNDS: usize = 8;
+/// Keys that are decrypted at once.
+static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// Logs in.
 ///
@@ -26,7 +29,7 @@ pub(crate) async fn login(connection: &mut Connection, username: &str, secret: L
         match secret {
             LoginSecret::Password(password) => with_password(connection, username, &password).await,
             LoginSecret::PrivateKey { pem, passphrase } => {
-                let key = read_key(&pem, passphrase.as_ref())?;
+                let key = read_key_apart(pem, passphrase).await?;
                 with_key(connection, username, key).await
             }
             LoginSecret::Certificate { private_key, certificate } => {
@@ -45,19 +48,36 @@ pub(crate) async fn login(connection: &mut Connection, username: &str, secret: L
     }
 }
 
+/// Reads a private key off the asynchronous threads: deriving its key may take long. The caller may
+/// give up waiting; the turn is kept until the work has ended.
+async fn read_key_apart(pem: SecretString, passphrase: Option<SecretString>) -> Result<PrivateKey, SshError> {
+    let unreadable = || SshError::CredentialUnusable("the private key cannot be read");
+    let turn = TURNS.acquire().await.map_err(|_| unreadable())?;
+    tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        read_key(&pem, passphrase.as_ref())
+    })
+    .await
+    .map_err(|_| unreadable())?
+}
+
 /// Reads a private key.
 ///
 /// # Errors
 /// With what is wrong about it, never with any of its text.
 fn read_key(text: &SecretString, passphrase: Option<&SecretString>) -> Result<PrivateKey, SshError> {
     let passphrase = passphrase.map(|passphrase| passphrase.expose_secret());
-    decode_secret_key(text.expose_secret(), passphrase).map_err(|error| {
+    // One that is only referred to was never looked at.
+    vault::affordable(text.expose_secret()).map_err(SshError::CredentialUnusable)?;
+    let key = decode_secret_key(text.expose_secret(), passphrase).map_err(|error| {
         SshError::CredentialUnusable(match (error, passphrase) {
             (russh::keys::Error::KeyIsEncrypted, None) => "the private key needs its passphrase",
             (_, Some(_)) => "the private key cannot be read, or its passphrase is wrong",
             (_, None) => "the private key cannot be read",
         })
-    })
+    })?;
+    vault::affordable_to_use(&key).map_err(SshError::CredentialUnusable)?;
+    Ok(key)
 }
 
 async fn with_password(connection: &mut Connection, username: &str, password: &SecretString) -> Result<(), SshError> {

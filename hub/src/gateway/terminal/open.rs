@@ -8,6 +8,7 @@ use openpam_telemetry::names;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
+    outside::asked_to_end,
     recording,
     session::{self, Limits},
 };
@@ -173,24 +174,35 @@ async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<Sess
         user_name: context.principal.name.clone(),
         session_id: Some(id),
     };
-    match connect(hub, &allowed, &holder, size).await {
-        Ok(shell) => {
+    let mut ends = place.session().end_requests();
+    // Whoever must not be here any more is shown no credential: looked at first, each time that the opening goes on.
+    let connected = tokio::select! {
+        biased;
+        end = asked_to_end(&mut ends) => Err(end),
+        connected = connect(hub, &allowed, &holder, size) => Ok(connected),
+    };
+    let (end, problem) = match connected {
+        Ok(Ok(shell)) => {
             metrics::histogram!(names::SESSION_OPEN_DURATION).record(begun.elapsed().as_secs_f64());
             tracing::info!(session_id = %id, target = %allowed.target.name, milliseconds = begun.elapsed().as_millis(),
                 "session opened");
             start_carrying(hub, place, shell, recorder, size, allowed.limits);
-            Ok(id)
+            return Ok(id);
         }
-        Err(failure) => {
+        Ok(Err(failure)) => {
             let problem = Problem::from(&failure);
-            let end = End::Failed { code: problem.code(), message: problem.detail().to_owned() };
-            if let Some(recorder) = recorder {
-                recording::close(hub, id, recorder, &end);
-            }
-            session::finish(hub, place.session(), &end).await;
-            Err(problem)
+            (End::Failed { code: problem.code(), message: problem.detail().to_owned() }, problem)
         }
+        Err(end) => {
+            let problem = Problem::new(StatusCode::CONFLICT, end.code().unwrap_or("ended"), end.message());
+            (end, problem)
+        }
+    };
+    if let Some(recorder) = recorder {
+        recording::close(hub, id, recorder, &end);
     }
+    session::finish(hub, place.session(), &end).await;
+    Err(problem)
 }
 
 fn start_carrying(

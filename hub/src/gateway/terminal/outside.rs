@@ -43,7 +43,8 @@ impl Outside {
     }
 }
 
-async fn asked_to_end(ends: &mut watch::Receiver<Option<End>>) -> End {
+/// How the session is to end, once somebody asks for it.
+pub(super) async fn asked_to_end(ends: &mut watch::Receiver<Option<End>>) -> End {
     if let Ok(end) = ends.wait_for(Option::is_some).await
         && let Some(end) = end.clone()
     {

@@ -46,7 +46,7 @@ function RecordedMark({ session, playable }: { session: Session; playable: boole
       params={{ id: session.id }}
       search={{ t: 0 }}
       state={{ play: true }}
-      aria-label={`Play the recording of the session on ${session.target_name}`}
+      aria-label={`${word}: play the recording of the session on ${session.target_name}`}
       className="relative z-10 flex w-fit items-center gap-1.5 rounded text-accent-text hover:underline"
     >
       {dot} {word}
@@ -88,10 +88,11 @@ function optionsOf(list: Session[], of: (session: Session) => [string | null, st
 const withChosen = (options: { value: string; label: string }[], chosen: string | undefined, label: string) =>
   chosen === undefined || options.some(({ value }) => value === chosen) ? options : [{ value: chosen, label }, ...options]
 
-/** How it ended, in a word: the program's exit status, or the code of what ended it. */
+/** How it ended, in a word: the program's exit status or signal, or the code of what ended it. */
 const exitOf = (session: Session): string => {
   if (session.status === 'active') return '–'
   if (session.error_code) return session.error_code.replaceAll('_', ' ')
+  if (session.exit_signal) return `signal ${session.exit_signal}`
   return session.exit_status === null ? 'left' : `exit ${session.exit_status}`
 }
 
@@ -171,7 +172,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         id: 'exit',
         header: 'Exit',
         accessorFn: exitOf,
-        meta: { className: 'w-24', from: 'lg' },
+        meta: { className: 'w-32', from: 'lg' },
         cell: ({ row }) => (
           <span className="truncate text-muted" title={exitOf(row.original)}>
             {exitOf(row.original)}

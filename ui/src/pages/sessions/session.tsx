@@ -143,6 +143,7 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
                 <Fact label="Received">{formatBytes(session.bytes_received)}</Fact>
                 <Fact label="Sent">{formatBytes(session.bytes_sent)}</Fact>
                 {session.exit_status !== null && <Fact label="Exit status">{String(session.exit_status)}</Fact>}
+                {session.exit_signal && <Fact label="Ended by the signal">{session.exit_signal}</Fact>}
               </Facts>
             </Card>
             <ParticipantsCard session={session} />

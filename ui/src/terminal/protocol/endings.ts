@@ -87,7 +87,8 @@ export function describeClose(
       return {
         kind: 'exit',
         title: exit ? exitTitle(exit) : 'The session ended',
-        detail: said && !['exit', 'exited', 'ended', 'end', 'closed'].includes(said) ? said : '',
+        // The title has told status and signal already.
+        detail: exit?.signal || exit?.status || ['exit', 'exited', 'ended', 'end', 'closed'].includes(said) ? '' : said,
         code: null,
         exitStatus,
       }

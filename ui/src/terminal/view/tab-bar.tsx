@@ -105,7 +105,8 @@ function TabHandle({ tab, selected, renaming, onRename, onDragStart, onDropHere 
   useEffect(() => {
     if (selected) element.current?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
   }, [selected])
-  const select = () => workspace.change((layout) => activateTab(layout, tab.id))
+  // What is typed next goes to the terminal, also where the tab was the active one already.
+  const select = () => (selected ? workspace.activePane?.focus() : workspace.change((layout) => activateTab(layout, tab.id)))
   return (
     <ContextMenu.Root>
       <ContextMenu.Trigger asChild>
