@@ -3,7 +3,7 @@ import { useNavigate } from '@tanstack/react-router'
 import { Command } from 'cmdk'
 import { LogOut, Moon, Sun, SunMoon, TerminalSquare, UserRound, type LucideIcon } from 'lucide-react'
 import { Dialog } from 'radix-ui'
-import { useDeferredValue, useEffect, useState, type ReactNode } from 'react'
+import { useDeferredValue, useState, type ReactNode } from 'react'
 import { useMe } from '@/api/hooks'
 import { launchTargets } from '@/api/hub'
 import { EnvironmentBadge } from '@/components/badge'
@@ -27,11 +27,9 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
   const used = query ? [] : listed.filter((target) => target.last_used_at)
   const found = (used.length > 0 ? used : listed).slice(0, 12)
   const first = found[0]?.id
-  const [chosen, setChosen] = useState('')
-  // The targets come after the pages: what stands first is what Enter opens.
-  useEffect(() => {
-    if (first) setChosen(`target ${first}`)
-  }, [first])
+  const [moved, setMoved] = useState<{ first?: string; to: string }>({ to: '' })
+  // The targets come after the pages: what stands first then is what Enter opens.
+  const chosen = moved.first === first ? moved.to : `target ${first}`
   const go = (act: () => unknown) => () => {
     onClose()
     act()
@@ -48,7 +46,7 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
           className="fixed top-[12dvh] left-1/2 z-50 w-[calc(100vw-1.5rem)] max-w-xl -translate-x-1/2 animate-fade overflow-hidden rounded-xl bg-raised shadow-pop outline-none"
         >
           <Dialog.Title className="sr-only">Search or jump to</Dialog.Title>
-          <Command loop label="Search or jump to" filter={matches} value={chosen} onValueChange={setChosen}>
+          <Command loop label="Search or jump to" filter={matches} value={chosen} onValueChange={(to) => setMoved({ first, to })}>
             <Command.Input
               autoFocus
               value={text}
