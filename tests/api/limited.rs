@@ -5,6 +5,9 @@ use http::{Method, StatusCode};
 use openpam_tests::{World, unique, world::id};
 use serde_json::json;
 
+/// A public key like any machine's.
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS";
+
 #[tokio::test]
 async fn a_token_limited_to_targets_shows_no_password_to_a_machine_of_its_own() -> anyhow::Result<()> {
     let world = World::default().await?;
@@ -24,7 +27,6 @@ async fn a_token_limited_to_targets_shows_no_password_to_a_machine_of_its_own() 
     let (host, port) = (before["host"].clone(), before["port"].as_u64().context("no port")?);
     let other = world.stack.certificate_target().clone();
     let zone = before["zone_id"].clone();
-    let key = before["host_keys"][0]["public_key"].clone();
     let new = |credentials: &[&str], groups: &[&str]| {
         json!({ "name": unique("t"), "protocol": "ssh", "host": other.host, "port": other.port, "zone_id": zone,
                 "credential_ids": credentials, "group_ids": groups })
@@ -36,7 +38,7 @@ async fn a_token_limited_to_targets_shows_no_password_to_a_machine_of_its_own() 
         (Method::PATCH, target.clone(), json!({ "legacy_algorithms": true })),
         (Method::PATCH, target.clone(), json!({ "credential_ids": [reachable.credential_id] })),
         (Method::PATCH, target.clone(), json!({ "group_ids": [] })),
-        (Method::POST, format!("{target}/host-keys"), json!({ "public_key": key, "kind": "host" })),
+        (Method::POST, format!("{target}/host-keys"), json!({ "public_key": KEY, "kind": "host" })),
         (Method::POST, "/admin/targets".to_owned(), new(&[&reachable.credential_id], &[])),
         (Method::POST, "/admin/targets".to_owned(), new(&[], &[&reachable.group_id])),
     ] {
@@ -50,6 +52,7 @@ async fn a_token_limited_to_targets_shows_no_password_to_a_machine_of_its_own() 
     limited.patch(&target, &json!({ "description": "seen", "tags": ["x"], "enabled": false })).await?;
     limited.post("/admin/targets", &new(&[], &[])).await?;
     wider.patch(&target, &json!({ "port": other.port })).await?;
+    wider.post(&format!("{target}/host-keys"), &json!({ "public_key": KEY, "kind": "host" })).await?;
     wider.post("/admin/targets", &new(&[&reachable.credential_id], &[])).await?;
     Ok(())
 }
