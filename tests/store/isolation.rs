@@ -148,8 +148,10 @@ async fn a_role_that_comes_with_a_later_database_is_refused_too() -> anyhow::Res
     let prepared = Prepared::new(&stack, &database, &options).await?;
     let path = prepared.folder().join("hub.toml");
     let text = std::fs::read_to_string(&path)?;
-    let owned = text.replacen("postgres://openpam_app@", "postgres://openpam_owner@", 1);
-    ensure!(owned != text, "the configuration names no application role");
+    let postgres = &stack.servers.postgres;
+    let files = [&postgres.app_password_file, &postgres.owner_password_file].map(|file| file.display().to_string());
+    ensure!(text.contains("postgres://openpam_app@") && text.contains(&files[0]), "another configuration: {text}");
+    let owned = text.replace("postgres://openpam_app@", "postgres://openpam_owner@").replace(&files[0], &files[1]);
     std::fs::write(&path, owned)?;
     let hub = prepared.spawn()?;
     hub.wait_for_log(&["hub started"]).await?;

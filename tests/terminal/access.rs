@@ -273,11 +273,8 @@ async fn a_terminal_that_opens_is_ended_before_its_target_is_shown_a_credential(
         })
         .await?;
         let asked = Instant::now();
-        world
-            .admin
-            .call(http::Method::POST, &format!("/sessions/{id}/terminate"), Some(&json!({})))
-            .await?
-            .success()?;
+        let why = json!({ "reason": "not now" });
+        world.admin.call(http::Method::POST, &format!("/sessions/{id}/terminate"), Some(&why)).await?.success()?;
         world.session_becomes(&id, "terminated").await?;
         ensure!(asked.elapsed() < AT_ONCE, "it went on opening for {:?}", asked.elapsed());
         anyhow::Ok(())
