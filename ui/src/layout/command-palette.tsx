@@ -70,7 +70,7 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
                       hint={<EnvironmentBadge environment={target.environment} />}
                     >
                       {target.name}
-                      <span className="ml-2 text-xs text-faint">{formatAddress(target.host, target.port)}</span>
+                      <span className="ml-2 text-xs text-muted">{formatAddress(target.host, target.port)}</span>
                     </Item>
                   ))}
                 </Command.Group>

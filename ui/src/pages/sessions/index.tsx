@@ -105,8 +105,9 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
   const attended = useAttended()
   const query = useInfiniteQuery({
     ...sessions.list({ q: search.q, status: search.status, target_id: search.target_id, user_id: userId ?? search.user_id, from, to }),
-    // Beginnings and ends are told as they happen; this is for what is not, such as the bytes of those that go on.
-    refetchInterval: attended && 30_000,
+    // Beginnings and ends are told as they happen; this is for what is not: the bytes of those that go on, and that the
+    // sign-in has ended.
+    refetchInterval: attended && 10_000,
   })
   const setText = useCallback((q: string | undefined) => change({ q }), [change])
   const shown = useMemo(() => query.data?.pages.flatMap(({ items }) => items) ?? [], [query.data])
