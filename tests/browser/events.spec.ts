@@ -143,7 +143,7 @@ test('a session that begins and ends shows on the sessions page without a reload
   const row = page.getByRole('row').filter({ hasText: target.name })
   await expect(row).toHaveCount(0)
   await page.evaluate(() => Object.assign(window, { untouched: true }))
-  // The list is read again each 30 s by itself: what comes sooner was told.
+  // The list is read again each 10 s by itself: what comes sooner was told.
   const user = await browserFor(person.api)
   await Terminal.open(user, target)
   await expect(row).toContainText('Active', { timeout: 5_000 })
