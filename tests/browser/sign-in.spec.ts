@@ -157,7 +157,9 @@ test('a provider that is down leaves the local account', async ({ browser }) => 
   }
 })
 
-test('an address of another site is not a place to return to', async ({ browserFor, world }) => {
+test('an address of another site is not a place to return to', async ({ browserFor, world, watch }) => {
+  // A page that listens for changes asks once more after its cookie has gone.
+  watch.expect('status of 401')
   const person = await world.person([])
   const page = await browserFor(null)
   for (const bad of ['https://evil.example/', '//evil.example/', '/\\evil.example', 'javascript:alert(1)']) {
