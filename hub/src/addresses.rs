@@ -57,6 +57,12 @@ pub fn is_loopback(address: IpAddr) -> bool {
     address.is_loopback() || embedded.is_some_and(|address| address.is_loopback())
 }
 
+/// Whether a host, as it stands in a URL, is this machine itself.
+pub fn is_this_machine(host: &str) -> bool {
+    let literal = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || host.ends_with(".localhost") || literal.is_ok_and(is_loopback)
+}
+
 /// Whether the network lies within one that is refused: only then is it of use as an exception, and
 /// narrow enough to be one.
 pub fn is_exception(network: IpNetwork) -> bool {

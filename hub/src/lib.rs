@@ -16,3 +16,4 @@ pub mod gateway;
 pub mod http;
 pub mod permissions;
 pub mod state;
+mod tally;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use openpam_tests::{HubOptions, Stack, World, eventually, postgres::OwnPostgres, webhook::Receiver};
 use serde_json::{Value, json};
 
-use super::webhook;
+use super::{publish_until_it_fails, webhook};
 
 /// How often the hub is killed.
 const ROUNDS: usize = 3;
@@ -27,17 +27,7 @@ async fn whenever_a_hub_is_killed_every_acknowledged_event_arrives() -> anyhow::
     let mut acknowledged = BTreeMap::<String, u64>::new();
     for round in 0..ROUNDS {
         let client = world.admin.at(world.hub.url());
-        let loading = tokio::spawn(async move {
-            let mut made = Vec::new();
-            for number in 0_u64.. {
-                let number = round as u64 * 1_000_000 + number;
-                let body = json!({ "event_type": "load.test", "source": "suite", "payload": { "number": number } });
-                // The answer that does not come acknowledges nothing.
-                let Ok(event) = client.post("/events", &body).await else { break };
-                made.push((event["event_id"].as_str().unwrap_or_default().to_owned(), number));
-            }
-            made
-        });
+        let loading = tokio::spawn(publish_until_it_fails(client, round));
         tokio::time::sleep(Duration::from_millis(700 + 300 * round as u64)).await;
         world.hub.kill().await?;
         let made = loading.await?;

@@ -41,6 +41,19 @@ pub async fn publish(client: &Client, event_type: &str, payload: &Value) -> anyh
     Ok(made["event_id"].as_str().context("no event_id")?.to_owned())
 }
 
+/// Publishes events, numbered within the round, until the hub answers no more: ids and numbers of those that it
+/// acknowledged.
+pub async fn publish_until_it_fails(client: Client, round: usize) -> Vec<(String, u64)> {
+    let mut made = Vec::new();
+    for number in 0_u64.. {
+        let number = round as u64 * 1_000_000 + number;
+        // The answer that does not come acknowledges nothing.
+        let Ok(id) = publish(&client, "load.test", &json!({ "number": number })).await else { break };
+        made.push((id, number));
+    }
+    made
+}
+
 /// Waits until the event has this delivery state.
 pub async fn state_becomes(client: &Client, event: &str, state: &str) -> anyhow::Result<Value> {
     let what = format!("event {event} is {state}");

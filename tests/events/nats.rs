@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use openpam_tests::{HubOptions, Stack, World, eventually, nats::OwnNats};
 use serde_json::{Value, json};
 
-use super::{impatient, publish, state_becomes};
+use super::{impatient, publish, publish_until_it_fails, state_becomes};
 
 /// What the doctor says of NATS: state and message.
 async fn doctor(world: &World) -> anyhow::Result<(String, String)> {
@@ -146,17 +146,7 @@ async fn whenever_nats_or_a_hub_is_killed_nothing_is_lost_and_nothing_comes_twic
     let mut acknowledged = BTreeMap::<String, u64>::new();
     for round in 0..ROUNDS {
         let client = world.admin.at(world.hub.url());
-        let loading = tokio::spawn(async move {
-            let mut made = Vec::new();
-            for number in 0_u64.. {
-                let number = round as u64 * 1_000_000 + number;
-                let body = json!({ "event_type": "load.test", "source": "suite", "payload": { "number": number } });
-                // The answer that does not come acknowledges nothing.
-                let Ok(event) = client.post("/events", &body).await else { break };
-                made.push((event["event_id"].as_str().unwrap_or_default().to_owned(), number));
-            }
-            made
-        });
+        let loading = tokio::spawn(publish_until_it_fails(client, round));
         tokio::time::sleep(Duration::from_millis(500 + 200 * round as u64)).await;
         nats.kill().await?;
         tokio::time::sleep(Duration::from_millis(400)).await;

@@ -3,7 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use openpam_tests::{Client, HubOptions, Terminal, World, eventually, unique, world::Person, world::Reachable};
+use openpam_tests::{
+    Client, HubOptions, Stack, Terminal, World, eventually,
+    proxy::{Fault, FaultProxy},
+    unique,
+    world::{Person, Reachable},
+};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -252,16 +257,22 @@ async fn access_taken_away_while_a_terminal_opens_leaves_none_behind() -> anyhow
     .await
 }
 
-#[tokio::test]
-async fn a_terminal_that_opens_is_ended_before_its_target_is_shown_a_credential() -> anyhow::Result<()> {
-    use openpam_tests::proxy::{Fault, FaultProxy};
-    let world = World::default().await?;
+/// A target that is reached through a proxy, which may fail.
+async fn behind_a_proxy(world: &World) -> anyhow::Result<(FaultProxy, Reachable)> {
     let server = world.stack.password_target().clone();
     let proxy = FaultProxy::start(&format!("{}:{}", server.host, server.port)).await?;
     let reachable = world.password_target().await?;
     let target = format!("/admin/targets/{}", reachable.target_id);
     world.admin.patch(&target, &json!({ "host": "127.0.0.1", "port": proxy.address().port() })).await?;
+    // Those of the machine itself are trusted already.
     world.trust_host_keys(&reachable.target_id).await.ok();
+    Ok((proxy, reachable))
+}
+
+#[tokio::test]
+async fn a_terminal_that_opens_is_ended_before_its_target_is_shown_a_credential() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let (proxy, reachable) = behind_a_proxy(&world).await?;
     let person = world.person(&[], &[&reachable.group_id]).await?;
     proxy.set(Fault::Silence);
     let connect = reachable.connect();
@@ -288,14 +299,8 @@ async fn a_terminal_that_opens_is_ended_before_its_target_is_shown_a_credential(
 
 #[tokio::test]
 async fn a_target_that_hangs_does_not_keep_the_socket_open() -> anyhow::Result<()> {
-    use openpam_tests::proxy::{Fault, FaultProxy};
     let world = World::default().await?;
-    let server = world.stack.password_target().clone();
-    let proxy = FaultProxy::start(&format!("{}:{}", server.host, server.port)).await?;
-    let reachable = world.password_target().await?;
-    let target = format!("/admin/targets/{}", reachable.target_id);
-    world.admin.patch(&target, &json!({ "host": "127.0.0.1", "port": proxy.address().port() })).await?;
-    world.trust_host_keys(&reachable.target_id).await.ok();
+    let (proxy, reachable) = behind_a_proxy(&world).await?;
     let person = world.person(&[], &[&reachable.group_id]).await?;
     let mut terminal = reachable.open(&person.client).await?;
     proxy.set(Fault::Silence);
@@ -448,11 +453,6 @@ async fn a_session_that_another_hub_has_closed_does_not_go_on() -> anyhow::Resul
 
 #[tokio::test]
 async fn a_vault_that_hangs_holds_up_no_loss_of_access() -> anyhow::Result<()> {
-    use openpam_tests::{
-        HubOptions, Stack,
-        proxy::{Fault, FaultProxy},
-        unique,
-    };
     let stack = Stack::load()?;
     let (proxy, address) = FaultProxy::in_front_of(&stack.servers.openbao.address).await?;
     let world = World::start(HubOptions { vault_address: Some(address), ..HubOptions::default() }).await?;

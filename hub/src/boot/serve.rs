@@ -31,7 +31,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
-use crate::config;
+use crate::{config, tally::Tally};
 
 /// Connections at the same time; the rest waits in the kernel's queue.
 const MAX_CONNECTIONS: usize = 8_192;
@@ -107,7 +107,7 @@ pub(super) fn start(
 /// How many connections each address has.
 #[derive(Debug, Clone, Default)]
 struct Addresses {
-    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    counts: Arc<Mutex<Tally<IpAddr>>>,
 }
 
 /// One connection of an address, while it lives.
@@ -118,30 +118,23 @@ struct OfAddress {
 }
 
 impl Addresses {
-    fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn counts(&self) -> MutexGuard<'_, Tally<IpAddr>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn admit(&self, address: IpAddr, trusted: bool) -> Option<OfAddress> {
         let mut counts = self.counts();
-        let count = counts.entry(address).or_default();
-        if *count >= MAX_PER_ADDRESS && !trusted {
+        if counts.of(&address) >= MAX_PER_ADDRESS && !trusted {
             return None;
         }
-        *count += 1;
+        counts.add(address);
         Some(OfAddress { addresses: self.clone(), address })
     }
 }
 
 impl Drop for OfAddress {
     fn drop(&mut self) {
-        let mut counts = self.addresses.counts();
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
+        self.addresses.counts().take_off(&self.address);
     }
 }
 

@@ -356,12 +356,7 @@ fn validate_for_hub(config: &Config, mistakes: &mut Mistakes) {
 }
 
 pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+    url.host_str().is_some_and(addresses::is_this_machine)
 }
 
 fn pointer(key: &str) -> String {

@@ -14,7 +14,7 @@ use sqlx::{
 
 pub use changes::{Changes, Receiver as ChangeReceiver, Scope as ChangeScope};
 
-use crate::{config, context::Context};
+use crate::{addresses, config, context::Context};
 
 pub mod inspect;
 
@@ -279,10 +279,7 @@ fn options(url: &str, password: Option<&SecretString>) -> Result<PgConnectOption
 /// Whether it is reached without a network.
 fn is_local(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
-    options.get_socket().is_some()
-        || host.starts_with('/')
-        || host == "localhost"
-        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    options.get_socket().is_some() || host.starts_with('/') || addresses::is_this_machine(host)
 }
 
 /// The short name of the transaction's tenant.

@@ -2,7 +2,6 @@
 //! thing changed, not what it is now: the console asks for that as ever, with the rights it has then.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
     convert::Infallible,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -32,6 +31,7 @@ use crate::{
     http::{Access, Problem, ProblemBody, Routes},
     permissions::{Permission, permits},
     state::Hub,
+    tally::Tally,
 };
 
 /// Streams of one person at this hub.
@@ -61,40 +61,29 @@ pub struct Listeners {
 
 #[derive(Debug, Default)]
 struct Taken {
-    by_user: HashMap<UserId, usize>,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-fn give_back<K: std::hash::Hash + Eq>(taken: &mut HashMap<K, usize>, key: K) {
-    if let Entry::Occupied(mut own) = taken.entry(key) {
-        *own.get_mut() -= 1;
-        if *own.get() == 0 {
-            own.remove();
-        }
-    }
+    by_user: Tally<UserId>,
+    by_address: Tally<IpAddr>,
 }
 
 impl Listeners {
     fn begin(&self, user: UserId, address: Option<IpAddr>) -> bool {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = taken.by_user.get(&user).copied().unwrap_or_default();
-        let beside = address.and_then(|address| taken.by_address.get(&address).copied()).unwrap_or_default();
-        let all = taken.by_user.values().sum::<usize>();
-        if own >= MAX_OF_ONE || beside >= MAX_OF_ADDRESS || all >= MAX_AT_ALL {
+        let beside = address.map_or(0, |address| taken.by_address.of(&address));
+        if taken.by_user.of(&user) >= MAX_OF_ONE || beside >= MAX_OF_ADDRESS || taken.by_user.total() >= MAX_AT_ALL {
             return false;
         }
-        taken.by_user.insert(user, own + 1);
+        taken.by_user.add(user);
         if let Some(address) = address {
-            taken.by_address.insert(address, beside + 1);
+            taken.by_address.add(address);
         }
         true
     }
 
     fn end(&self, user: UserId, address: Option<IpAddr>) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        give_back(&mut taken.by_user, user);
+        taken.by_user.take_off(&user);
         if let Some(address) = address {
-            give_back(&mut taken.by_address, address);
+            taken.by_address.take_off(&address);
         }
     }
 }

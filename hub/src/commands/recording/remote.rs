@@ -14,7 +14,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::Form;
-use crate::config::read_secret_file;
+use crate::{addresses, config::read_secret_file};
 
 /// Environment variable with the API token.
 const TOKEN: &str = "OPENPAM_TOKEN";
@@ -50,10 +50,7 @@ struct PageBody {
 impl Remote {
     pub(super) fn open(&self) -> anyhow::Result<Api> {
         let base = Url::parse(&self.hub).with_context(|| format!("{} is no URL", self.hub))?;
-        let loopback = base.host_str().is_some_and(|host| {
-            host == "localhost"
-                || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-        });
+        let loopback = base.host_str().is_some_and(addresses::is_this_machine);
         ensure!(
             base.scheme() == "https" || (base.scheme() == "http" && loopback),
             "--hub must begin with https:// (http:// is for loopback only): the token goes there"

@@ -105,10 +105,7 @@ pub(super) fn literal(url: &Url) -> Option<IpAddr> {
 
 /// Whether the URL's host is this machine, by its text.
 pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        _ => literal(url).is_some_and(addresses::is_loopback),
-    }
+    url.host_str().is_some_and(addresses::is_this_machine)
 }
 
 #[cfg(test)]

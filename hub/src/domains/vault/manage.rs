@@ -77,13 +77,8 @@ impl Turns {
 /// Runs to its end even when the client goes away: a secret must not be left in the vault for a row
 /// that was never committed.
 async fn to_the_end<T: Send + 'static>(hub: &Hub, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let work = async move {
-        // The receiver is gone when the client is: the work is done all the same.
-        let _ = sender.send(work.await);
-    };
-    hub.lifecycle().spawn_child(work.instrument(tracing::Span::current()));
-    receiver.await.unwrap_or(Err(CredentialError::Ending))
+    let work = work.instrument(tracing::Span::current());
+    hub.lifecycle().to_the_end(work).await.unwrap_or(Err(CredentialError::Ending))
 }
 
 async fn checked(kind: CredentialKind, secret: SecretFields) -> Result<SecretFields> {
