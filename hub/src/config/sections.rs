@@ -151,7 +151,7 @@ impl Default for Server {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct Database {
-    /// URL of the application role, without its password.
+    /// URL of the application role, without its password; over TLS beyond this machine, unless `sslmode` says otherwise.
     pub url: String,
     /// File with the application role's password.
     pub password_file: Option<String>,
@@ -215,7 +215,7 @@ impl Default for Log {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct Vault {
-    /// Base URL of its API.
+    /// Base URL of its API: https, or http to this machine.
     pub address: String,
     /// Namespace, empty for none.
     pub namespace: String,
@@ -276,7 +276,7 @@ pub struct Oidc {
     pub tenant: String,
     /// What the sign-in button says.
     pub display_name: String,
-    /// Issuer URL, exactly as the provider's discovery document spells it.
+    /// Issuer URL, exactly as the provider's discovery document spells it: https, or http to this machine.
     pub issuer: String,
     /// PEM file with the CA that signed the provider's certificate.
     pub ca_file: Option<String>,
