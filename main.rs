@@ -138,10 +138,38 @@ enum AuditCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+    /// End the alarms for logs that a hub found rewritten: hubs that start afterwards sign them again
+    Acknowledge {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// What was found, for the ledger
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Empty the contents of a person's entries, whose digests and proofs stay; the account is disabled before
+    Erase {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Short name (slug) of the tenant
+        #[arg(long, value_name = "SLUG")]
+        tenant: String,
+        /// Id of the user
+        #[arg(long, value_name = "ID")]
+        user: String,
+        /// Only what is older
+        #[arg(long, value_name = "TIME")]
+        before: Option<String>,
+        /// Why, for the ledger
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Print the keys that sign the logs, in the form that other programs for checkpoints take (C2SP signed-note)
+    #[command(args_conflicts_with_subcommands = true)]
     Keys {
         #[command(flatten)]
         file: ConfigFile,
+        #[command(subcommand)]
+        command: Option<KeysCommand>,
     },
     /// Recompute the ledger and name everything that is wrong; exit 1 when something is, 2 when a bundle is checked
     /// and no key is trusted
@@ -169,6 +197,18 @@ enum AuditCommand {
         /// Instead of the database: a bundle that was exported
         #[arg(long, value_name = "BUNDLE")]
         offline: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Let another key sign from now on; what was signed before stays valid
+    Rotate {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Why, for the ledger
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
     },
 }
 
@@ -315,7 +355,17 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Audit(AuditCommand::Resume { file, after_restore: _, reason }) => {
                 openpam_hub::commands::audit::resume(&file.config, &reason).await?;
             }
-            Command::Audit(AuditCommand::Keys { file }) => {
+            Command::Audit(AuditCommand::Acknowledge { file, reason }) => {
+                openpam_hub::commands::audit::acknowledge(&file.config, &reason).await?;
+            }
+            Command::Audit(AuditCommand::Erase { file, tenant, user, before, reason }) => {
+                let erase = openpam_hub::commands::audit::Erase { tenant, user, before, reason };
+                openpam_hub::commands::audit::erase(&file.config, erase).await?;
+            }
+            Command::Audit(AuditCommand::Keys { command: Some(KeysCommand::Rotate { file, reason }), .. }) => {
+                openpam_hub::commands::audit::rotate_key(&file.config, &reason).await?;
+            }
+            Command::Audit(AuditCommand::Keys { file, command: None }) => {
                 openpam_hub::commands::audit::print_keys(&file.config).await?
             }
             Command::Audit(AuditCommand::Verify {

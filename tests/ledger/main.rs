@@ -1,6 +1,10 @@
 //! The ledger: sequencing on a real database, whoever leads and whatever dies; and verification, whatever was
 //! changed by hand.
 
+mod crash;
+mod damage;
+mod erasure;
+mod keys;
 mod proofs;
 mod sequence;
 mod tampering;
@@ -32,6 +36,25 @@ pub async fn verify(hub: &Hub, arguments: &[&str]) -> anyhow::Result<Verified> {
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     Ok(Verified { sound: output.status.success(), text })
 }
+
+/// Statements of a superuser who switches off what guards the ledger, and on again afterwards: whoever leaves it off is
+/// found by that alone.
+pub fn unguarded(statements: &str) -> String {
+    format!("{UNGUARD} {statements}; call openpam.enable_always();")
+}
+
+/// The leader waits meanwhile: it takes the same locks in another order.
+const UNGUARD: &str = "set session_replication_role = replica;
+    do $$ declare guard record; begin
+        perform 1 from ledger_leader for update;
+        for guard in select tgrelid::regclass as relation, tgname as name from pg_trigger
+            where not tgisinternal and tgenabled = 'A' and (tgrelid::regclass::text like 'ledger_%'
+                  or tgrelid in ('audit_events'::regclass, 'row_changes'::regclass))
+            order by tgrelid::regclass::text desc
+        loop
+            execute format('alter table %s disable trigger %I', guard.relation, guard.name);
+        end loop;
+    end $$;";
 
 /// A number that one statement gives, as the superuser.
 pub async fn number(database: &Database, statement: &str) -> anyhow::Result<i64> {

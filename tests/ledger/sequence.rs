@@ -6,10 +6,10 @@ use anyhow::{Context as _, ensure};
 use openpam_tests::{HubOptions, World, eventually};
 use sqlx::{Connection as _, Row as _};
 
-use super::{number, settled, verify, write_events};
+use super::{number, settled, unguarded, verify, write_events};
 
 /// Places run from 0 without holes, and each event has one.
-async fn is_gapless(world: &World) -> anyhow::Result<()> {
+pub(super) async fn is_gapless(world: &World) -> anyhow::Result<()> {
     let wrong = number(
         &world.database,
         "select count(*) from (select tenant_id, seq, row_number() over (partition by tenant_id order by seq) - 1 as place
@@ -376,8 +376,8 @@ async fn forged_rows_hold_up_no_other_log_and_are_not_believed() -> anyhow::Resu
     .await?;
     let told = verify(&world.hub, &[]).await?;
     ensure!(!told.sound && told.text.contains("  not_in_system: "), "{}", told.text);
-    let remove = "set session_replication_role = replica; delete from ledger_system_leaves where text = 'x'";
-    world.database.by_hand(remove).await?;
+    let remove = unguarded("delete from ledger_system_leaves where text = 'x'");
+    world.database.by_hand(&remove).await?;
     settled(&world.database).await?;
     eventually("the system's log has them", Duration::from_secs(10), || async {
         Ok(verify(&world.hub, &[]).await?.sound.then_some(()))
@@ -401,10 +401,7 @@ async fn forged_rows_hold_up_no_other_log_and_are_not_believed() -> anyhow::Resu
     })
     .await?;
     hub.wait_for_log(&["a checkpoint that nobody signed is ahead of the log"]).await?;
-    world
-        .database
-        .by_hand("set session_replication_role = replica; delete from ledger_checkpoints where size = 1000000")
-        .await?;
+    world.database.by_hand(&unguarded("delete from ledger_checkpoints where size = 1000000")).await?;
     settled(&world.database).await?;
     eventually("nothing is wrong any more", Duration::from_secs(10), || async {
         Ok(verify(&hub, &[]).await?.sound.then_some(()))
@@ -412,7 +409,7 @@ async fn forged_rows_hold_up_no_other_log_and_are_not_believed() -> anyhow::Resu
     .await
 }
 
-fn signed(tenant: uuid::Uuid) -> String {
+pub(super) fn signed(tenant: uuid::Uuid) -> String {
     format!("select coalesce(max(size), 0) from ledger_checkpoints where tenant_id = '{tenant}'")
 }
 
@@ -476,13 +473,12 @@ async fn events_of_a_cluster_that_counted_further_get_places_after_a_restore() -
     write_events(&world.database, tenant, 300).await?;
     world
         .database
-        .by_hand(
-            "set session_replication_role = replica;
-             update audit_events set xid = (xid::text::bigint + 1000000000)::text::xid8;
+        .by_hand(&unguarded(
+            "update audit_events set xid = (xid::text::bigint + 1000000000)::text::xid8;
              update row_changes set xid = (xid::text::bigint + 1000000000)::text::xid8;
              update ledger_leader set watermark = format('%s:%s:', pg_snapshot_xmin(watermark)::text::bigint + 1000000000,
                                                          pg_snapshot_xmax(watermark)::text::bigint + 1000000000)::pg_snapshot",
-        )
+        ))
         .await?;
     let hub = world.another_hub().await?;
     settled(&world.database).await?;

@@ -40,6 +40,44 @@ async fn neither_the_application_nor_the_owner_can_change_the_trail() -> anyhow:
     Ok(())
 }
 
+/// The owner erases contents, whole and once; nothing else, and nobody else.
+#[tokio::test]
+async fn contents_are_erased_whole_and_by_the_owner_alone() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let seeded = seed::tenant(&database).await?;
+    let mut application = database.as_tenant(seeded.tenant).await?;
+    let mut owner = database.owner().await?;
+    openpam_tests::database::set_tenant(&mut owner, seeded.tenant).await?;
+    let erasing = "select set_config('openpam.erasing', 'on', false)";
+    sqlx::query(erasing).execute(&mut application).await?;
+    sqlx::query(erasing).execute(&mut owner).await?;
+    let whole = "update audit_events set actor_name = '', object_name = null, client_ip = null, detail = '{}',
+                 salts = null, erased_at = now()";
+    let refused = sqlx::query(whole).execute(&mut application).await.err().context("the application could erase")?;
+    ensure!(sql_state(&refused) == "42501", "expected no privilege, got {refused}");
+    for part in [
+        "update audit_events set actor_name = 'another'",
+        "update audit_events set action = 'session.forged', actor_name = '', object_name = null, client_ip = null,
+         detail = '{}', salts = null, erased_at = now()",
+        "update audit_events set actor_name = 'x', object_name = null, client_ip = null, detail = '{}', salts = null,
+         erased_at = now()",
+        "delete from audit_events",
+        "update row_changes set after_image = null",
+    ] {
+        let refused = sqlx::query(part).execute(&mut owner).await.err();
+        let error = refused.with_context(|| format!("the owner could {part}"))?;
+        ensure!(sql_state(&error) == "23001", "expected a refusal of {part}, got {error}");
+    }
+    let erased = sqlx::query(whole).execute(&mut owner).await?.rows_affected();
+    ensure!(erased > 0, "nothing was there to erase");
+    let refused = sqlx::query(whole).execute(&mut owner).await.err().context("it was erased twice")?;
+    ensure!(sql_state(&refused) == "23001", "expected a refusal, got {refused}");
+    let images = "update row_changes set before_image = null, after_image = null, database_user = '', salts = null,
+                  erased_at = now()";
+    ensure!(sqlx::query(images).execute(&mut owner).await?.rows_affected() > 0, "no image was there");
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_application_cannot_forge_an_image() -> anyhow::Result<()> {
     let database = migrated().await?;

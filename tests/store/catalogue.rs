@@ -24,6 +24,7 @@ const WITHOUT_IMAGES: &[(&str, &str)] = &[
     ("ledger_entries", "the ledger itself, append-only"),
     ("ledger_tiles", "nodes of the ledger's trees, append-only"),
     ("ledger_checkpoints", "signed heads of the ledger's trees, append-only"),
+    ("ledger_damaged", "where the leader's walk stands; made and removed by itself"),
     ("ledger_heads", "how far the trees go; only grows, and can be made again"),
     ("recording_segments", "an index over the store, append-only"),
     ("recording_screens", "made from the recording, append-only"),
@@ -66,7 +67,7 @@ async fn violations(connection: &mut PgConnection) -> anyhow::Result<Vec<String>
                         and polroles && array[0::oid, 'openpam_app'::regrole::oid]
                         and pg_get_expr(polqual, polrelid) <> '(tenant_id = openpam.current_tenant())') as hole,
                 exists (select from pg_trigger where tgrelid = pg_class.oid and tgname = 'audit_row_change'
-                        and tgenabled = 'O') as images,
+                        and tgenabled = 'A') as images,
                 pg_get_userbyid(relowner)::text as owner
          from pg_class where relkind in ('r', 'p')
           and relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)",
@@ -229,6 +230,8 @@ async fn a_type_of_the_callers_own_does_not_run_as_the_owner() -> anyhow::Result
         temporary,
         "create domain pg_temp.pg_snapshot as pg_catalog.pg_snapshot check (pg_temp.who(value))",
         "select * from openpam.ledger_new_events('1:1:', '2:2:', 0, '00000000-0000-0000-0000-000000000000', 1)",
+        "select * from openpam.ledger_look_at_events('1:1:', '2:2:', 0, '00000000-0000-0000-0000-000000000000', 1, null, true)",
+        "select * from openpam.ledger_look_at_changes('1:1:', '2:2:', 0, '00000000-0000-0000-0000-000000000000', 1, null, true)",
     ] {
         sqlx::raw_sql(statement).execute(&mut application).await.with_context(|| statement.to_owned())?;
     }

@@ -35,6 +35,12 @@ async fn migrating_twice_changes_nothing_and_two_at_once_do_not_disturb_each_oth
     let prepared = Prepared::new(&stack, &together, &HubOptions::default()).await?;
     let (left, right) = tokio::join!(prepared.run(&["migrate"], None), prepared.run(&["migrate"], None));
     left.and(right).context("two migrations at the same time")?;
+    // Also where nothing is left to do, as when several hubs are started anew.
+    for _ in 0..8 {
+        let run = || prepared.run(&["migrate"], None);
+        let (one, two, three, four) = tokio::join!(run(), run(), run(), run());
+        one.and(two).and(three).and(four).context("four migrations at the same time")?;
+    }
     assert_eq!(schema(&together).await?, first, "two at once made another schema");
     Ok(())
 }

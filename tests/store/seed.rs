@@ -133,6 +133,10 @@ const ROWS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Rows that the application cannot write.
+const OF_THE_OWNER: &[(&str, &str)] =
+    &[("ledger_damaged", "insert into ledger_damaged (tenant_id, reason, seen) values (<t>, 'r', '1:1:')")];
+
 /// Rows that come by themselves: the tenant by hand, the images by triggers.
 const BY_THEMSELVES: &[&str] = &["tenants", "row_changes"];
 
@@ -152,7 +156,7 @@ impl Seeded {
 
 /// Every table that has a row.
 pub fn covered() -> Vec<&'static str> {
-    BY_THEMSELVES.iter().copied().chain(ROWS.iter().map(|(table, _)| *table)).collect()
+    BY_THEMSELVES.iter().copied().chain(ROWS.iter().chain(OF_THE_OWNER).map(|(table, _)| *table)).collect()
 }
 
 /// Makes a tenant with a row in every table.
@@ -176,6 +180,9 @@ pub async fn tenant(database: &Database) -> anyhow::Result<Seeded> {
     ids.insert('o', hub);
     for (table, statement) in ROWS {
         insert(&mut application, statement, &ids).await.with_context(|| format!("seeding {table}"))?;
+    }
+    for (table, statement) in OF_THE_OWNER {
+        insert(&mut owner, statement, &ids).await.with_context(|| format!("seeding {table}"))?;
     }
     Ok(Seeded { tenant, ids })
 }

@@ -78,6 +78,18 @@ impl Checkpoint {
         Self { origin: ledger.origin(log), head, extensions: Vec::new() }
     }
 
+    /// The same with a line more, which is signed with it. It is not empty and has no line break.
+    #[must_use]
+    pub fn with_extension(mut self, line: String) -> Self {
+        self.extensions.push(line);
+        self
+    }
+
+    /// The lines behind the root.
+    pub fn extensions(&self) -> &[String] {
+        &self.extensions
+    }
+
     /// Reads the text of a note as a checkpoint.
     ///
     /// # Errors

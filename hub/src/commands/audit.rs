@@ -9,7 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use aws_lc_rs::rand::SystemRandom;
 use base64::Engine as _;
+use chrono::DateTime;
 use openpam_ledger::{BundleReader, Evidence, EvidenceReport, Signers, Verdict};
 use sqlx::Connection as _;
 
@@ -20,6 +22,7 @@ use crate::{
     domains::{
         audit::{Event, record},
         ledger::{self, Outcome, Scope},
+        vault::Vault,
     },
 };
 
@@ -176,7 +179,11 @@ pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCo
 }
 
 fn print(out: &mut impl io::Write, outcome: &Outcome, verbose: bool) -> io::Result<()> {
-    let what = if outcome.name == "anchor" { "checkpoints" } else { "entries" };
+    let what = match outcome.name.as_str() {
+        "anchor" => "checkpoints",
+        "database" => "guards",
+        _ => "entries",
+    };
     writeln!(out, "{}: {}, {} {what} looked at", outcome.name, outcome.verdict, outcome.entries)?;
     for finding in &outcome.findings {
         writeln!(out, "  {}: {}", finding.code, finding.message)?;
@@ -186,6 +193,12 @@ fn print(out: &mut impl io::Write, outcome: &Outcome, verbose: bool) -> io::Resu
     }
     if let Some((count, one)) = &outcome.by_hand {
         writeln!(out, "  {count} row changes were made by hand: {one}")?;
+    }
+    if outcome.erased > 0 {
+        writeln!(out, "  the contents of {} entries were erased: see the entries of ledger.erase", outcome.erased)?;
+    }
+    for hole in &outcome.holes {
+        writeln!(out, "  warning: places_not_given: {hole}")?;
     }
     if outcome.verdict == "consistent" {
         writeln!(out, "  no signed checkpoint speaks for it yet")?;
@@ -200,9 +213,6 @@ fn print(out: &mut impl io::Write, outcome: &Outcome, verbose: bool) -> io::Resu
         }
         if let Some(head) = outcome.head {
             writeln!(out, "  root {} of {} entries", head.root, head.size)?;
-        }
-        if outcome.erased > 0 {
-            writeln!(out, "  {} entries whose content was erased", outcome.erased)?;
         }
         if outcome.waiting > 0 {
             writeln!(out, "  {} events and row changes wait for their places", outcome.waiting)?;
@@ -237,6 +247,107 @@ pub async fn resume(config_path: &Path, reason: &str) -> anyhow::Result<()> {
     }
     tx.commit().await?;
     writeln!(io::stdout(), "{name} begins with the next hub; what there is of {before} is in the schema {kept}")?;
+    Ok(())
+}
+
+/// `openpam audit acknowledge`: ends the alarms for logs that were rewritten, and says so in every tenant's log.
+///
+/// # Errors
+/// When the configuration cannot be read, database or vault refuse, or there is no alarm.
+pub async fn acknowledge(config_path: &Path, reason: &str) -> anyhow::Result<()> {
+    let config = Config::load(config_path)?;
+    let vault = Vault::new(&config)?;
+    let db = Db::new(&config.database)?;
+    let alarms = ledger::alarms(&db, &vault).await?.into_iter().collect::<Vec<_>>();
+    if alarms.is_empty() {
+        bail!("there is no alarm: no hub has found a log rewritten");
+    }
+    let mut connection = connect_as_owner(&config.database).await?;
+    let tenants = db.tenant_ids().await?;
+    let mut tx = connection.begin().await?;
+    for tenant_id in tenants {
+        let context = Context::system(tenant_id, "audit acknowledge");
+        set_scope(&mut tx, &tenant_id.to_string(), &context.principal.actor.to_string(), "audit acknowledge").await?;
+        // Which others there are is no tenant's business.
+        let own =
+            alarms.iter().filter(|origin| origin.ends_with(&tenant_id.to_string()) || origin.ends_with("/system"));
+        let logs = own.cloned().collect::<Vec<_>>();
+        let event = Event::success("ledger.acknowledge").with("logs", logs).with("reason", reason);
+        record(&mut tx, &context, event).await?;
+    }
+    tx.commit().await?;
+    ledger::acknowledge(&db, &vault).await?;
+    let mut out = io::stdout();
+    for origin in alarms {
+        writeln!(out, "{origin}")?;
+    }
+    writeln!(out, "acknowledged; hubs that start from now on sign them again, where they go on from what was signed")?;
+    Ok(())
+}
+
+/// `openpam audit keys rotate`: another key signs from now on. What the one before signed stays valid.
+///
+/// # Errors
+/// When the configuration cannot be read, or database or vault refuse.
+pub async fn rotate_key(config_path: &Path, reason: &str) -> anyhow::Result<()> {
+    let config = Config::load(config_path)?;
+    let (db, vault) = (Db::new(&config.database)?, Vault::new(&config)?);
+    let mut connection = connect_as_owner(&config.database).await?;
+    let tenants = db.tenant_ids().await?;
+    let mut tx = connection.begin().await?;
+    let (before, after) = ledger::rotate_key(&mut tx, &db, &vault, &SystemRandom::new()).await?;
+    let (before, after) = (BASE64.encode(before), BASE64.encode(after));
+    for tenant_id in tenants {
+        let context = Context::system(tenant_id, "audit keys rotate");
+        set_scope(&mut tx, &tenant_id.to_string(), &context.principal.actor.to_string(), "audit keys rotate").await?;
+        let event = Event::success("ledger.key.rotate")
+            .with("before", before.as_str())
+            .with("after", after.as_str())
+            .with("reason", reason);
+        record(&mut tx, &context, event).await?;
+    }
+    tx.commit().await?;
+    let mut out = io::stdout();
+    writeln!(out, "{after}")?;
+    writeln!(
+        out,
+        "signs from now on, within seconds; give it to whoever trusts {before}, which stays valid for before"
+    )?;
+    Ok(())
+}
+
+/// What `openpam audit erase` is asked for.
+#[derive(Debug)]
+pub struct Erase {
+    /// Slug of the tenant.
+    pub tenant: String,
+    /// Id of the user.
+    pub user: String,
+    /// Only what is older, RFC 3339.
+    pub before: Option<String>,
+    /// Why, for the ledger.
+    pub reason: String,
+}
+
+/// `openpam audit erase`: empties the contents of a person's entries. Their digests, and with them every proof, stay, and
+/// an entry says what went.
+///
+/// # Errors
+/// When the configuration cannot be read, the account can still sign in, or the database refuses.
+pub async fn erase(config_path: &Path, erase: Erase) -> anyhow::Result<()> {
+    let config = Config::load(config_path)?;
+    let user_id = erase.user.parse().with_context(|| format!("{} is no user's id", erase.user))?;
+    let before = erase.before.as_deref().map(DateTime::parse_from_rfc3339).transpose();
+    let before = before.context("--before takes a time like 2026-01-31T00:00:00Z")?.map(|time| time.to_utc());
+    let tenant = Db::new(&config.database)?.tenant_by_slug(&erase.tenant).await?;
+    let tenant_id = tenant.with_context(|| format!("there is no tenant {}", erase.tenant))?;
+    let mut connection = connect_as_owner(&config.database).await?;
+    let erased = ledger::erase(&mut connection, tenant_id, user_id, before, &erase.reason).await?;
+    let mut out = io::stdout();
+    writeln!(out, "erased the contents of {} events and {} row changes", erased.events, erased.row_changes)?;
+    if erased.unsigned > 0 {
+        writeln!(out, "{} are not signed yet and keep theirs: try again in a minute", erased.unsigned)?;
+    }
     Ok(())
 }
 

@@ -280,6 +280,7 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
         buses::validate_aws(aws, mistakes);
     }
     mistakes.range("ledger.anchor_interval_seconds", config.ledger.anchor_interval_seconds, 1, 86_400);
+    mistakes.range("ledger.beat_interval_seconds", config.ledger.beat_interval_seconds, 1, 86_400);
     for former in &config.ledger.former_names {
         if openpam_ledger::LedgerName::new(former).is_none() || *former == config.ledger_name() {
             mistakes.add("ledger.former_names", format!("{former:?} is no other name of a ledger"));

@@ -71,11 +71,19 @@ pub struct Ledger {
     pub anchor_file: Option<String>,
     /// Seconds between checkpoints in that file.
     pub anchor_interval_seconds: u64,
+    /// Seconds between two beats of a tenant's log: entries that show afterwards for how long no hub gave places.
+    pub beat_interval_seconds: u64,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { name: None, former_names: Vec::new(), anchor_file: None, anchor_interval_seconds: 60 }
+        Self {
+            name: None,
+            former_names: Vec::new(),
+            anchor_file: None,
+            anchor_interval_seconds: 60,
+            beat_interval_seconds: 600,
+        }
     }
 }
 

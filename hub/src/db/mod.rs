@@ -20,6 +20,14 @@ pub mod inspect;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
+/// The migrations that this program brings, in their order: what the schema should be.
+pub fn migrations() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS
+        .iter()
+        .filter(|migration| !migration.migration_type.is_down_migration())
+        .map(|migration| migration.sql.as_str())
+}
+
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -233,10 +241,11 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<(), DbError> {
     sqlx::raw_sql("set lock_timeout = '3s'").execute(&mut *connection).await?;
     MIGRATIONS.run_direct(None, connection, false).await?;
     sqlx::raw_sql("reset lock_timeout").execute(&mut *connection).await?;
-    sqlx::migrate::Migrate::unlock(connection).await?;
+    // Before the others go on: two that change one table's rights at once fail.
     sqlx::raw_sql("revoke all on _sqlx_migrations from openpam_app; grant select on _sqlx_migrations to openpam_app")
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    sqlx::migrate::Migrate::unlock(connection).await?;
     Ok(())
 }
 

@@ -24,10 +24,11 @@ const WRITING: Duration = Duration::from_secs(4);
 /// Events a second while the lag is measured.
 const EVENTS_A_SECOND: u64 = 1_000;
 
-/// The events' table as it would be without a ledger: same columns otherwise, same indexes, same policy.
+/// The events' table as it would be without a ledger: same columns otherwise, same indexes, same policy, same tenant.
 const PLAIN: &str = "create table plain_events (like audit_events including all);
     drop index plain_events_xid_audit_event_id_idx;
     alter table plain_events drop column xid, drop column salts cascade, drop column erased_at cascade;
+    alter table plain_events add foreign key (tenant_id) references tenants;
     call openpam.isolate_by_tenant('plain_events');
     grant select, insert on plain_events to openpam_app;";
 

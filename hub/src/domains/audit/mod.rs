@@ -1,7 +1,8 @@
 //! The trail of acts and decisions.
 //!
 //! Owns `audit_events` and `row_changes`. INVARIANT: an act and its event commit in one
-//! transaction; the application can insert events and read them, never change or remove one.
+//! transaction; the application can insert events and read them, never change or remove one. The owner can empty
+//! contents, and nothing else ([`erase`]).
 
 mod error;
 mod http;
@@ -11,5 +12,5 @@ mod types;
 
 pub use error::AuditError;
 pub(crate) use http::routes;
-pub use service::{happened, record};
+pub use service::{erase, happened, record};
 pub use types::{Entry, Event, Object, Outcome};

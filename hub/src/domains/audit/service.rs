@@ -29,6 +29,15 @@ pub async fn record(
     Ok(id)
 }
 
+/// Empties the contents of these events and row changes of the transaction's tenant, once and for all, as the owner of
+/// the database. Their digests in the ledger stay; the caller says in the same transaction what went.
+///
+/// # Errors
+/// When the database refuses, as it does whoever is not the owner.
+pub async fn erase(connection: &mut PgConnection, events: &[Uuid], row_changes: &[Uuid]) -> Result<(), AuditError> {
+    Ok(store::erase(connection, events, row_changes).await?)
+}
+
 /// Whether the same principal did `action` to `object_id` since then, and `id` is its entry.
 ///
 /// # Errors

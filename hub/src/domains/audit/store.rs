@@ -39,6 +39,33 @@ pub(super) async fn insert(
     Ok(())
 }
 
+/// Empties contents, as the triggers let it: whole, once, in a transaction that says so.
+pub(super) async fn erase(
+    connection: &mut PgConnection,
+    events: &[Uuid],
+    row_changes: &[Uuid],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!("select set_config('openpam.erasing', 'on', true)").fetch_one(&mut *connection).await?;
+    sqlx::query!(
+        "update audit_events set actor_name = '', object_name = null, client_ip = null, detail = '{}', salts = null,
+                                 erased_at = clock_timestamp()
+         where tenant_id = openpam.current_tenant() and audit_event_id = any($1)",
+        events
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "update row_changes set before_image = null, after_image = null, database_user = '', salts = null,
+                                erased_at = clock_timestamp()
+         where tenant_id = openpam.current_tenant() and row_change_id = any($1)",
+        row_changes
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!("select set_config('openpam.erasing', '', true)").fetch_one(connection).await?;
+    Ok(())
+}
+
 /// Entries that match, newest first, older than `before`.
 pub(super) async fn list(
     connection: &mut PgConnection,

@@ -30,7 +30,7 @@ pub use service::{
 };
 pub use tasks::start_tasks;
 
-use openpam_ids::GroupId;
+use openpam_ids::{GroupId, UserId};
 use sqlx::PgConnection;
 
 use crate::{
@@ -54,6 +54,14 @@ pub async fn authenticate_token(hub: &Hub, client: &ClientInfo, token: &str) -> 
 /// When the database does not answer.
 pub async fn authenticate_cookie(hub: &Hub, client: &ClientInfo, cookie: &str) -> Result<Option<Context>, Problem> {
     Ok(service::authenticate::by_cookie(hub, client, cookie).await?)
+}
+
+/// Whether the account may sign in; nothing where there is none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn is_enabled(connection: &mut PgConnection, id: UserId) -> Result<Option<bool>, DbError> {
+    Ok(store::users::is_enabled(connection, id).await?)
 }
 
 /// The names of these groups, in order; of those that exist.

@@ -4,7 +4,7 @@ use openpam_ledger::{Log, NoteError};
 
 use crate::{
     db::{DbError, violated_constraint},
-    domains::vault::VaultError,
+    domains::{audit::AuditError, vault::VaultError},
 };
 
 /// Why the ledger did not go on, or could not be read.
@@ -37,6 +37,9 @@ pub enum LedgerError {
     /// The ledger cannot begin anew while one leads it.
     #[error("a hub leads the ledger: end every hub, and wait for ten seconds")]
     Led,
+    /// Whoever is to be forgotten can still sign in.
+    #[error("the account can still sign in: disable it first")]
+    Enabled,
     /// There is no such tenant.
     #[error("there is no tenant {0}")]
     NoTenant(String),
@@ -74,6 +77,12 @@ impl LedgerError {
             }
             _ => false,
         }
+    }
+}
+
+impl From<AuditError> for LedgerError {
+    fn from(error: AuditError) -> Self {
+        Self::Database(error.into())
     }
 }
 

@@ -4,7 +4,7 @@ use axum::{extract::State, response::IntoResponse};
 use base64::Engine as _;
 use chrono::{DateTime, Utc};
 use http::header;
-use openpam_ledger::{Hash, Kind};
+use openpam_ledger::{Hash, Kind, Log};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -150,7 +150,7 @@ fn encoded(hashes: &[Hash]) -> Vec<String> {
 async fn get_ledger(State(hub): State<Hub>, context: Context) -> Result<Json<LedgerStanding>, Problem> {
     let mut tx = hub.db().begin(&context).await?;
     let standing = service::standing(&mut tx).await?;
-    let (ok, state) = hub.ledger().health();
+    let (ok, state) = hub.ledger().health_of(Log::Tenant(context.tenant_id.as_uuid()));
     Ok(Json(LedgerStanding {
         name: standing.name,
         state: state.to_owned(),

@@ -7,6 +7,7 @@ use openpam_ledger::{Checkpoint, LedgerName, Log, TreeHead};
 use sqlx::{Connection as _, PgConnection};
 
 use super::{
+    alarms::Alarms,
     error::LedgerError,
     keys::Signer,
     proofs,
@@ -23,6 +24,8 @@ pub(super) struct Known {
     /// Logs that were rewritten: this process signs them no more, whatever becomes of them.
     refused: HashSet<Log>,
     news: Vec<Log>,
+    /// What of it the vault is to keep.
+    pub(super) alarms: Alarms,
 }
 
 impl Known {

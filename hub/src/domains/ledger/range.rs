@@ -18,6 +18,8 @@ pub(super) struct Range {
     /// Without one there is nothing to go along.
     pub(super) verifier: Option<Verifier>,
     pub(super) findings: Findings,
+    /// The tree that it is proven against.
+    pub(super) last: Option<TreeHead>,
 }
 
 /// The first place, and the one behind the last, of a log that has `there` entries.
@@ -37,7 +39,7 @@ pub(super) async fn begin(
     (stored, system): (i64, i64),
 ) -> Result<Range, LedgerError> {
     let log = Log::Tenant(tenant_id);
-    let mut range = Range { verifier: None, findings: Findings::default() };
+    let mut range = Range { verifier: None, findings: Findings::default(), last: None };
     if end > stored {
         let message = format!("the range goes to entry {}, and the log has {stored}", end - 1);
         range.findings.add("truncated", message);
@@ -81,6 +83,7 @@ pub(super) async fn begin(
         hold_against(connection, &last, (who, head), &mut range.findings).await?;
     }
     range.verifier = Verifier::range(tenant_id, anchors, proof).ok();
+    range.last = Some(last);
     Ok(range)
 }
 
@@ -100,9 +103,9 @@ async fn hold_against(
     Ok(())
 }
 
-/// Of a range that there is nothing to say of but these findings.
-pub(super) fn outcome(name: String, findings: Findings) -> Outcome {
-    let report = Report {
+/// A report of no entries.
+pub(super) fn nothing() -> Report {
+    Report {
         verdict: Verdict::Consistent,
         entries: 0,
         head: None,
@@ -111,6 +114,10 @@ pub(super) fn outcome(name: String, findings: Findings) -> Outcome {
         more_defects: 0,
         warnings: Vec::new(),
         more_warnings: 0,
-    };
-    verify::outcome(name, report, findings, 0, 0)
+    }
+}
+
+/// Of a range that there is nothing to say of but these findings.
+pub(super) fn outcome(name: String, findings: Findings) -> Outcome {
+    verify::outcome(name, nothing(), findings, 0, 0)
 }

@@ -3,6 +3,7 @@
 //! What is new is what the snapshot of the last pass did not see. A pass takes a snapshot and goes through all
 //! that this one sees and the last did not, in rounds; when it is through, its snapshot is stored in the place
 //! of the last. Killed anywhere, the round under way has not happened, and the next pass finds what is left.
+//! A tenant whose stored ledger is damaged is noted, and goes its own way from there: the pass goes on without it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,46 +15,22 @@ use uuid::Uuid;
 use super::{
     error::LedgerError,
     store::{
-        self, NewEntries, Window,
+        self, NewEntries, damaged,
         read::{self, Tree},
     },
-    types::Draft,
+    types::{Draft, Pass},
 };
 use crate::{context::Actor, db::set_scope};
 
-/// Events and row changes, each, of one round.
-const MOST: i32 = 5_000;
 /// Trees that are kept in memory between rounds: at most 255 hashes a level each.
 const MAX_TILERS: usize = 1_000;
 /// Without anything new the snapshot is stored this often, so that it does not name transactions long gone.
 const WATERMARK_INTERVAL: Duration = Duration::from_secs(10);
-/// Between passes that come across a tenant whose ledger is damaged.
-const REST: Duration = Duration::from_secs(1);
-
-/// A walk through what one snapshot sees and the one before did not.
-#[derive(Debug)]
-struct Pass {
-    seen: String,
-    until: String,
-    events: Cursor,
-    changes: Cursor,
-    /// Tenants some of whose events have no place yet, for their ledger is damaged. The snapshot may not be stored, and
-    /// in this pass nothing goes before what they wait with.
-    left: BTreeSet<Uuid>,
-}
-
-#[derive(Debug, Default)]
-struct Cursor {
-    behind: (i64, Uuid),
-    through: bool,
-}
-
-impl Cursor {
-    fn advance(&mut self, taken: usize, last: Option<(i64, Uuid)>) {
-        self.through = taken < usize::try_from(MOST).unwrap_or_default();
-        self.behind = last.unwrap_or(self.behind);
-    }
-}
+/// A look that takes longer is not begun without the fence again.
+const QUICK: Duration = Duration::from_millis(200);
+/// Between tries of those whose ledger is damaged, and how many are tried each time.
+const RETRY: Duration = Duration::from_secs(1);
+const MOST_RETRIES: i32 = 10;
 
 /// What came of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +47,15 @@ pub(super) struct Sequencer {
     tilers: HashMap<Uuid, Tiler>,
     pass: Option<Pass>,
     stored_at: Instant,
+    /// The snapshot that was stored last, while nothing behind it has got a place: then none is looked for. Were one there
+    /// all the same, the database refused it, and the tenant would be tried again as a damaged one.
+    stored: Option<String>,
     altered: BTreeSet<Uuid>,
-    /// Tenants whose stored ledger is damaged. The others go on without them.
-    stuck: BTreeSet<Uuid>,
-    rest_until: Option<Instant>,
+    /// Whether the next look may take long: then nobody takes over meanwhile.
+    busy: bool,
+    retry_at: Instant,
+    /// Tenants that are noted as damaged.
+    damaged: BTreeSet<Uuid>,
 }
 
 impl Sequencer {
@@ -82,9 +64,11 @@ impl Sequencer {
             tilers: HashMap::new(),
             pass: None,
             stored_at: Instant::now(),
+            stored: None,
             altered: BTreeSet::new(),
-            stuck: BTreeSet::new(),
-            rest_until: None,
+            busy: true,
+            retry_at: Instant::now(),
+            damaged: BTreeSet::new(),
         }
     }
 
@@ -93,89 +77,191 @@ impl Sequencer {
         std::mem::take(&mut self.altered)
     }
 
-    /// Whether the stored ledger of a tenant is damaged, whose events wait.
-    pub(super) fn is_stuck(&self) -> bool {
-        !self.stuck.is_empty()
+    /// Tenants whose stored ledger is damaged, and whose events wait.
+    pub(super) fn damaged(&self) -> &BTreeSet<Uuid> {
+        &self.damaged
     }
 
     /// One round. After an error nothing of it has happened, and nothing is remembered of what was before.
     pub(super) async fn round(&mut self, connection: &mut PgConnection, epoch: i64) -> Result<Round, LedgerError> {
         let result = self.try_round(connection, epoch).await;
         if result.is_err() {
-            self.tilers.clear();
-            self.pass = None;
+            self.forget();
         }
         result
     }
 
+    /// Of what was not committed nothing is to be remembered.
+    pub(super) fn forget(&mut self) {
+        self.tilers.clear();
+        self.pass = None;
+        self.stored = None;
+        self.busy = true;
+    }
+
+    /// Something got its place beside the passes.
+    pub(super) fn placed_aside(&mut self) {
+        self.stored = None;
+    }
+
     async fn try_round(&mut self, connection: &mut PgConnection, epoch: i64) -> Result<Round, LedgerError> {
-        let is_resting = self.rest_until.is_some_and(|until| Instant::now() < until);
-        if self.pass.is_none() && is_resting {
-            return Ok(Round { entries: 0, more: false });
-        }
+        let begun = Instant::now();
         let mut tx = connection.begin().await?;
-        if self.is_stuck() {
-            // What waits is gone through in each pass, which may take long: nobody takes over meanwhile.
+        if self.busy {
             store::fence(&mut tx, epoch).await?;
         }
         let mut pass = match self.pass.take() {
             Some(pass) => pass,
             None => {
                 let (seen, until) = store::snapshots(&mut tx).await?;
-                Pass { seen, until, events: Cursor::default(), changes: Cursor::default(), left: BTreeSet::new() }
+                Pass::new(seen, until)
             }
         };
-        let drafts = if pass.seen == pass.until { Vec::new() } else { pass.take(&mut tx).await? };
-        let through = pass.seen == pass.until || pass.events.through && pass.changes.through;
-        let is_due = self.stored_at.elapsed() > WATERMARK_INTERVAL && pass.seen != pass.until;
-        if drafts.is_empty() && through && !is_due && pass.left.is_empty() {
+        let before = pass.clone();
+        let is_certain = self.stored.as_ref() == Some(&pass.seen);
+        let drafts = pass.take(&mut tx, None, !is_certain).await?;
+        let through = pass.is_through();
+        let was_fenced = std::mem::replace(&mut self.busy, !through || begun.elapsed() > QUICK);
+        // What took many looks is not to be looked at again.
+        let is_due = pass.seen != pass.until && (was_fenced || self.stored_at.elapsed() > WATERMARK_INTERVAL);
+        if drafts.is_empty() && through && !is_due {
             tx.rollback().await?;
             return Ok(Round { entries: 0, more: false });
         }
-        store::fence(&mut tx, epoch).await?;
-        let mut entries = 0;
-        let mut by_tenant = BTreeMap::<Uuid, Vec<Draft>>::new();
-        for draft in drafts {
-            by_tenant.entry(draft.tenant_id).or_default().push(draft);
+        if !was_fenced {
+            store::fence(&mut tx, epoch).await?;
         }
-        by_tenant.retain(|tenant_id, _| !pass.left.contains(tenant_id));
-        for (tenant_id, drafts) in by_tenant {
-            let count = drafts.len();
-            let mut savepoint = tx.begin().await?;
-            match self.append(&mut savepoint, tenant_id, drafts).await {
-                Ok(()) => {
-                    savepoint.commit().await?;
-                    entries += count;
-                    if self.stuck.remove(&tenant_id) {
-                        tracing::info!(%tenant_id, "the tenant's events get places again");
-                    }
-                }
-                Err(error) if error.is_of_one_log() => {
-                    savepoint.rollback().await?;
-                    pass.left.insert(tenant_id);
-                    if self.stuck.insert(tenant_id) {
-                        tracing::error!(%tenant_id, %error, "the tenant's ledger is damaged: its events wait");
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if through && !pass.left.is_empty() {
-            // Each pass finds them again.
-            self.rest_until = Some(Instant::now() + REST);
-        } else if through {
+        let entries = self.place(&mut tx, epoch, drafts, &before).await?;
+        if through {
             store::set_watermark(&mut tx, epoch, &pass.until).await?;
             self.stored_at = Instant::now();
         }
         tx.commit().await?;
-        if !through {
+        if through {
+            self.stored = Some(pass.until);
+        } else {
             self.pass = Some(pass);
         }
         Ok(Round { entries, more: !through })
     }
 
+    /// Gives the drafts their places. A tenant for whom that cannot be done goes its own way from where the pass was
+    /// `before` this look.
+    async fn place(
+        &mut self,
+        connection: &mut PgConnection,
+        epoch: i64,
+        drafts: Vec<Draft>,
+        before: &Pass,
+    ) -> Result<usize, LedgerError> {
+        let mut by_tenant = BTreeMap::<Uuid, Vec<Draft>>::new();
+        for draft in drafts {
+            by_tenant.entry(draft.tenant_id).or_default().push(draft);
+        }
+        let mut entries = 0;
+        for (tenant_id, drafts) in by_tenant {
+            let count = drafts.len();
+            let mut savepoint = connection.begin().await?;
+            match self.append(&mut savepoint, tenant_id, drafts).await {
+                Ok(()) => {
+                    savepoint.commit().await?;
+                    entries += count;
+                }
+                Err(error) if error.is_of_one_log() => {
+                    savepoint.rollback().await?;
+                    self.damage(connection, epoch, tenant_id, &error, before).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Lets a tenant go its own way from where the pass stood.
+    pub(super) async fn damage(
+        &mut self,
+        connection: &mut PgConnection,
+        epoch: i64,
+        tenant_id: Uuid,
+        error: &LedgerError,
+        pass: &Pass,
+    ) -> Result<(), LedgerError> {
+        tracing::error!(%tenant_id, %error, "the tenant's ledger is damaged: its events wait");
+        damaged::note_damaged(connection, epoch, tenant_id, &error.to_string(), pass).await?;
+        self.damaged.insert(tenant_id);
+        self.retry_at = Instant::now() + RETRY;
+        Ok(())
+    }
+
+    /// Tries those again whose ledger was damaged, each second some, and each from where it stood: what was mended goes
+    /// on by itself, and joins the others once it has caught up.
+    pub(super) async fn retry(&mut self, connection: &mut PgConnection, epoch: i64) -> Result<Round, LedgerError> {
+        let result = self.try_again(connection, epoch).await;
+        if result.is_err() {
+            self.forget();
+        }
+        result
+    }
+
+    async fn try_again(&mut self, connection: &mut PgConnection, epoch: i64) -> Result<Round, LedgerError> {
+        let mut round = Round { entries: 0, more: false };
+        if Instant::now() < self.retry_at {
+            return Ok(round);
+        }
+        let mut tx = connection.begin().await?;
+        let found = damaged::damaged(&mut tx, MOST_RETRIES).await?;
+        if found.is_empty() {
+            tx.rollback().await?;
+            self.damaged.clear();
+            self.retry_at = Instant::now() + RETRY;
+            return Ok(round);
+        }
+        store::fence(&mut tx, epoch).await?;
+        if found.len() < MOST_RETRIES.unsigned_abs() as usize {
+            self.damaged = found.iter().map(|one| one.tenant_id).collect();
+        }
+        let (_, now) = store::snapshots(&mut tx).await?;
+        for one in found {
+            let tenant_id = one.tenant_id;
+            self.damaged.insert(tenant_id);
+            let before = one.pass(&now);
+            let mut pass = before.clone();
+            let drafts = pass.take(&mut tx, Some(tenant_id), true).await?;
+            let count = drafts.len();
+            let mut savepoint = tx.begin().await?;
+            let placed = match drafts.is_empty() {
+                true => Ok(()),
+                false => self.append(&mut savepoint, tenant_id, drafts).await,
+            };
+            match placed {
+                Ok(()) => savepoint.commit().await?,
+                Err(error) if error.is_of_one_log() => {
+                    savepoint.rollback().await?;
+                    damaged::damaged_went_on(&mut tx, epoch, tenant_id, &before, false).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            round.entries += count;
+            let through = pass.is_through();
+            damaged::damaged_went_on(&mut tx, epoch, tenant_id, &pass, through).await?;
+            round.more |= !through || count > 0;
+            // Whoever joins in the middle of a pass would be passed by.
+            if through && self.pass.is_none() && damaged::damaged_mended(&mut tx, epoch, tenant_id).await? {
+                self.damaged.remove(&tenant_id);
+                tracing::info!(%tenant_id, "the tenant's events get places again");
+            }
+        }
+        tx.commit().await?;
+        self.placed_aside();
+        if !round.more {
+            self.retry_at = Instant::now() + RETRY;
+        }
+        Ok(round)
+    }
+
     /// Gives one tenant's entries their places.
-    async fn append(
+    pub(super) async fn append(
         &mut self,
         connection: &mut PgConnection,
         tenant_id: Uuid,
@@ -220,36 +306,6 @@ impl Sequencer {
         }
         self.tilers.insert(tenant_id, tiler);
         Ok(())
-    }
-}
-
-impl Pass {
-    /// The next of both kinds, in the order of their times.
-    async fn take(&mut self, connection: &mut PgConnection) -> Result<Vec<Draft>, LedgerError> {
-        let mut drafts = Vec::new();
-        let window = |behind| Window { seen: &self.seen, until: &self.until, behind, most: MOST };
-        if !self.events.through {
-            let (mut taken, mut last) = (0, None);
-            store::new_events(connection, window(self.events.behind), |row| {
-                taken += 1;
-                last = Some((row.xid, row.event_id));
-                drafts.push(row.draft());
-            })
-            .await?;
-            self.events.advance(taken, last);
-        }
-        if !self.changes.through {
-            let (mut taken, mut last) = (0, None);
-            store::new_changes(connection, window(self.changes.behind), |row| {
-                taken += 1;
-                last = Some((row.xid, row.event_id));
-                drafts.push(row.draft());
-            })
-            .await?;
-            self.changes.advance(taken, last);
-        }
-        drafts.sort_by_key(|draft| (draft.time, draft.event_id));
-        Ok(drafts)
     }
 }
 

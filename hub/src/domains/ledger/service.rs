@@ -1,14 +1,19 @@
 //! What others ask of the ledger: a place, a proof, a checkpoint, how it is.
 
+use std::collections::BTreeSet;
+
+use aws_lc_rs::rand::SystemRandom;
 use chrono::{DateTime, Utc};
+use openpam_ids::LedgerKeyId;
 use openpam_ledger::{Hash, KeyType, LedgerName, Log, Plan, TreeHead, VerifierKey};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::{
+    alarms as stored_alarms,
     anchor::root_at,
     error::LedgerError,
-    proofs,
+    keys, proofs,
     store::{
         self,
         read::{self, Tree},
@@ -16,7 +21,11 @@ use super::{
     },
     types::Placed,
 };
-use crate::db::{Db, set_scope, tenant_slug};
+use crate::{
+    context::Ids,
+    db::{Db, set_scope, tenant_slug},
+    domains::vault::Vault,
+};
 
 /// The proof that an entry is in a tree.
 #[derive(Debug)]
@@ -124,6 +133,51 @@ pub async fn name(connection: &mut PgConnection) -> Result<Option<String>, Ledge
 /// When it has that name, a hub leads it, or the database refuses.
 pub async fn begin_anew(connection: &mut PgConnection, name: &str) -> Result<String, LedgerError> {
     Ok(store::begin_anew(connection, name).await?)
+}
+
+/// The key that signs.
+async fn present_key(db: &Db) -> Result<LedgerKeyId, LedgerError> {
+    let mut connection = db.dedicated("openpam-audit-keys").await?;
+    let key = store::present_key(&mut connection).await?;
+    key.map(LedgerKeyId::from_uuid).ok_or(LedgerError::NoLedger)
+}
+
+/// Makes another key the present one: what signs from now on. Alarms go with it. The connection is one of the owner,
+/// in a transaction that the caller ends; the private key is in the vault before. The public keys before and after.
+///
+/// # Errors
+/// When vault or database refuse, or there is no ledger yet.
+pub async fn rotate_key(
+    connection: &mut PgConnection,
+    db: &Db,
+    vault: &Vault,
+    random: &SystemRandom,
+) -> Result<(Vec<u8>, Vec<u8>), LedgerError> {
+    let before = present_key(db).await?;
+    let keys = store::keys(connection).await?;
+    let old = keys.into_iter().find(|key| key.current).ok_or(LedgerError::NoLedger)?;
+    let made = keys::make(vault, Ids.fresh(), random).await?;
+    let alarms = stored_alarms::read(vault, before).await?;
+    stored_alarms::write(vault, made.id, &alarms).await?;
+    store::retire_key(connection).await?;
+    store::insert_key(connection, made.id.as_uuid(), &made.public, &made.path).await?;
+    Ok((old.public_key, made.public))
+}
+
+/// The logs that a hub found to be rewritten, and which none signs.
+///
+/// # Errors
+/// When database or vault do not say, or there is no ledger yet.
+pub async fn alarms(db: &Db, vault: &Vault) -> Result<BTreeSet<String>, LedgerError> {
+    Ok(stored_alarms::read(vault, present_key(db).await?).await?)
+}
+
+/// Ends these alarms: hubs that start from now on sign these logs again, where they go on from what was signed.
+///
+/// # Errors
+/// When the vault does not take it.
+pub async fn acknowledge(db: &Db, vault: &Vault) -> Result<(), LedgerError> {
+    Ok(stored_alarms::write(vault, present_key(db).await?, &BTreeSet::new()).await?)
 }
 
 /// How the log of the transaction's tenant stands.

@@ -1,9 +1,11 @@
 //! Checkpoints: the heads that were committed, signed; and the system's log over the tenants' checkpoints.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use openpam_ledger::{Checkpoint, Frontier, LedgerName, Log, Note, Tile, Tiler, TreeHead};
 use sqlx::{Connection as _, PgConnection};
+use tokio::time::{Duration, Instant};
+use uuid::Uuid;
 
 use super::{
     error::LedgerError,
@@ -19,31 +21,45 @@ use crate::{context::Actor, db::set_scope};
 
 /// Tenants whose heads are signed in one transaction.
 const MOST: i32 = 1_000;
+/// After this time a log that could not be signed is tried again. Meanwhile it takes nobody's turn.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What the leader remembers between checkpoints.
 #[derive(Debug, Default)]
 pub(super) struct Signing {
     /// Logs that cannot be signed: what is stored of them is damaged, or forged. The others go on without them.
-    stuck: HashSet<Log>,
+    stuck: HashMap<Log, Instant>,
+    /// Tenants whose last checkpoints nobody signed, and which the system's log does not get.
+    forged: HashMap<Uuid, Instant>,
     /// Every tenant's last checkpoint was in the system's log when this leader looked.
     system_has_all: bool,
 }
 
 impl Signing {
-    /// Whether a log cannot be signed.
-    pub(super) fn is_stuck(&self) -> bool {
-        !self.stuck.is_empty()
+    /// Logs that cannot be signed.
+    pub(super) fn stuck(&self) -> HashSet<Log> {
+        self.stuck.keys().copied().collect()
+    }
+
+    /// Tenants whose turn it is not.
+    fn resting(&self) -> Vec<Uuid> {
+        let is_resting = |at: &Instant| at.elapsed() < RETRY;
+        let tenant = |log: &Log| if let Log::Tenant(tenant_id) = log { Some(*tenant_id) } else { None };
+        self.stuck.iter().filter(|(_, at)| is_resting(at)).filter_map(|(log, _)| tenant(log)).collect()
     }
 
     /// Notes how a log fares; told once. What was rewritten is not merely damaged.
     fn note(&mut self, known: &mut Known, log: Log, error: Option<&LedgerError>) {
         match error {
-            Some(LedgerError::Altered(log)) => known.refuse(*log),
-            Some(error) if self.stuck.insert(log) => {
+            Some(LedgerError::Altered(log)) => {
+                known.refuse(*log);
+                self.stuck.insert(*log, Instant::now());
+            }
+            Some(error) if self.stuck.insert(log, Instant::now()).is_none() => {
                 tracing::error!(?log, %error, "a log of the ledger is damaged: it is not signed, the others are");
             }
             Some(_) => {}
-            None if self.stuck.remove(&log) => tracing::info!(?log, "a log of the ledger is signed again"),
+            None if self.stuck.remove(&log).is_some() => tracing::info!(?log, "a log of the ledger is signed again"),
             None => {}
         }
     }
@@ -63,10 +79,12 @@ impl Signing {
         let mut tx = connection.begin().await?;
         store::fence(&mut tx, epoch).await?;
         let mut heads = Vec::new();
-        for row in store::unsigned(&mut tx, MOST).await? {
-            // The sequencer has told of it.
-            let Some(tree) = Frontier::from_bytes(&row.frontier) else { continue };
+        for row in store::unsigned(&mut tx, MOST, &self.resting()).await? {
             let log = Log::Tenant(row.tenant_id);
+            let Some(tree) = Frontier::from_bytes(&row.frontier) else {
+                self.note(known, log, Some(&LedgerError::Stored("a head cannot be read")));
+                continue;
+            };
             let head = TreeHead { size: tree.size(), root: tree.root() };
             let mut savepoint = tx.begin().await?;
             match sign_head(&mut savepoint, ledger, signer, known, &row, head).await {
@@ -85,11 +103,14 @@ impl Signing {
         let signed = heads.len();
         if signed > 0 || !self.system_has_all {
             let mut savepoint = tx.begin().await?;
-            match add_to_system(&mut savepoint, ledger, signer, known).await {
+            self.forged.retain(|_, at| at.elapsed() < RETRY);
+            let but = self.forged.keys().copied().collect::<Vec<_>>();
+            match add_to_system(&mut savepoint, ledger, signer, known, &but).await {
                 Ok(added) => {
                     savepoint.commit().await?;
                     heads.extend(added.head.map(|head| (Log::System, head)));
-                    self.system_has_all = added.has_all;
+                    self.system_has_all = added.has_all && but.is_empty() && added.forged.is_empty();
+                    self.forged.extend(added.forged.into_iter().map(|tenant_id| (tenant_id, Instant::now())));
                     self.note(known, Log::System, None);
                 }
                 Err(error) if error.is_of_one_log() => {
@@ -143,6 +164,8 @@ struct Added {
     head: Option<TreeHead>,
     /// Nothing is left that could be added.
     has_all: bool,
+    /// Tenants whose checkpoints this key did not sign.
+    forged: Vec<Uuid>,
 }
 
 /// The tenants' last checkpoints that the system's log has not yet, and its own head signed. One that this key did
@@ -152,13 +175,16 @@ async fn add_to_system(
     ledger: &LedgerName,
     signer: &Signer,
     known: &Known,
+    but: &[Uuid],
 ) -> Result<Added, LedgerError> {
-    let missing = store::not_in_system(connection, MOST).await?;
+    let missing = store::not_in_system(connection, MOST, but).await?;
+    let mut forged = Vec::new();
     let has_all = missing.len() < MOST.unsigned_abs() as usize;
     let mut tiles = Vec::<Tile>::new();
     let mut tiler = None::<Tiler>;
     for (tenant_id, size, note) in missing {
         if !signer.has_signed(ledger, Log::Tenant(tenant_id), &note) {
+            forged.push(tenant_id);
             continue;
         }
         let tiler = match &mut tiler {
@@ -171,7 +197,7 @@ async fn add_to_system(
         let leaf = openpam_ledger::leaf_hash(note.text().as_bytes());
         tiles.extend(tiler.push(leaf).ok_or(LedgerError::Stored("the tree is full"))?);
     }
-    let Some(tiler) = tiler else { return Ok(Added { head: None, has_all }) };
+    let Some(tiler) = tiler else { return Ok(Added { head: None, has_all, forged }) };
     if !tiles.is_empty() {
         store::insert_system_tiles(connection, &tiles).await?;
     }
@@ -179,7 +205,7 @@ async fn add_to_system(
     let head = TreeHead { size: tree.size(), root: tree.root() };
     let note = signer.sign(&Checkpoint::new(ledger, Log::System, head))?.to_text();
     store::insert_system_checkpoint(connection, head.size.cast_signed(), &head.root, &tree.to_bytes(), &note).await?;
-    Ok(Added { head: Some(head), has_all })
+    Ok(Added { head: Some(head), has_all, forged })
 }
 
 /// The system's tree at its last checkpoint, which this key has signed: the application's role can put others there, and

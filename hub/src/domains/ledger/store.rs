@@ -1,5 +1,7 @@
 //! SQL of the ledger's leader. Reading it for others is in [`read`].
 
+pub(super) mod damaged;
+pub(super) mod erase;
 pub(super) mod read;
 pub(super) mod verify;
 
@@ -21,7 +23,8 @@ pub(super) async fn prepare_connection(connection: &mut PgConnection) -> Result<
                 set_config('tcp_keepalives_interval', '1', false) as interval,
                 set_config('tcp_keepalives_count', '2', false) as count,
                 set_config('idle_in_transaction_session_timeout', '3s', false) as transaction,
-                set_config('lock_timeout', '10s', false) as lock, set_config('statement_timeout', '60s', false) as statement"
+                set_config('lock_timeout', '10s', false) as lock, set_config('jit', 'off', false) as jit,
+                set_config('statement_timeout', '60s', false) as statement"
     )
     .fetch_one(connection)
     .await?;
@@ -83,31 +86,56 @@ pub(super) struct Window<'w> {
     pub(super) seen: &'w str,
     pub(super) until: &'w str,
     pub(super) behind: (i64, Uuid),
+    /// How many rows to look at.
     pub(super) most: i32,
+    /// The only tenant, one whose ledger is damaged; without one all that are not.
+    pub(super) only: Option<Uuid>,
+    /// Whether some of them may have their places.
+    pub(super) some_are_placed: bool,
 }
 
-/// Gives `each` the events, in the order of their transactions.
+/// Gives `each` the events, in no order: whether it is to get a place, and how many were looked at. The last of these
+/// comes in any case.
 pub(super) async fn new_events(
     connection: &mut PgConnection,
     window: Window<'_>,
-    mut each: impl FnMut(EventRow),
+    mut each: impl FnMut(EventRow, bool, i64),
 ) -> Result<(), sqlx::Error> {
-    let mut rows = sqlx::query_as!(
-        EventRow,
-        r#"select xid as "xid!", event_id as "event_id!", tenant_id as "tenant_id!", occurred_us as "occurred_us!",
-                  actor_type as "actor_type!", actor_id, actor_name as "actor_name!", action as "action!",
-                  outcome as "outcome!", object_type, object_id, object_name, request_id, client_address,
-                  detail as "detail!", salts
-           from openpam.ledger_new_events($1, $2, $3, $4, $5)"#,
+    let mut rows = sqlx::query!(
+        r#"select xid as "xid!", event_id as "event_id!", fresh as "fresh!", looked as "looked!",
+                  tenant_id as "tenant_id!", occurred_at as "occurred_at!", actor_type as "actor_type!", actor_id,
+                  actor_name as "actor_name!", action as "action!", outcome as "outcome!", object_type, object_id,
+                  object_name, request_id, client_address, detail as "detail!", salts
+           from openpam.ledger_look_at_events($1, $2, $3, $4, $5, $6, $7)"#,
         window.seen,
         window.until,
         window.behind.0,
         window.behind.1,
         window.most,
+        window.only,
+        window.some_are_placed,
     )
     .fetch(connection);
     while let Some(row) = rows.try_next().await? {
-        each(row);
+        let event = EventRow {
+            xid: row.xid,
+            event_id: row.event_id,
+            tenant_id: row.tenant_id,
+            occurred_us: row.occurred_at.timestamp_micros(),
+            actor_type: row.actor_type,
+            actor_id: row.actor_id,
+            actor_name: row.actor_name,
+            action: row.action,
+            outcome: row.outcome,
+            object_type: row.object_type,
+            object_id: row.object_id,
+            object_name: row.object_name,
+            request_id: row.request_id,
+            client_address: row.client_address,
+            detail: row.detail,
+            salts: row.salts,
+        };
+        each(event, row.fresh, row.looked);
     }
     Ok(())
 }
@@ -116,23 +144,40 @@ pub(super) async fn new_events(
 pub(super) async fn new_changes(
     connection: &mut PgConnection,
     window: Window<'_>,
-    mut each: impl FnMut(ChangeRow),
+    mut each: impl FnMut(ChangeRow, bool, i64),
 ) -> Result<(), sqlx::Error> {
-    let mut rows = sqlx::query_as!(
-        ChangeRow,
-        r#"select xid as "xid!", event_id as "event_id!", tenant_id as "tenant_id!", occurred_us as "occurred_us!",
-                  table_name as "table_name!", operation as "operation!", row_id as "row_id!", before_image,
-                  after_image, actor, request_id, database_user as "database_user!", salts
-           from openpam.ledger_new_changes($1, $2, $3, $4, $5)"#,
+    let mut rows = sqlx::query!(
+        r#"select xid as "xid!", event_id as "event_id!", fresh as "fresh!", looked as "looked!",
+                  tenant_id as "tenant_id!", occurred_at as "occurred_at!", table_name as "table_name!",
+                  operation as "operation!", row_id as "row_id!", before_image, after_image, actor, request_id,
+                  database_user as "database_user!", salts
+           from openpam.ledger_look_at_changes($1, $2, $3, $4, $5, $6, $7)"#,
         window.seen,
         window.until,
         window.behind.0,
         window.behind.1,
         window.most,
+        window.only,
+        window.some_are_placed,
     )
     .fetch(connection);
     while let Some(row) = rows.try_next().await? {
-        each(row);
+        let change = ChangeRow {
+            xid: row.xid,
+            event_id: row.event_id,
+            tenant_id: row.tenant_id,
+            occurred_us: row.occurred_at.timestamp_micros(),
+            table_name: row.table_name,
+            operation: row.operation,
+            row_id: row.row_id,
+            before_image: row.before_image,
+            after_image: row.after_image,
+            actor: row.actor,
+            request_id: row.request_id,
+            database_user: row.database_user,
+            salts: row.salts,
+        };
+        each(change, row.fresh, row.looked);
     }
     Ok(())
 }
@@ -241,25 +286,33 @@ pub(super) struct Unsigned {
     pub(super) ahead: Option<String>,
 }
 
-/// Heads that no checkpoint speaks for yet, those that wait for longest first.
-pub(super) async fn unsigned(connection: &mut PgConnection, most: i32) -> Result<Vec<Unsigned>, sqlx::Error> {
+/// Heads that no checkpoint speaks for yet, those that wait for longest first, of all tenants `but` these.
+pub(super) async fn unsigned(
+    connection: &mut PgConnection,
+    most: i32,
+    but: &[Uuid],
+) -> Result<Vec<Unsigned>, sqlx::Error> {
     sqlx::query_as!(
         Unsigned,
-        r#"select tenant_id as "tenant_id!", frontier as "frontier!", ahead from openpam.ledger_to_sign($1)"#,
-        most
+        r#"select tenant_id as "tenant_id!", frontier as "frontier!", ahead from openpam.ledger_to_sign($1, $2)"#,
+        most,
+        but
     )
     .fetch_all(connection)
     .await
 }
 
-/// The last checkpoints of tenants that have no leaf in the system's log.
+/// The last checkpoints of tenants that have no leaf in the system's log, of all `but` these.
 pub(super) async fn not_in_system(
     connection: &mut PgConnection,
     most: i32,
+    but: &[Uuid],
 ) -> Result<Vec<(Uuid, i64, String)>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select tenant_id as "tenant_id!", size as "size!", note as "note!" from openpam.ledger_not_in_system($1)"#,
-        most
+        r#"select tenant_id as "tenant_id!", size as "size!", note as "note!"
+           from openpam.ledger_not_in_system($1, $2)"#,
+        most,
+        but
     )
     .fetch_all(connection)
     .await?;
@@ -345,6 +398,7 @@ pub(super) async fn begin_anew(connection: &mut PgConnection, name: &str) -> Res
 
 /// A key that signs checkpoints.
 pub(super) struct KeyRow {
+    pub(super) ledger_key_id: Uuid,
     pub(super) public_key: Vec<u8>,
     pub(super) vault_path: String,
     pub(super) current: bool,
@@ -354,7 +408,7 @@ pub(super) struct KeyRow {
 pub(super) async fn keys(connection: &mut PgConnection) -> Result<Vec<KeyRow>, sqlx::Error> {
     sqlx::query_as!(
         KeyRow,
-        r#"select public_key, vault_path, retired_at is null as "current!" from ledger_keys
+        r#"select ledger_key_id, public_key, vault_path, retired_at is null as "current!" from ledger_keys
            order by retired_at is null desc, created_at desc"#
     )
     .fetch_all(connection)
@@ -376,6 +430,21 @@ pub(super) async fn insert_key(
     )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Which key is the present one.
+pub(super) async fn present_key(connection: &mut PgConnection) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!("select ledger_key_id from ledger_keys where retired_at is null")
+        .fetch_optional(connection)
+        .await
+}
+
+/// Retires the present key, as the owner.
+pub(super) async fn retire_key(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("update ledger_keys set retired_at = clock_timestamp() where retired_at is null")
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! Whoever has the lock leads. A leader that is not heard of, though its connection stands, is followed
 //! without the lock. Either way the new epoch is what counts: the database refuses the one before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use metrics::{counter, gauge};
 use openpam_ledger::{LedgerName, Log};
@@ -15,7 +15,9 @@ use tokio::{
 };
 
 use super::{
+    alarms,
     anchor::{self, Compared, FileAnchor},
+    beats::{Beats, Maker},
     error::LedgerError,
     keys::Signer,
     known::Known,
@@ -26,13 +28,15 @@ use super::{
 use crate::state::Hub;
 
 /// Between rounds, while there is nothing to do.
-const ROUND: Duration = Duration::from_millis(100);
+const ROUND: Duration = Duration::from_millis(200);
 /// Between checkpoints.
 const SIGN: Duration = Duration::from_millis(500);
 /// Between looks at who leads, and after a failure.
 const SECOND: Duration = Duration::from_secs(1);
 /// Between looks at what another hub signs, and at what waits for its place.
 const LOOK: Duration = Duration::from_secs(5);
+/// Damaged tenants that a hub which does not lead names.
+const MOST_DAMAGED: i32 = 1_000;
 /// After this silence somebody else leads.
 const SILENCE_SECONDS: f64 = 3.0;
 
@@ -55,7 +59,6 @@ pub fn start_tasks(hub: &Hub) {
                 Err(_) => {}
             }
             hub.ledger().forget();
-            hub.ledger().note_damaged(false);
             gauge!(names::LEDGER_LEADER).set(0.0);
             pause(&hub, SECOND).await;
         }
@@ -131,6 +134,11 @@ impl Watch {
         if self.is_due() {
             self.waiting = store::waiting(connection).await?;
             self.looked = Some(Instant::now());
+            if !leads {
+                // The leader knows it at once.
+                let damaged = store::damaged::damaged(connection, MOST_DAMAGED).await?;
+                hub.ledger().note_damaged(damaged.into_iter().map(|one| Log::Tenant(one.tenant_id)).collect());
+            }
         }
         let lag = state.lag.max(self.waiting);
         hub.ledger().note(leads, state.silence, lag);
@@ -140,16 +148,18 @@ impl Watch {
     }
 }
 
-/// A log that was rewritten is not signed any more, until somebody has looked and starts this hub anew.
-fn alarm(hub: &Hub, ledger: &LedgerName, known: &mut Known) {
+/// A log that was rewritten is not signed any more, until somebody has looked and acknowledges it.
+fn alarm(hub: &Hub, ledger: &LedgerName, signer: Option<&Signer>, known: &mut Known) {
     for log in known.news() {
-        hub.ledger().note_altered();
+        hub.ledger().note_altered(log);
         let origin = ledger.origin(log);
+        known.alarms.raise(origin.clone());
         tracing::error!(
             origin,
             "the stored ledger is not the one that this hub wrote or read before: it is not signed"
         );
     }
+    known.alarms.tend(hub, signer.map(Signer::id));
 }
 
 struct Leader<'h> {
@@ -186,23 +196,35 @@ impl Default for Keyring {
 /// would be followed by another.
 enum KeyLoad {
     Due(Instant),
-    UnderWay(oneshot::Receiver<Result<Signer, LedgerError>>),
+    UnderWay(oneshot::Receiver<Result<(Signer, BTreeSet<String>), LedgerError>>),
+}
+
+/// The key, and the alarms that are kept beside it.
+async fn load(hub: &Hub) -> Result<(Signer, BTreeSet<String>), LedgerError> {
+    let signer = Signer::load(hub).await?;
+    let alarms = alarms::read(hub.vault(), signer.id()).await?;
+    Ok((signer, alarms))
 }
 
 impl Leader<'_> {
     async fn lead(mut self, failing: &mut bool) -> Result<(), LedgerError> {
         let mut sequencer = Sequencer::new();
         let mut signing = Signing::default();
+        let mut beats = Beats::new(Duration::from_secs(self.hub.config().ledger.beat_interval_seconds));
         let mut unsigned_since: Option<Instant> = None;
         let mut next = Instant::now();
         while !self.hub.lifecycle().is_ending() {
             let round = sequencer.round(&mut self.connection, self.epoch).await?;
-            if round.entries > 0 {
-                counter!(names::LEDGER_ENTRIES).increment(round.entries as u64);
+            let again = sequencer.retry(&mut self.connection, self.epoch).await?;
+            let beats = self.beat(&mut beats, &mut sequencer).await?;
+            let entries = round.entries + again.entries + beats;
+            if entries > 0 {
+                counter!(names::LEDGER_ENTRIES).increment(entries as u64);
             }
             sequencer.altered().into_iter().for_each(|tenant_id| self.known.refuse(Log::Tenant(tenant_id)));
-            alarm(self.hub, &self.ledger, self.known);
-            self.hub.ledger().note_damaged(sequencer.is_stuck() || signing.is_stuck());
+            alarm(self.hub, &self.ledger, self.keyring.signer.as_ref(), self.known);
+            let damaged = sequencer.damaged().iter().map(|tenant_id| Log::Tenant(*tenant_id));
+            self.hub.ledger().note_damaged(damaged.chain(signing.stuck()).collect());
             *failing = false;
             if Instant::now() >= next {
                 next = Instant::now() + SIGN;
@@ -231,7 +253,7 @@ impl Leader<'_> {
                 }
                 self.watch.look(self.hub, &mut self.connection, true).await?;
             }
-            if !round.more {
+            if !round.more && !again.more {
                 sleep(ROUND).await;
             }
         }
@@ -256,7 +278,7 @@ impl Keyring {
                 let asking = hub.clone();
                 hub.lifecycle().spawn_child(async move {
                     // Nobody waits for it where this hub does not lead any more.
-                    let _ = give.send(Signer::load(&asking).await);
+                    let _ = give.send(load(&asking).await);
                 });
                 self.load = KeyLoad::UnderWay(take);
                 Ok(())
@@ -268,24 +290,36 @@ impl Keyring {
                     Ok(loaded) => loaded,
                 };
                 self.load = KeyLoad::Due(Instant::now() + SECOND);
-                let signer = loaded?;
+                let (signer, alarms) = loaded?;
                 known.learn(connection, ledger, &signer).await?;
+                alarms.iter().filter_map(|origin| ledger.log(origin)).for_each(|log| known.refuse(log));
                 self.signer = Some(signer);
                 Ok(())
             }
         }
     }
 
+    /// Forgets the key where another one is the present one; it is fetched next.
+    async fn check(&mut self, connection: &mut PgConnection) -> Result<(), LedgerError> {
+        let Some(signer) = &self.signer else { return Ok(()) };
+        if store::present_key(connection).await? != Some(signer.id().as_uuid()) {
+            tracing::info!("another key is the ledger's signing key now");
+            *self = Self::default();
+        }
+        Ok(())
+    }
+
     /// Holds what another hub signs against what this one knows.
     async fn follow(&mut self, hub: &Hub, connection: &mut PgConnection, known: &mut Known) -> Result<(), LedgerError> {
         let name = store::verify::name(connection).await?;
         let Some(ledger) = name.and_then(|name| LedgerName::new(&name)) else { return Ok(()) };
+        self.check(connection).await?;
         if let Some(signer) = &self.signer {
             known.follow(connection, &ledger, signer).await?;
         } else if let Err(error) = self.load(hub, connection, &ledger, known).await {
             tracing::debug!(%error, "what another hub signs is not looked at");
         }
-        alarm(hub, &ledger, known);
+        alarm(hub, &ledger, self.signer.as_ref(), known);
         Ok(())
     }
 }
@@ -295,6 +329,9 @@ impl Leader<'_> {
         if !self.fits_anchor().await? {
             return Ok(());
         }
+        if self.watch.is_due() {
+            self.keyring.check(&mut self.connection).await?;
+        }
         if self.keyring.signer.is_none() {
             // Says that this leader is there, whatever the vault does.
             store::fence(&mut self.connection, self.epoch).await?;
@@ -302,8 +339,15 @@ impl Leader<'_> {
         }
         let Some(signer) = &self.keyring.signer else { return Ok(()) };
         signing.sign(&mut self.connection, self.epoch, &self.ledger, signer, self.known).await?;
-        alarm(self.hub, &self.ledger, self.known);
+        alarm(self.hub, &self.ledger, self.keyring.signer.as_ref(), self.known);
         Ok(())
+    }
+
+    /// Makes the beats that are due, once there is a key.
+    async fn beat(&mut self, beats: &mut Beats, sequencer: &mut Sequencer) -> Result<usize, LedgerError> {
+        let Some(signer) = &self.keyring.signer else { return Ok(0) };
+        let maker = Maker { epoch: self.epoch, ledger: &self.ledger, signer, now: self.hub.clock().now() };
+        beats.make(&mut self.connection, maker, sequencer).await
     }
 
     /// Whether the stored ledger goes on from what is anchored. Where it does not, the database was rolled back,

@@ -73,6 +73,29 @@ pub(super) struct Placed {
     pub(super) signed_at: Option<DateTime<Utc>>,
 }
 
+/// How far a walk through one kind of rows has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Cursor {
+    pub(super) behind: (i64, Uuid),
+    pub(super) through: bool,
+}
+
+/// A walk through what one snapshot sees and the one before did not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pass {
+    pub(super) seen: String,
+    pub(super) until: String,
+    pub(super) events: Cursor,
+    pub(super) changes: Cursor,
+}
+
+impl Pass {
+    /// One that begins.
+    pub(super) fn new(seen: String, until: String) -> Self {
+        Self { seen, until, events: Cursor::default(), changes: Cursor::default() }
+    }
+}
+
 /// The `n`-th salt of a row.
 fn salt(salts: &[u8], n: usize) -> Option<Salt> {
     let bytes = salts.get(n * SALT_BYTES..(n + 1) * SALT_BYTES)?;
@@ -112,6 +135,11 @@ impl EventRow {
         )
     }
 
+    /// Whether it has no content.
+    pub(super) fn is_empty(&self) -> bool {
+        self.actor_name.is_empty() && self.object_name.is_none() && self.client_address.is_none() && self.detail == "{}"
+    }
+
     /// The entry that it becomes.
     pub(super) fn draft(&self) -> Draft {
         self.draft_with(digests(&self.contents()))
@@ -149,6 +177,11 @@ impl ChangeRow {
                 (Field::DatabaseUser, Some(&self.database_user)),
             ],
         )
+    }
+
+    /// Whether it has no content.
+    pub(super) fn is_empty(&self) -> bool {
+        self.before_image.is_none() && self.after_image.is_none() && self.database_user.is_empty()
     }
 
     /// The entry that it becomes.

@@ -8,15 +8,16 @@ use std::{
 
 use openpam_ids::TenantId;
 use openpam_ledger::{
-    Anchors, Content, Digests, Entry, Frontier, Hash, Kind, LedgerName, Log, Report, Signers, TILE_WIDTH, TreeHead,
-    Verdict, Verifier,
+    Anchors, Frontier, Hash, Kind, LedgerName, Log, Report, Signers, TILE_WIDTH, TreeHead, Verdict, Verifier,
 };
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::{
     anchor::FILE,
+    contents::{Check, Told},
     error::LedgerError,
+    guards::verify_guards,
     proofs,
     range::{self, Range},
     store::{
@@ -26,7 +27,6 @@ use super::{
     },
     system::{Length, SystemWalk, vouched},
     tiles::verify_tiles,
-    types::Draft,
 };
 use crate::db::{Db, set_scope, tenant_slug};
 
@@ -78,7 +78,7 @@ pub struct Finding {
 /// What came of one log.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The tenant's slug, `system`, or `anchor`.
+    /// The tenant's slug, `system`, `anchor`, or `database`.
     pub name: String,
     /// Stable name of the verdict: `intact`, `consistent` (nothing is signed yet), or the worst of the findings.
     pub verdict: &'static str,
@@ -94,6 +94,8 @@ pub struct Outcome {
     pub more: u64,
     /// What may have an innocent reason.
     pub warnings: Vec<String>,
+    /// When no hub gave places. Whoever has the database could change then what waited.
+    pub holes: Vec<String>,
     /// Entries whose content was erased.
     pub erased: u64,
     /// Events and row changes that wait for their places.
@@ -123,7 +125,9 @@ impl Findings {
 /// # Errors
 /// When the database does not answer, the tenant does not exist, or there is no ledger yet.
 pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError> {
-    let mut connection = db.dedicated("openpam-audit-verify").await?;
+    // Like any other: whoever has the database is not to know who looks.
+    let mut connection = db.dedicated("openpam-hub").await?;
+    read_all::prepare_connection(&mut connection).await?;
     let name = read_all::name(&mut connection).await?.ok_or(LedgerError::NoLedger)?;
     let ledger = LedgerName::new(&name).ok_or(LedgerError::Stored("its name is none"))?;
     let mut log_keys = scope.trusted.clone();
@@ -146,6 +150,14 @@ pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError>
         let known = scope.tenant.is_none().then(|| tenants.iter().map(|id| id.as_uuid()).collect::<BTreeSet<_>>());
         outcomes.push(verify_anchors(&context, scope, known.as_ref(), &taken));
     }
+    let mut guards = Findings::default();
+    let entries = verify_guards(&mut connection, &mut guards).await?;
+    let mut database = outcome("database".to_owned(), range::nothing(), guards, 0, 0);
+    database.entries = entries;
+    if database.findings.is_empty() {
+        database.verdict = "intact";
+    }
+    outcomes.push(database);
     // Whatever is asked for: a log without its checkpoints is told by the system's alone.
     let mut system = SystemWalk::new(&context);
     system.advance(&mut connection).await?;
@@ -212,6 +224,7 @@ fn verify_anchors(
         findings: findings.listed,
         more: findings.more,
         warnings,
+        holes: Vec::new(),
         erased: 0,
         waiting: 0,
         by_hand: None,
@@ -265,18 +278,19 @@ async fn verify_tenant(
     let (bounds, begun) = if whole {
         let anchors = against.read(log, against.anchored(log));
         let verifier = Some(Verifier::new(tenant_id.as_uuid(), anchors));
-        ((0, stored.max(size)), Range { verifier, findings: Findings::default() })
+        ((0, stored.max(size)), Range { verifier, findings: Findings::default(), last: None })
     } else {
         let bounds = range::bounds(scope, stored.max(size));
         (bounds, range::begin(&mut tx, against, tenant_id.as_uuid(), bounds, (stored, system)).await?)
     };
-    let Range { verifier, findings } = begun;
+    let Range { verifier, findings, last } = begun;
     let own_users = read_all::own_users(&mut tx).await?;
     let mut walk = Walk {
         tenant_id: tenant_id.as_uuid(),
         verifier,
         findings,
-        erased: 0,
+        told: Told::default(),
+        placed: [0; 2],
         by_hand: None,
         own_users,
         against,
@@ -292,13 +306,23 @@ async fn verify_tenant(
     }
     let mut waiting = 0;
     if whole {
-        let without = read_all::unsequenced(&mut tx, PLACED_WITHIN_SECONDS).await?;
+        // Where as many have places as there are, none is without one.
+        let without = if read_all::counts(&mut tx).await? == walk.placed {
+            read_all::Unsequenced::default()
+        } else {
+            read_all::unsequenced(&mut tx, PLACED_WITHIN_SECONDS).await?
+        };
         waiting = without.waiting;
         walk.without_place(&without);
         walk.add_anchors(&mut tx, end, END).await?;
         verify_tiles(&mut tx, Tree::Tenant, stored.cast_unsigned(), &mut walk.findings).await?;
+        if let Some((reason, since)) = store::damaged::own_damage(&mut tx).await? {
+            walk.findings.add("damaged", format!("since {since} a hub cannot give places here: {reason}"));
+        }
     }
-    let Walk { verifier, mut findings, erased, by_hand, .. } = walk;
+    let behind = last.map(|last| (end, last));
+    walk.told.explain(&mut tx, behind, &mut walk.findings).await?;
+    let Walk { verifier, mut findings, mut told, by_hand, .. } = walk;
     let Some(verifier) = verifier else {
         tx.rollback().await?;
         return Ok((range::outcome(name, findings), length));
@@ -325,8 +349,9 @@ async fn verify_tenant(
             findings.add("unsigned", message);
         }
     }
-    let mut outcome = outcome(name, report, findings, erased, waiting);
+    let mut outcome = outcome(name, report, findings, told.erased(), waiting);
     outcome.by_hand = by_hand;
+    outcome.holes = told.holes();
     Ok((outcome, length))
 }
 
@@ -375,6 +400,7 @@ pub(super) fn outcome(name: String, report: Report, own: Findings, erased: u64, 
         head: report.head,
         findings: findings.listed,
         more: findings.more,
+        holes: Vec::new(),
         warnings: report.warnings.iter().map(|warning| format!("{}: {warning}", warning.code())).collect(),
         erased,
         waiting,
@@ -387,7 +413,9 @@ struct Walk<'a> {
     tenant_id: Uuid,
     verifier: Option<Verifier>,
     findings: Findings,
-    erased: u64,
+    told: Told,
+    /// Events and row changes that have places.
+    placed: [i64; 2],
     by_hand: Option<(u64, String)>,
     /// Users of the database that are OpenPAM's own.
     own_users: [String; 2],
@@ -460,6 +488,7 @@ impl Walk<'_> {
                 if entry.event_id != row.event_id || entry.kind as i16 != row.kind {
                     self.findings.add("event_misnamed", format!("entry {} is filed under another event", row.seq));
                 }
+                self.told.time(&entry);
                 entries.insert(row.seq, (entry, row.canonical.as_slice()));
             }
         }
@@ -468,65 +497,43 @@ impl Walk<'_> {
                 verifier.absent(missing.cast_unsigned(), *hash);
             }
         }
-        let mut check =
-            Check { verifier, findings: &mut self.findings, entries: &entries, seen: BTreeSet::new(), erased: 0 };
-        read_all::events(connection, first, end, |seq, row| {
-            check.row(seq, Kind::Event, &row.contents(), row.salts.is_none(), |digests| row.draft_with(digests));
-        })
-        .await?;
-        let (own_users, by_hand) = (&self.own_users, &mut self.by_hand);
-        read_all::changes(connection, first, end, |seq, row| {
-            if !own_users.contains(&row.database_user) {
-                // Whatever it says of who acted: whoever has the database can set that as they like.
-                let one = || format!("the first is entry {seq}, by the database's user {}", row.database_user);
-                by_hand.get_or_insert_with(|| (0, one())).0 += 1;
-            }
-            check.row(seq, Kind::RowChange, &row.contents(), row.salts.is_none(), |digests| row.draft_with(digests));
-        })
-        .await?;
-        self.erased += check.erased;
+        let mut check = Check {
+            verifier,
+            findings: &mut self.findings,
+            entries: &entries,
+            told: &mut self.told,
+            seen: BTreeSet::new(),
+        };
+        let Against { ledger, signers, .. } = self.against;
+        let has = |kind: Kind| stored.iter().any(|row| row.kind == kind as i16);
+        let [events, changes] = &mut self.placed;
+        if has(Kind::Event) {
+            read_all::events(connection, first, end, |seq, row| {
+                *events += 1;
+                check.event(seq, &row, ledger, signers);
+            })
+            .await?;
+        }
+        if has(Kind::RowChange) {
+            let (own_users, by_hand) = (&self.own_users, &mut self.by_hand);
+            read_all::changes(connection, first, end, |seq, row| {
+                *changes += 1;
+                let erased = row.salts.is_none().then(|| row.is_empty());
+                if erased.is_none() && !own_users.contains(&row.database_user) {
+                    // Whatever it says of who acted: whoever has the database can set that as they like.
+                    let one = || format!("the first is entry {seq}, by the database's user {}", row.database_user);
+                    by_hand.get_or_insert_with(|| (0, one())).0 += 1;
+                }
+                check.row(seq, Kind::RowChange, &row.contents(), erased, |digests| row.draft_with(digests));
+            })
+            .await?;
+        }
         let seen = check.seen;
         for row in stored.iter().filter(|row| !seen.contains(&row.seq)) {
             let what = if row.kind == Kind::Event as i16 { "event" } else { "row change" };
             self.findings.add("event_missing", format!("the {what} {} of entry {} was removed", row.event_id, row.seq));
         }
         Ok(())
-    }
-}
-
-/// Rows against their entries.
-struct Check<'c, 'b> {
-    verifier: &'c mut Verifier,
-    findings: &'c mut Findings,
-    entries: &'c HashMap<i64, (Entry<'b>, &'b [u8])>,
-    seen: BTreeSet<i64>,
-    erased: u64,
-}
-
-impl Check<'_, '_> {
-    fn row(&mut self, seq: i64, kind: Kind, contents: &[Content<'_>], erased: bool, draft: impl Fn(Digests) -> Draft) {
-        self.seen.insert(seq);
-        let Some((entry, canonical)) = self.entries.get(&seq) else { return };
-        if entry.kind != kind || draft(entry.digests).encode(entry.seq).0 != *canonical {
-            let what = if kind == Kind::Event { "event" } else { "row change" };
-            let message = format!("the {what} {} says something else than its entry {seq}", entry.event_id);
-            self.findings.add("event_tampered", message);
-        }
-        if erased {
-            // Nothing erases contents yet, and no entry can say that it was done: whoever did it has something to hide.
-            self.erased += 1;
-            let message = format!("the contents of entry {seq} were erased, and no entry says that they were to be");
-            self.findings.add("content_missing", message);
-            return;
-        }
-        for content in contents {
-            self.verifier.content(entry, content.field, &content.salt, content.bytes);
-        }
-        for (field, _) in
-            entry.digests.iter().filter(|(field, _)| contents.iter().all(|content| content.field != *field))
-        {
-            self.findings.add("content_missing", format!("the {} of entry {seq} was removed", field.name()));
-        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Taking a secret out for a session, and which credentials a target has.
 
 use openpam_ids::{CredentialId, LedgerKeyId, RecordingKeyId, TargetId};
-use openpam_secret::SecretString;
+use openpam_secret::{ExposeSecret as _, SecretString};
 use sqlx::PgConnection;
 
 use super::{
+    client::Vault,
     error::{CredentialError, VaultError},
     store,
     types::{Credential, CredentialFilter, CredentialKind, Holder, LoginSecret, SecretFields, check_path, check_role},
@@ -119,8 +120,8 @@ pub fn recording_key_path(hub: &Hub, tenant_slug: &str, id: RecordingKeyId) -> S
 }
 
 /// Where a key that signs the ledger's checkpoints is kept: out of every tenant's area.
-pub fn ledger_key_path(hub: &Hub, id: LedgerKeyId) -> String {
-    format!("{}/.ledger/{id}", hub.vault().config.kv_prefix)
+pub fn ledger_key_path(vault: &Vault, id: LedgerKeyId) -> String {
+    format!("{}/.ledger/{id}", vault.config.kv_prefix)
 }
 
 /// Where a secret that signs what a webhook of the tenant gets is kept: not below the tenant's own area.
@@ -155,8 +156,16 @@ pub async fn forget_orphan(connection: &mut PgConnection, id: CredentialId) -> s
 /// # Errors
 /// With the reason the vault did not take it.
 pub async fn write_key(hub: &Hub, path: &str, key: SecretString) -> std::result::Result<(), VaultError> {
+    write_new_key(hub.vault(), path, key).await
+}
+
+/// The same for whoever is no hub.
+///
+/// # Errors
+/// With the reason the vault did not take it.
+pub async fn write_new_key(vault: &Vault, path: &str, key: SecretString) -> std::result::Result<(), VaultError> {
     let fields = SecretFields { private_key: Some(key), ..SecretFields::default() };
-    hub.vault().write(path, &fields, true).await
+    vault.write(path, &fields, true).await
 }
 
 /// The key at a path.
@@ -166,4 +175,30 @@ pub async fn write_key(hub: &Hub, path: &str, key: SecretString) -> std::result:
 pub async fn read_key(hub: &Hub, path: &str) -> std::result::Result<SecretString, VaultError> {
     let missing = || VaultError::FieldMissing { path: path.to_owned(), field: "private_key" };
     hub.vault().read(path, None).await?.private_key.ok_or_else(missing)
+}
+
+/// Where it is kept which logs of the ledger were found to be rewritten: beside the key that signs them.
+pub fn ledger_alarms_path(vault: &Vault, id: LedgerKeyId) -> String {
+    format!("{}/.ledger/{id}.alarms", vault.config.kv_prefix)
+}
+
+/// Keeps a text at a path, in the place of the one that is there.
+///
+/// # Errors
+/// With the reason the vault did not take it.
+pub async fn write_text(vault: &Vault, path: &str, text: SecretString) -> std::result::Result<(), VaultError> {
+    let fields = SecretFields { private_key: Some(text), ..SecretFields::default() };
+    vault.write(path, &fields, false).await
+}
+
+/// The text at a path, where there is one.
+///
+/// # Errors
+/// With the reason the vault did not give it.
+pub async fn read_text(vault: &Vault, path: &str) -> std::result::Result<Option<String>, VaultError> {
+    match vault.read(path, None).await {
+        Ok(fields) => Ok(fields.private_key.map(|text| text.expose_secret().to_owned())),
+        Err(VaultError::PathMissing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -34,6 +34,10 @@ pub(in super::super) async fn insert_local(
     Ok(())
 }
 
+pub(in super::super) async fn is_enabled(connection: &mut PgConnection, id: UserId) -> Result<Option<bool>> {
+    sqlx::query_scalar!("select enabled from users where user_id = $1", id.as_uuid()).fetch_optional(connection).await
+}
+
 /// Replaces the password of a local account; whether there is one.
 pub(in super::super) async fn set_password(connection: &mut PgConnection, id: UserId, hash: &str) -> Result<bool> {
     let done =

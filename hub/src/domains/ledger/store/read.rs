@@ -129,7 +129,9 @@ pub(crate) async fn entry(
                    where c.tenant_id = e.tenant_id and c.size > e.seq order by c.size limit 1) as signed_at
            from ledger_entries e
            where tenant_id = openpam.current_tenant() and ($1::bigint is null or seq = $1)
-             and ($2::uuid is null or event_id = $2) and ($1 is not null or $2 is not null)"#,
+             and ($2::uuid is null or event_id = $2) and ($1 is not null or $2 is not null)
+           -- A row change may have an event's id: then it is the event.
+           order by kind limit 1"#,
         seq,
         event_id
     )

@@ -15,6 +15,92 @@ pub(crate) async fn hold_still(connection: &mut PgConnection) -> Result<(), sqlx
     Ok(())
 }
 
+/// Many short statements over many rows: compiling each would take longer than running it.
+pub(crate) async fn prepare_connection(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("select set_config('jit', 'off', false)").fetch_one(connection).await?;
+    Ok(())
+}
+
+/// A trigger as it is stored.
+pub(crate) struct StoredTrigger {
+    pub(crate) table: String,
+    pub(crate) name: String,
+    pub(crate) function: String,
+    pub(crate) enabled: String,
+}
+
+/// The triggers of the tables that there are; a view in a table's place has none of them.
+pub(crate) async fn triggers(connection: &mut PgConnection) -> Result<Vec<StoredTrigger>, sqlx::Error> {
+    sqlx::query_as!(
+        StoredTrigger,
+        r#"select c.relname::text as "table!", t.tgname::text as "name!",
+                  case when n.nspname = 'openpam' then p.proname::text else n.nspname || '.' || p.proname end as "function!",
+                  t.tgenabled::text as "enabled!"
+           from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_proc p on p.oid = t.tgfoid
+           join pg_namespace n on n.oid = p.pronamespace
+           where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not t.tgisinternal"#
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The bodies of these functions.
+pub(crate) async fn functions(
+    connection: &mut PgConnection,
+    names: &[String],
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select proname::text as "name!", prosrc as "body!" from pg_proc
+           where pronamespace = 'openpam'::regnamespace and proname = any($1)"#,
+        names
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.body)).collect())
+}
+
+/// Policies, by table and name.
+pub(crate) async fn policies(connection: &mut PgConnection) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select c.relname::text as "table!", p.polname::text as "name!"
+           from pg_policy p join pg_class c on c.oid = p.polrelid where c.relnamespace = 'public'::regnamespace"#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.table, row.name)).collect())
+}
+
+/// Tables with rules, which no migration makes.
+pub(crate) async fn rewritten(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select distinct c.relname::text as "table!" from pg_rewrite r join pg_class c on c.oid = r.ev_class
+           where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')"#
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The events that say what was erased, with the bytes of their entries, from a place on.
+pub(crate) async fn erasures(
+    connection: &mut PgConnection,
+    first: i64,
+) -> Result<Vec<(i64, Vec<u8>, EventRow)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select l.seq, l.canonical, l.event_id
+         from audit_events e join ledger_entries l on l.tenant_id = e.tenant_id and l.event_id = e.audit_event_id
+         where e.tenant_id = openpam.current_tenant() and e.action = 'ledger.erase' and l.kind = 1 and l.seq >= $1
+         order by l.seq",
+        first
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        found.push((row.seq, row.canonical, super::damaged::event(connection, row.event_id).await?));
+    }
+    Ok(found)
+}
+
 /// The ledger's name, once there is one.
 pub(crate) async fn name(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!("select openpam.ledger_name()").fetch_one(connection).await
@@ -75,7 +161,7 @@ pub(crate) async fn events(
 ) -> Result<(), sqlx::Error> {
     let mut rows = sqlx::query!(
         r#"select l.seq, e.audit_event_id as event_id, e.tenant_id,
-                  (extract(epoch from e.occurred_at) * 1000000)::bigint as "occurred_us!", e.actor_type, e.actor_id,
+                  e.occurred_at, e.actor_type, e.actor_id,
                   e.actor_name, e.action, e.outcome, e.object_type, e.object_id, e.object_name, e.request_id,
                   host(e.client_ip) as client_address, e.detail::text as "detail!", e.salts
            from ledger_entries l join audit_events e on e.audit_event_id = l.event_id
@@ -89,7 +175,7 @@ pub(crate) async fn events(
             xid: 0,
             event_id: row.event_id,
             tenant_id: row.tenant_id,
-            occurred_us: row.occurred_us,
+            occurred_us: row.occurred_at.timestamp_micros(),
             actor_type: row.actor_type,
             actor_id: row.actor_id,
             actor_name: row.actor_name,
@@ -117,7 +203,7 @@ pub(crate) async fn changes(
 ) -> Result<(), sqlx::Error> {
     let mut rows = sqlx::query!(
         r#"select l.seq, c.row_change_id as event_id, c.tenant_id,
-                  (extract(epoch from c.occurred_at) * 1000000)::bigint as "occurred_us!", c.table_name, c.operation,
+                  c.occurred_at, c.table_name, c.operation,
                   c.row_id, c.before_image::text as before_image, c.after_image::text as after_image, c.actor,
                   c.request_id, c.database_user, c.salts
            from ledger_entries l join row_changes c on c.row_change_id = l.event_id
@@ -131,7 +217,7 @@ pub(crate) async fn changes(
             xid: 0,
             event_id: row.event_id,
             tenant_id: row.tenant_id,
-            occurred_us: row.occurred_us,
+            occurred_us: row.occurred_at.timestamp_micros(),
             table_name: row.table_name,
             operation: row.operation,
             row_id: row.row_id,
@@ -198,6 +284,7 @@ pub(crate) async fn last_checkpoint(
 }
 
 /// Events and row changes without a place.
+#[derive(Default)]
 pub(crate) struct Unsequenced {
     /// Those that the ledger should have by its own account.
     pub(crate) left_out: i64,
@@ -209,6 +296,17 @@ pub(crate) struct Unsequenced {
     pub(crate) late: i64,
     /// One of these.
     pub(crate) late_one: Option<Uuid>,
+}
+
+/// How many events and row changes the transaction's tenant has.
+pub(crate) async fn counts(connection: &mut PgConnection) -> Result<[i64; 2], sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select (select count(*) from audit_events where tenant_id = openpam.current_tenant()) as "events!",
+                  (select count(*) from row_changes where tenant_id = openpam.current_tenant()) as "changes!""#
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok([row.events, row.changes])
 }
 
 /// What of the transaction's tenant has no place. It may wait for as many seconds.
