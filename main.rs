@@ -53,6 +53,9 @@ enum RecordingCommand {
         /// File with a recipient's X25519 private key, base64: decrypts as well
         #[arg(long, value_name = "FILE", conflicts_with = "session")]
         key_file: Option<PathBuf>,
+        /// What the recording must begin with: number of segments and root of an entry recording.head of the ledger
+        #[arg(long, value_name = "SEGMENTS:ROOT", conflicts_with = "session")]
+        head: Option<String>,
     },
     /// List the recordings of a hub, or those below a folder; exit 1 when one that was verified is not whole
     List {
@@ -421,10 +424,12 @@ async fn look_at_recording(command: RecordingCommand) -> anyhow::Result<ExitCode
         _ => anyhow::bail!("name a folder and a key, or a hub and a session"),
     };
     match command {
-        RecordingCommand::Verify { source, json, signer, key_file } => {
+        RecordingCommand::Verify { source, json, signer, key_file, head } => {
             match (source.session, source.hub.remote(), source.folder) {
                 (Some(session), Some(remote), _) => return recording::verify_session(&remote, &session, json).await,
-                (_, _, Some(folder)) => return recording::verify(&folder, &signer, key_file.as_deref()),
+                (_, _, Some(folder)) => {
+                    return recording::verify(&folder, &signer, key_file.as_deref(), head.as_deref());
+                }
                 _ => anyhow::bail!("name a folder, or a hub and a session"),
             }
         }

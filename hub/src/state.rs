@@ -15,7 +15,7 @@ use crate::{
         events::EventBus,
         identity::Identity,
         ledger::Ledger,
-        recordings::{Indexer, Storage},
+        recordings::{Indexer, Storage, Verifications},
         sessions::LiveSessions,
         subscribers::Senders,
         vault::Vault,
@@ -61,6 +61,8 @@ pub struct Inner {
     pub recordings: Option<Storage>,
     /// What is told to the task that indexes recordings.
     pub indexer: Indexer,
+    /// Verifications of recordings, as far as they are.
+    pub verifications: Verifications,
     /// Sessions that run on this hub.
     pub live: LiveSessions,
     /// How browsers find their terminal sessions again.
@@ -163,6 +165,11 @@ impl Hub {
     /// What is told to the task that indexes recordings.
     pub fn indexer(&self) -> &Indexer {
         &self.inner.indexer
+    }
+
+    /// Verifications of recordings, as far as they are.
+    pub fn verifications(&self) -> &Verifications {
+        &self.inner.verifications
     }
 
     /// Sessions that run on this hub.

@@ -3,6 +3,8 @@
 //! Signing takes two steps, because the private key may be elsewhere (in a vault, say):
 //! [`Manifest::to_be_signed`] gives the bytes, [`Manifest::into_signed`] takes the signature.
 
+use openpam_merkle::Frontier;
+
 use crate::{
     defect::Defect,
     header::{Content, Role, Session},
@@ -212,5 +214,15 @@ impl SignedManifest {
     pub fn verify(&self) -> Result<(), Defect> {
         let fits = self.manifest.signer.verifies(&self.manifest.to_be_signed(), &self.signature);
         fits.then_some(()).ok_or(Defect::SignatureInvalid)
+    }
+
+    /// Whether these are the hashes of its segments, in order: then a segment that has its hash is the one that was
+    /// signed. Without the segments themselves nothing else is said of them.
+    pub fn lists(&self, hashes: impl IntoIterator<Item = Hash>) -> bool {
+        let (mut last, tree) = (Hash::ZERO, hashes.into_iter());
+        let tree = tree.inspect(|hash| last = *hash).collect::<Frontier>();
+        tree.size() == u64::from(self.manifest.segments)
+            && tree.root() == self.manifest.root
+            && last == self.manifest.last
     }
 }

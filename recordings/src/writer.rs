@@ -30,7 +30,7 @@ pub struct Limits {
     pub bytes: usize,
     /// Microseconds since its first record.
     pub micros: u64,
-    /// zstd's level, 1 to 3.
+    /// zstd's level, -50 to 3: below 0 it is faster, and leaves more to store. [`Writer::set_level`] changes it.
     pub level: i32,
 }
 
@@ -133,7 +133,7 @@ impl Writer {
         let (key, wrapped) = SessionKey::generate(&session, recipients, random)?;
         let limits = Limits {
             bytes: limits.bytes.min(MAX_PLAIN_BYTES - MAX_RECORD_BYTES),
-            level: limits.level.clamp(1, 3),
+            level: level(limits.level),
             ..limits
         };
         Ok(Self {
@@ -150,6 +150,11 @@ impl Writer {
             last: 0,
             failed: false,
         })
+    }
+
+    /// Compresses at this level of zstd from here on, -50 to 3.
+    pub fn set_level(&mut self, wanted: i32) {
+        self.limits.level = level(wanted);
     }
 
     /// What opens this recording's segments, for who reads along while it is written. It seals nothing.
@@ -354,6 +359,14 @@ impl Writer {
     }
 }
 
+fn level(wanted: i32) -> i32 {
+    match wanted.clamp(-50, 3) {
+        // zstd's default, which is the one at the other end.
+        0 => 1,
+        level => level,
+    }
+}
+
 thread_local! {
     /// Making one costs as much as compressing a chunk of plain text; it keeps nothing from one frame to the next.
     static COMPRESSOR: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
@@ -362,10 +375,14 @@ thread_local! {
 /// Compresses into a zstd frame of its own.
 fn compress(level: i32, plain: &[u8], frame: &mut Cursor<&mut Vec<u8>>) -> std::io::Result<usize> {
     COMPRESSOR.with_borrow_mut(|kept| {
-        let (_, compressor) = match kept.take() {
-            Some(same) if same.0 == level => kept.insert(same),
-            _ => kept.insert((level, zstd::bulk::Compressor::new(level)?)),
+        let (set, compressor) = match kept {
+            Some(kept) => kept,
+            None => kept.insert((level, zstd::bulk::Compressor::new(level)?)),
         };
+        if *set != level {
+            compressor.set_compression_level(level)?;
+            *set = level;
+        }
         compressor.compress_to_buffer(plain, frame)
     })
 }

@@ -7,7 +7,7 @@ mod support;
 use openpam_recordings::{
     Check, ClosedBy, Completeness, Completer, Content, Defect, Due, Echo, Exit, Frontier, GapReason, Hash, Limits,
     MAX_HEADER_BYTES, MAX_RECORD_BYTES, Outcome, Recipient, RecipientKey, RecipientPrivateKey, Record, Role, Segment,
-    SegmentHeader, Session, SessionKey, TimedRecord, Verdict, WriteError, Writer,
+    SegmentHeader, Session, SessionKey, SignedManifest, TimedRecord, Verdict, WriteError, Writer,
 };
 use support::{
     Seeded, Stored, escrow_key, recipients, sample, sample_of, session, sign, signer, tenant_key, verify, writer,
@@ -47,6 +47,42 @@ fn every_recipient_reads_every_segment_by_itself_and_in_order() {
             assert_eq!(records_of(bytes, &key), expected);
         }
     }
+}
+
+#[test]
+fn a_manifest_knows_the_list_of_its_segments_without_them() {
+    for count in [0, 1, 5] {
+        let stored = sample(1, count);
+        let signed = SignedManifest::parse(&stored.manifest).unwrap();
+        let hashes = stored.segments.iter().map(|bytes| Segment::parse(bytes).unwrap().hash()).collect::<Vec<_>>();
+        assert!(signed.lists(hashes.iter().copied()), "{count}");
+        assert!(!signed.lists(hashes.iter().copied().chain([Hash([1; 32])])), "{count}: one more");
+        if let Some((_, fewer)) = hashes.split_last() {
+            assert!(!signed.lists(fewer.iter().copied()), "{count}: one less");
+            let mut other = hashes.clone();
+            other[0] = Hash([1; 32]);
+            assert!(!signed.lists(other), "{count}: another one");
+        }
+        if count > 1 {
+            assert!(!signed.lists(hashes.iter().rev().copied()), "{count}: in another order");
+        }
+    }
+}
+
+#[test]
+fn the_level_changes_how_much_is_stored_and_nothing_else() {
+    let (mut small, mut fast) = (writer(1, "test: small"), writer(2, "test: fast"));
+    fast.set_level(-5);
+    let mut stored = Vec::new();
+    for writer in [&mut small, &mut fast] {
+        for number in 0..20_000 {
+            let _ = writer.output(number, format!("{}\r\n", 10_000_000 + number).as_bytes()).unwrap();
+        }
+        stored.push(writer.close_segment(20_000).unwrap().unwrap().bytes);
+    }
+    assert!(stored[0].len() < stored[1].len(), "{} and {} bytes", stored[0].len(), stored[1].len());
+    let records = stored.iter().map(|bytes| records_of(bytes, &tenant_key())).collect::<Vec<_>>();
+    assert_eq!(records[0], records[1]);
 }
 
 #[test]

@@ -67,6 +67,27 @@ async fn a_session_that_ended_stays_as_it_ended() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_session_whose_hub_seemed_to_be_gone_may_be_told_once_how_it_ended() -> anyhow::Result<()> {
+    let database = migrated().await?;
+    let seeded = seed::tenant(&database).await?;
+    let mut connection = database.as_tenant(seeded.tenant).await?;
+    try_set(&mut connection, "status = 'failed', error_code = 'hub_lost', end_time = now()").await?;
+    for change in [
+        "status = 'active', error_code = null, end_time = null",
+        "end_time = now() + interval '1 hour', error_code = 'access_unchecked'",
+        "reason = 'another', error_code = 'access_unchecked'",
+        "terminated_by = gen_random_uuid(), error_code = 'access_unchecked'",
+        "bytes_sent = 7",
+    ] {
+        refuses(&mut connection, change, "sessions_ended_is_final").await?;
+    }
+    let known = "status = 'failed', error_code = 'access_unchecked', error_message = 'why', bytes_sent = 7";
+    assert_eq!(try_set(&mut connection, known).await?, 1);
+    refuses(&mut connection, "error_code = 'x'", "sessions_ended_is_final").await?;
+    refuses(&mut connection, "error_code = 'hub_lost'", "sessions_ended_is_final").await
+}
+
+#[tokio::test]
 async fn who_when_and_why_cannot_change() -> anyhow::Result<()> {
     let database = migrated().await?;
     let seeded = seed::tenant(&database).await?;

@@ -523,8 +523,21 @@ async fn a_hub_cut_off_from_the_database_ends_its_sessions_before_another_hub_ca
     .await?;
     elsewhere.run("true").await?;
 
+    assert_eq!(world.session(&terminal.session_id()).await?["error_code"], "hub_lost");
+
     // Whatever hung while the database was silent holds nothing up once it answers.
     proxy.set(Fault::None);
+    // Its own hub says then how it ended: in the record, and in the trail.
+    eventually("the record says why it ended", Duration::from_secs(60), || async {
+        let session = world.session(&terminal.session_id()).await?;
+        Ok((session["error_code"] == "access_unchecked").then_some(()))
+    })
+    .await?;
+    let ends = format!("/audit/entries?object_id={}&action=session.end", terminal.session_id());
+    let ends = world.admin.list(&ends).await?;
+    let codes = ends.iter().map(|end| end["detail"]["code"].as_str().unwrap_or_default()).collect::<Vec<_>>();
+    assert_eq!(codes, ["access_unchecked", "hub_lost"], "{ends:?}");
+    assert_eq!(ends[0]["detail"]["instead_of"], "hub_lost", "{ends:?}");
     let at_the_hub = person.client.at(cut_off.url());
     let mut again = eventually("a session opens once the database answers", Duration::from_secs(40), || async {
         Ok(reachable.open(&at_the_hub).await.ok())

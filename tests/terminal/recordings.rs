@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use http::StatusCode;
 use openpam_recordings::{RecipientPrivateKey, Signers, Verdict, Verifier, dir::Folder};
-use openpam_tests::{HubOptions, World, eventually, unique, vault::VaultAdmin, world::Person};
-use serde_json::Value;
+use openpam_tests::{Client, HubOptions, World, eventually, unique, vault::VaultAdmin, world::Person};
+use serde_json::{Value, json};
 
 /// The recording of a session once it is in this state.
 async fn recording(world: &World, session: &str, state: &str) -> anyhow::Result<Value> {
@@ -217,6 +217,106 @@ async fn what_is_changed_in_the_store_shows_and_does_not_play() -> anyhow::Resul
     ensure!(after["verification"]["verdict"] != "intact", "{}", after["verification"]);
     let export = world.admin.call(http::Method::GET, &format!("/sessions/{session}/recording/export"), None).await?;
     export.problem(StatusCode::CONFLICT, "recording_damaged")?;
+    Ok(())
+}
+
+/// What somebody is told of a verification who does not wait for it, once it has ended.
+async fn looked_at(client: &Client, session: &str) -> anyhow::Result<Value> {
+    eventually("the verification has ended", Duration::from_secs(30), || async {
+        let begun = std::time::Instant::now();
+        let recording = client.get(&format!("/sessions/{session}/recording?wait_seconds=0")).await?;
+        ensure!(begun.elapsed() < Duration::from_secs(5), "it was waited for");
+        let verification = &recording["verification"];
+        ensure!(verification["checked_segments"].as_i64() <= verification["of_segments"].as_i64(), "{verification}");
+        Ok(verification["checked_at"].is_string().then(|| verification.clone()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_does_not_wait_hears_what_is_known_at_once_and_the_rest_when_it_is_read() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    terminal.keep_output = false;
+    terminal.type_line("head -c 9000000 /dev/urandom | base64; exit").await?;
+    terminal.end(Duration::from_secs(30)).await?;
+    let before = recording(&world, &session, "complete").await?;
+    let segments = before["segments"].as_array().map_or(0, Vec::len);
+    ensure!(segments >= 3, "{before}");
+    let known = looked_at(&world.admin, &session).await?;
+    assert_eq!((&known["verdict"], &known["list"]), (&json!("intact"), &json!("passed")), "{known}");
+    assert_eq!((&known["checked_segments"], &known["of_segments"]), (&json!(segments), &json!(segments)), "{known}");
+    // One verification is enough for all who look; who waits has one of this moment.
+    let file = folder(&world, &before)?.join("0000000001.segment");
+    let mut bytes = std::fs::read(&file)?;
+    bytes[5_000] ^= 1;
+    std::fs::write(&file, &bytes)?;
+    assert_eq!(looked_at(&world.admin, &session).await?["checked_at"], known["checked_at"]);
+    let now = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+    ensure!(now["verification"]["verdict"] != "intact", "{}", now["verification"]);
+    // What a player gets is compared with the list in any case.
+    let index = world.admin.get(&format!("/sessions/{session}/recording/player")).await?;
+    let url = index["segments"][1]["url"].as_str().context("no url")?.trim_start_matches("/api/v1").to_owned();
+    let played = world.admin.call(http::Method::GET, &url, None).await?;
+    played.problem(StatusCode::CONFLICT, "recording_damaged")?;
+    // Another hub knows nothing yet: the list is right, and what is behind it is not.
+    let second = world.another_hub().await?;
+    let seen = looked_at(&world.admin.at(second.url()), &session).await?;
+    ensure!(seen["verdict"] != "intact" && seen["list"] == "passed" && seen["signature"] == "passed", "{seen}");
+
+    // A list that was not signed is known before anything is read.
+    let manifest = folder(&world, &before)?.join("manifest");
+    let mut bytes = std::fs::read(&manifest)?;
+    bytes[110] ^= 1;
+    std::fs::write(&manifest, &bytes)?;
+    let third = world.another_hub().await?;
+    let seen = looked_at(&world.admin.at(third.url()), &session).await?;
+    assert_eq!((&seen["list"], &seen["signature"]), (&json!("failed"), &json!("failed")), "{seen}");
+    ensure!(seen["findings"].as_array().is_some_and(|findings| !findings.is_empty()), "{seen}");
+    let wrong = format!("/sessions/{session}/recording?wait_seconds=9");
+    let wrong = world.admin.call(http::Method::GET, &wrong, None).await?;
+    wrong.problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_cut_off_a_recording_that_nobody_closed_shows_by_the_ledgers_heads() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    terminal.keep_output = false;
+    terminal.type_line("yes 'a line again and again' | head -c 90000000").await?;
+    for megabytes in (10..=90).step_by(10) {
+        terminal.until_received(megabytes * 1_000_000).await?;
+    }
+    let action = format!("/audit/entries?object_id={session}&action=recording.head");
+    let heads = eventually("a head is in the ledger while the session runs", Duration::from_secs(60), || async {
+        let heads = world.admin.list(&action).await?;
+        Ok((!heads.is_empty()).then_some(heads))
+    })
+    .await?;
+    let detail = &heads[0]["detail"];
+    assert_eq!((heads.len(), &detail["segments"]), (1, &json!(20)), "{heads:?}");
+    assert_eq!(heads[0]["actor"]["type"], "system", "{heads:?}");
+    let head = format!("20:{}", detail["root"].as_str().context("no root")?);
+    let path = world.database.by_hand(&format!("select path from recordings where session_id = '{session}'")).await?;
+    let folder = world.options.recordings.as_ref().context("no recordings")?.0.join(path);
+    let verify = async || {
+        let mut command = tokio::process::Command::new(openpam_tests::hub::binary()?);
+        command.args(["recording", "verify", "--head", &head]).arg(&folder).env_clear();
+        anyhow::Ok(String::from_utf8_lossy(&command.output().await?.stdout).into_owned())
+    };
+    let said = verify().await?;
+    ensure!(said.starts_with("incomplete") && said.contains("head         passed"), "{said}");
+    // In the store and in the database, as far as somebody could.
+    for seq in 12..=40 {
+        let _ = std::fs::remove_file(folder.join(format!("{seq:010}.segment")));
+    }
+    let said = verify().await?;
+    ensure!(!said.starts_with("incomplete") && said.contains("head         FAILED"), "{said}");
     Ok(())
 }
 

@@ -29,6 +29,8 @@ pub const RECORDING_BYTES: &str = "openpam_recording_bytes_total";
 pub const RECORDING_STORE_AVAILABLE: &str = "openpam_recording_store_available";
 /// Bytes of recordings that wait in this hub's spool.
 pub const RECORDING_SPOOL_BYTES: &str = "openpam_recording_spool_bytes";
+/// Gauge: bytes that were set aside in this hub's spool.
+pub const RECORDING_SPOOL_ASIDE_BYTES: &str = "openpam_recording_spool_aside_bytes";
 /// Age of what waits longest in this hub's spool.
 pub const RECORDING_SPOOL_AGE: &str = "openpam_recording_spool_age_seconds";
 /// Stored segments of running or just ended sessions whose text is not indexed yet.
@@ -65,6 +67,11 @@ pub(crate) fn describe() {
     describe_counter!(SESSION_BYTES, Unit::Bytes, "Bytes carried by sessions, by direction");
     describe_gauge!(RECORDING_STORE_AVAILABLE, "1 while the store of recordings takes what it is given");
     describe_gauge!(RECORDING_SPOOL_BYTES, Unit::Bytes, "Bytes of recordings that wait in this hub's spool");
+    describe_gauge!(
+        RECORDING_SPOOL_ASIDE_BYTES,
+        Unit::Bytes,
+        "Bytes of recordings that were set aside in this hub's spool"
+    );
     describe_gauge!(RECORDING_SPOOL_AGE, Unit::Seconds, "Age of what waits longest in this hub's spool");
     describe_gauge!(RECORDING_INDEX_WAITING, "Stored segments of this hub's sessions whose text is not indexed yet");
     describe_gauge!(LEDGER_LEADER, "1 on the hub that leads the ledger");

@@ -8,13 +8,14 @@ use std::{
     io::{self, BufWriter, Write},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use openpam_recordings::{
-    Check, RecipientPrivateKey, Record, Report, Segment, SessionKey, SignerKey, Signers, Verdict, Verifier, asciicast,
-    dir::Folder,
+    Check, Hash, Head, RecipientPrivateKey, Record, Report, Segment, SessionKey, SignerKey, Signers, Verdict, Verifier,
+    asciicast, dir::Folder,
 };
 use openpam_secret::ExposeSecret as _;
 
@@ -37,12 +38,34 @@ fn private_key(file: &Path) -> anyhow::Result<RecipientPrivateKey> {
         .with_context(|| format!("{} holds no X25519 private key in base64", file.display()))
 }
 
+/// A running head as the ledger has it: number of segments, and the Merkle root over them, hexadecimal.
+fn head(text: &str) -> anyhow::Result<Head> {
+    let parsed = text.split_once(':').and_then(|(segments, root)| {
+        let digits = root.trim().as_bytes();
+        let mut bytes = [0; 32];
+        if digits.len() != 2 * bytes.len() {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Head { segments: segments.trim().parse().ok()?, root: Hash(bytes) })
+    });
+    parsed.with_context(|| format!("{text} is no head: it must be SEGMENTS:ROOT, as in an entry recording.head"))
+}
+
 /// `openpam recording verify`: says what was checked, and fails for anything that is wrong. Without
-/// `signers` it shows who signed and trusts nobody; without a key nothing is decrypted.
+/// `signers` it shows who signed and trusts nobody; without a key nothing is decrypted. With a head of the
+/// ledger it tells what was cut off a recording that nobody closed.
 ///
 /// # Errors
-/// When the folder or the keys cannot be read.
-pub fn verify(folder: &Path, signers: &[String], key_file: Option<&Path>) -> anyhow::Result<ExitCode> {
+/// When the folder, the keys or the head cannot be read.
+pub fn verify(
+    folder: &Path,
+    signers: &[String],
+    key_file: Option<&Path>,
+    known: Option<&str>,
+) -> anyhow::Result<ExitCode> {
     let trusted = signers
         .iter()
         .map(|text| bytes(text).map(SignerKey).with_context(|| format!("{text} is no Ed25519 public key in base64")))
@@ -51,6 +74,9 @@ pub fn verify(folder: &Path, signers: &[String], key_file: Option<&Path>) -> any
     let mut verifier = Verifier::new(if trusted.is_empty() { Signers::Any } else { Signers::Trusted(&trusted) });
     if let Some(key) = &key {
         verifier = verifier.with_key(key);
+    }
+    if let Some(known) = known {
+        verifier = verifier.with_head(head(known)?);
     }
     let report = Folder::open(folder)?.verify(verifier)?;
     print(&report)?;
@@ -62,13 +88,29 @@ fn session_id(text: &str) -> anyhow::Result<uuid::Uuid> {
     uuid::Uuid::parse_str(text).with_context(|| format!("{text} is no session id"))
 }
 
-/// `openpam recording verify --session`: what the hub says when it verifies a recording right now.
+/// Between two looks at a verification that goes on.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// `openpam recording verify --session`: what the hub says when it verifies a recording; of a long one it tells how far
+/// it is, and waits for the end.
 ///
 /// # Errors
 /// When the hub cannot be asked.
 pub async fn verify_session(remote: &Remote, session: &str, json: bool) -> anyhow::Result<ExitCode> {
     let session = session_id(session)?;
-    let recording = remote.open()?.get(&format!("/sessions/{session}/recording")).await?;
+    let hub = remote.open()?;
+    let mut recording = hub.get(&format!("/sessions/{session}/recording")).await?;
+    // It takes longer than the hub lets anybody wait: then it goes on in the background, as long as somebody asks.
+    while ["not_done", "checking"].iter().any(|verdict| recording["verification"]["verdict"] == *verdict) {
+        recording = hub.get(&format!("/sessions/{session}/recording?wait_seconds=0")).await?;
+        let verification = &recording["verification"];
+        if verification["verdict"] != "checking" {
+            break;
+        }
+        let (checked, of) = (&verification["checked_segments"], &verification["of_segments"]);
+        writeln!(io::stderr(), "checked {checked} of {of} segments")?;
+        tokio::time::sleep(LOOK).await;
+    }
     let verification = &recording["verification"];
     let mut out = io::stdout().lock();
     if json {
@@ -110,6 +152,7 @@ fn print(report: &Report) -> io::Result<()> {
         ("chain", report.chain),
         ("merkle", report.merkle),
         ("signature", report.signature),
+        ("head", report.head),
         ("decryption", report.decryption),
     ] {
         let state = match check {
@@ -185,4 +228,18 @@ pub fn write(folder: &Path, key_file: &Path, form: Form) -> anyhow::Result<()> {
     }
     out.flush()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_what_the_ledger_says() {
+        let root = "0b".repeat(32);
+        assert_eq!(head(&format!("20:{root}")).unwrap(), Head { segments: 20, root: Hash([11; 32]) });
+        for wrong in ["", "20", "20:", "x:00", &root, &format!("20:{root}0"), &format!("20:{}", "é".repeat(32))] {
+            assert!(head(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -34,8 +34,9 @@ const PERIOD: Duration = Duration::from_millis(700);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Tenants looked at at the same time.
 const AT_A_TIME: usize = 4;
-/// Between two looks at how long nobody could decide.
+/// Between two looks at how long nobody could decide; a process for which that takes longer was stopped.
 const FENCE_PERIOD: Duration = Duration::from_secs(1);
+const STOPPED: Duration = Duration::from_secs(4);
 
 const UNCHECKED: &str =
     "The hub cannot reach its database, so nobody can tell whether you still have access. Try again in a moment.";
@@ -57,6 +58,31 @@ impl Checked {
         let mut since = |tenant_id: &TenantId| now.saturating_duration_since(*checked.entry(*tenant_id).or_insert(now));
         let late = tenants.iter().map(|tenant_id| (*tenant_id, since(tenant_id))).collect::<Vec<_>>();
         late.into_iter().filter(|(_, since)| *since > limit).map(|(tenant_id, _)| tenant_id).collect()
+    }
+}
+
+/// Whom the fence ends.
+#[derive(Debug, Default)]
+struct Fence {
+    late_before: Vec<TenantId>,
+    /// This process was stopped, and goes on: until then nobody is ended.
+    not_before: Option<Instant>,
+}
+
+impl Fence {
+    /// Those that are late for the second time, after a sleep that took so long. A process that was stopped, as a
+    /// machine that is moved, has the time of one look when it goes on, with connections that may be dead.
+    fn overdue(&mut self, late: Vec<TenantId>, now: Instant, slept: Duration) -> Vec<TenantId> {
+        if slept > STOPPED {
+            self.not_before = Some(now + PATIENCE + PERIOD);
+        }
+        if self.not_before.is_some_and(|until| now < until) {
+            self.late_before.clear();
+            return Vec::new();
+        }
+        let overdue = late.iter().filter(|tenant_id| self.late_before.contains(tenant_id)).copied().collect();
+        self.late_before = late;
+        overdue
     }
 }
 
@@ -92,15 +118,15 @@ pub(crate) fn start_tasks(hub: &Hub) {
 /// Ends what nobody could decide about for too long.
 async fn fence(hub: Hub, checked: Arc<Checked>) {
     let limit = Duration::from_secs(hub.config().terminal.unchecked_seconds);
-    let mut late_before = Vec::new();
+    let mut fence = Fence::default();
     while !(hub.lifecycle().is_ending() && hub.live().count() == 0) {
+        let asleep = Instant::now();
         tokio::time::sleep(FENCE_PERIOD).await;
+        let now = Instant::now();
         let sessions = hub.live().by_tenant();
         let tenants = sessions.keys().copied().collect();
-        let late = checked.overdue(&tenants, Instant::now(), limit);
-        // A process that was stopped and goes on has the time of one look.
-        let overdue = late.iter().filter(|tenant_id| late_before.contains(*tenant_id)).copied().collect::<Vec<_>>();
-        late_before = late;
+        let late = checked.overdue(&tenants, now, limit);
+        let overdue = fence.overdue(late, now, now - asleep);
         for (tenant_id, live) in sessions {
             if !overdue.contains(&tenant_id) {
                 continue;
@@ -260,5 +286,23 @@ mod tests {
         assert_eq!(checked.overdue(&[new].into(), Instant::now(), limit), [new]);
         // The others had no session meanwhile: they begin anew.
         assert_eq!(checked.overdue(&tenants, Instant::now(), limit), [new]);
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_has_the_time_of_one_look_before_anybody_is_ended() {
+        let tenant = TenantId::from_uuid(uuid::Uuid::from_u128(1));
+        let (begun, second) = (Instant::now(), FENCE_PERIOD);
+        let mut fence = Fence::default();
+        assert_eq!(fence.overdue(vec![tenant], begun, second), []);
+        assert_eq!(fence.overdue(vec![tenant], begun + second, second), [tenant], "late for the second time");
+        let again = begun + second * 31;
+        assert_eq!(fence.overdue(vec![tenant], again, second * 30), []);
+        for seconds in 1..=5 {
+            assert_eq!(fence.overdue(vec![tenant], again + second * seconds, second), [], "{seconds} s");
+        }
+        assert_eq!(fence.overdue(vec![], again + second * 6, second), [], "it was looked at");
+        // The database is away, too.
+        assert_eq!(fence.overdue(vec![tenant], again + second * 7, second), []);
+        assert_eq!(fence.overdue(vec![tenant], again + second * 8, second), [tenant]);
     }
 }

@@ -116,11 +116,11 @@ const RETAINED: ReadonlySet<string> = new Set(['complete', 'completed', 'empty']
 const MOST_RETENTION_PAGES = 10
 
 export const recordings = {
-  /** A session's recording and what its verification says right now. */
+  /** A session's recording and what its verification says by now: all segments are read in the background. */
   one: (id: string) =>
     queryOptions({
       queryKey: ['recordings', 'one', id],
-      queryFn: ({ signal }) => get<Recording>(apiPath('/sessions/{id}/recording', { id }), { signal }),
+      queryFn: ({ signal }) => get<Recording>(apiPath('/sessions/{id}/recording', { id }, { wait_seconds: 0 }), { signal }),
       retry: false,
     }),
   /** How long it is kept, and what keeps it. */

@@ -3,6 +3,8 @@
 mod retention;
 mod search;
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     extract::State,
@@ -12,15 +14,16 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use http::{HeaderValue, header};
 use openpam_ids::{AuditEventId, SessionId};
-use openpam_recordings::{Check, Completeness, Hash, Report};
+use openpam_recordings::{Check, Completeness, Hash};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
 use super::{
     opened::{self, Reading},
     player::{self, PlayerIndex, PlayerSegment},
-    service,
-    types::{IndexState, Recording, SegmentEntry},
+    service::{self, Known},
+    types::{IndexState, SegmentEntry},
+    verification::Verified,
 };
 use crate::{
     context::Context,
@@ -80,8 +83,9 @@ struct IndexBody {
     segments: i32,
     /// Lines of text.
     lines: i32,
-    /// There is more text than is indexed of one session: 200,000 lines, or 16 MiB; commands beyond that are, up
-    /// to 50,000 lines or 4 MiB more.
+    /// There is more text than is indexed of one session: 200,000 lines, or 16 MiB; of that, 60,000 lines that were
+    /// seen by looking at the screen, as of full-screen programs. Commands beyond that are indexed, up to 50,000 lines
+    /// or 4 MiB more.
     truncated: bool,
     /// A line or a command was longer than is indexed (16384 and 8192 characters), or a screen took too long to draw.
     cut: bool,
@@ -90,6 +94,8 @@ struct IndexBody {
     unseen_keys: i64,
     /// How often Enter followed such keys and no command was found: what was entered is unknown.
     unseen_entries: i32,
+    /// Of those, what was not entered at a prompt that asks, as for a password: it may have been a command.
+    hidden_entries: i32,
     /// Stretches whose output was so fast that not every line of it is indexed: `[from, until]`, in seconds. Of
     /// those are the commands that were run, and the screen as it stood each second, at each key, and at the end.
     sampled: Vec<(f64, f64)>,
@@ -108,6 +114,7 @@ impl From<IndexState> for IndexBody {
             cut: state.cut,
             unseen_keys: state.unseen_keys,
             unseen_entries: state.unseen_entries,
+            hidden_entries: state.hidden_entries,
             sampled: state
                 .sampled
                 .chunks_exact(2)
@@ -135,12 +142,12 @@ struct SegmentBody {
     hash: String,
 }
 
-/// What was verified just now, without opening the recording.
+/// What was verified, without opening the recording.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = RecordingVerification)]
 struct VerificationBody {
-    /// `intact`, `incomplete`, `empty`, `not_done` where it takes longer than a request should, or the stable name
-    /// of what is wrong.
+    /// `intact`, `incomplete`, `empty`, `checking` while segments are read for who does not wait, `not_done` where it
+    /// takes longer than a request should or could not be done, or the stable name of what is wrong.
     verdict: &'static str,
     /// The same for a person.
     message: String,
@@ -149,6 +156,13 @@ struct VerificationBody {
     chain: &'static str,
     merkle: &'static str,
     signature: &'static str,
+    /// Whether the list of segments is the one that was signed: each segment is compared with it when it is played.
+    list: &'static str,
+    /// Segments that were read for it, of those that there were when it began.
+    checked_segments: u32,
+    of_segments: u32,
+    /// When it ended.
+    checked_at: Option<DateTime<Utc>>,
     /// `complete`, `completed` or `unknown`.
     completeness: &'static str,
     /// Everything that is wrong, for a person.
@@ -173,28 +187,40 @@ impl From<SegmentEntry> for SegmentBody {
     }
 }
 
-impl VerificationBody {
-    /// Of a recording that takes too long.
-    fn not_done() -> Self {
-        Self {
-            verdict: "not_done",
-            message: "It takes too long to verify this recording here: openpam recording verify does it.".to_owned(),
-            structure: "not_done",
-            chain: "not_done",
-            merkle: "not_done",
-            signature: "not_done",
-            completeness: "unknown",
-            findings: Vec::new(),
-        }
-    }
-}
-
-impl From<Report> for VerificationBody {
-    fn from(report: Report) -> Self {
+impl From<Verified> for VerificationBody {
+    fn from(verified: Verified) -> Self {
         let name = |check: Check| match check {
             Check::Passed => "passed",
             Check::Failed => "failed",
             Check::NotDone => "not_done",
+        };
+        let Verified { report, listed, checked, of, at, failure } = verified;
+        let begun = Self {
+            verdict: "checking",
+            message: format!("{checked} of {of} segments are checked."),
+            structure: "not_done",
+            chain: "not_done",
+            merkle: "not_done",
+            signature: name(listed.signature()),
+            list: name(listed.list()),
+            checked_segments: checked,
+            of_segments: of,
+            checked_at: at,
+            completeness: "unknown",
+            findings: Vec::new(),
+        };
+        let Some(report) = report else {
+            return match (listed.defect, failure) {
+                // What the segments say comes later, and cannot mend that.
+                (Some(defect), _) => Self {
+                    verdict: defect.code(),
+                    message: defect.to_string(),
+                    findings: vec![defect.to_string()],
+                    ..begun
+                },
+                (None, Some(failure)) => Self { verdict: "not_done", message: failure, ..begun },
+                (None, None) => begun,
+            };
         };
         Self {
             verdict: report.verdict.code(),
@@ -203,12 +229,15 @@ impl From<Report> for VerificationBody {
             chain: name(report.chain),
             merkle: name(report.merkle),
             signature: name(report.signature),
+            // All of them are those that the manifest names.
+            list: if listed.known { name(listed.list()) } else { name(report.merkle) },
             completeness: match report.completeness {
                 Completeness::Complete => "complete",
                 Completeness::Completed => "completed",
                 Completeness::Unknown => "unknown",
             },
             findings: report.findings.iter().map(|finding| finding.defect.to_string()).collect(),
+            ..begun
         }
     }
 }
@@ -217,7 +246,8 @@ impl From<Report> for VerificationBody {
 const NOT_CLOSED: &str = "a part of it is missing, or the store or the vault did not answer; the hub's log says which";
 
 impl RecordingBody {
-    fn new(recording: Recording, segments: Vec<SegmentEntry>, report: Option<Report>, index: IndexState) -> Self {
+    fn new(known: Known) -> Self {
+        let Known { recording, segments, verified, index } = known;
         Self {
             session_id: recording.session_id,
             state: recording.state,
@@ -234,22 +264,41 @@ impl RecordingBody {
             // What the store or the vault said is for the log.
             closing_error: recording.closing_error.map(|_| NOT_CLOSED.to_owned()),
             segments: segments.into_iter().map(SegmentBody::from).collect(),
-            verification: report.map_or_else(VerificationBody::not_done, VerificationBody::from),
+            verification: verified.into(),
             index: index.into(),
         }
     }
 }
 
-/// A session's recording: its segments, and what a verification says right now.
-#[utoipa::path(get, path = "/api/v1/sessions/{id}/recording", tag = "recordings", params(("id" = SessionId, Path)),
-    responses((status = 200, body = RecordingBody), (status = 404, body = ProblemBody)))]
+/// How somebody looks at a recording.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct LookQuery {
+    /// Seconds to wait for a verification of all segments as they are now, 0 to 8; without, 8. With 0 nothing is
+    /// waited for: it goes on in the background, and the answer says how far it is.
+    wait_seconds: Option<u8>,
+}
+
+/// The longest that a look at a recording waits for its verification: a long one is played all the same, and verified
+/// in the background or with the command.
+const MOST_PATIENCE: u8 = 8;
+
+/// A session's recording: its segments, and what a verification says.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/recording", tag = "recordings",
+    params(("id" = SessionId, Path), LookQuery),
+    responses((status = 200, body = RecordingBody), (status = 404, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn get_recording(
     State(hub): State<Hub>,
     context: Context,
     Path(id): Path<SessionId>,
+    Query(query): Query<LookQuery>,
 ) -> Result<Json<RecordingBody>, Problem> {
-    let (recording, segments, report, index) = service::get(&hub, &context, id).await?;
-    Ok(Json(RecordingBody::new(recording, segments, report, index)))
+    let patience = query.wait_seconds.unwrap_or(MOST_PATIENCE);
+    if patience > MOST_PATIENCE {
+        return Err(Problem::invalid_field("wait_seconds", "out_of_range", "must be 0 to 8"));
+    }
+    let known = service::get(&hub, &context, id, Duration::from_secs(patience.into())).await?;
+    Ok(Json(RecordingBody::new(known)))
 }
 
 /// What an export looks like.

@@ -22,7 +22,7 @@ use super::{
     pace::{self, Pace},
     service, store, store_of,
     terminal::{Taken, Terminal},
-    types::{IndexState, Screen, SegmentEntry, Unindexed},
+    types::{IndexState, Line, Screen, SegmentEntry, TakenMarks, Unindexed},
     typing::Typing,
 };
 use crate::{
@@ -48,7 +48,10 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 const BAD_ANSWERS: u32 = 5;
 /// Sessions that have ended and are not indexed yet, at most; others are found in the database.
 const MOST_ENDED: usize = 10_000;
-/// Lines of a segment that are work for the database too; below that one waits for it rather than it works.
+/// Segments of one turn, at most, and what one of them may take: a flood's are many, and bring little.
+const AT_ONCE: usize = 8;
+const LONG: Duration = Duration::from_millis(50);
+/// Lines of a turn that are work for the database too; below that one waits for it rather than it works.
 const MANY_LINES: usize = 500;
 
 /// What sessions of this hub tell, for the task that indexes.
@@ -330,7 +333,7 @@ async fn take(hub: &Hub, indexer: &Indexer, turn: Turn) -> Duration {
     }
 }
 
-/// What one segment took.
+/// What one turn took.
 struct Step {
     /// Segments that are indexed now.
     indexed: u32,
@@ -338,7 +341,44 @@ struct Step {
     worked: Duration,
 }
 
-/// Indexes the next segment, in one transaction with the event, if there is one.
+/// What some segments in a row gave.
+struct Batch {
+    /// The screen behind each.
+    screens: Vec<Screen>,
+    lines: Vec<Line>,
+    truncated: bool,
+    cut: bool,
+    marks: TakenMarks,
+    /// The state of the index behind them.
+    state: IndexState,
+    reading: Reading,
+    worked: Duration,
+}
+
+impl Batch {
+    /// Whether one more segment would make the turn long.
+    fn is_enough(&self) -> bool {
+        self.screens.len() >= AT_ONCE || self.lines.len() >= MANY_LINES || self.worked >= LONG
+    }
+
+    fn add(&mut self, screen: Screen, taken: Taken, worked: Duration) {
+        self.state.segments += 1;
+        self.state.lines = self.state.lines.saturating_add(i32::try_from(taken.lines.len()).unwrap_or(i32::MAX));
+        let bytes = taken.lines.iter().map(|line| line.text.len()).sum::<usize>();
+        self.state.bytes = self.state.bytes.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.state.looked_lines = i32::try_from(taken.looked).unwrap_or(i32::MAX);
+        self.state.sampled = pace::joined(std::mem::take(&mut self.state.sampled), &taken.sampled);
+        self.screens.push(screen);
+        self.lines.extend(taken.lines);
+        self.truncated |= taken.truncated;
+        self.cut |= taken.cut;
+        self.marks.add(taken.marks);
+        self.reading = Reading { typing: taken.typing, pace: taken.pace };
+        self.worked += worked;
+    }
+}
+
+/// Indexes the next segments, as many as bring little, in one transaction with the event, if there is one.
 async fn advance(
     hub: &Hub,
     context: &Context,
@@ -348,48 +388,87 @@ async fn advance(
     event: Option<Event>,
 ) -> Result<Step, Error> {
     let mut tx = hub.db().begin(context).await?;
-    let state = store::index::index_state(&mut tx, id).await?.ok_or(Error::NotFound)?;
-    if state.done {
+    let before = store::index::index_state(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    if before.done {
         return Ok(Step { indexed: u32::MAX, reading, worked: Duration::ZERO });
     }
-    let noted = store::segment(&mut tx, id, state.segments).await?.ok_or(Error::NotFound)?;
-    let screen = store::screen_before(&mut tx, id, state.segments).await?;
+    let at_once = i64::try_from(AT_ONCE).unwrap_or(1);
+    let noted = store::segments_from(&mut tx, id, before.segments, at_once).await?;
+    let screen = store::screen_before(&mut tx, id, before.segments).await?;
     drop(tx);
-    let seq = u32::try_from(state.segments).unwrap_or_default();
-    let bytes = stored(hub, context, id, seq).await?;
-    let (key, before) = (key.clone(), state.clone());
-    let (read, mut worked) = off_thread(move || {
-        let begun = Instant::now();
-        let read = read(id, &noted, &bytes, &key, screen.as_ref(), &before, reading)?;
-        Ok((read, begun.elapsed()))
-    })
-    .await?;
-    let begun = Instant::now();
-    let (screen, taken) = read;
-    let reading = Reading { typing: taken.typing, pace: taken.pace };
-    let sampled = pace::joined(state.sampled.clone(), &taken.sampled);
-    let more = store::index::More {
-        lines: &taken.lines,
-        truncated: taken.truncated,
-        cut: taken.cut,
-        sampled: &sampled,
-        marks: &taken.marks,
+    let mut batch = Batch {
+        screens: Vec::new(),
+        lines: Vec::new(),
+        truncated: false,
+        cut: false,
+        marks: TakenMarks::default(),
+        state: before.clone(),
+        reading,
+        worked: Duration::ZERO,
     };
-    let mut tx = hub.db().begin(context).await?;
-    if !store::index::note_indexed(&mut tx, context.tenant_id, id, &state, &more).await? {
-        // Another hub was faster: what it did is seen at the next turn.
-        return Ok(Step { indexed: seq, reading, worked });
+    for noted in noted {
+        match one(hub, context, id, key, noted, screen.as_ref(), &batch).await {
+            Ok((screen, taken, worked)) => batch.add(screen, taken, worked),
+            // What went before it is indexed all the same; it has the next turn.
+            Err(_) if !batch.screens.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+        if batch.is_enough() {
+            break;
+        }
     }
-    store::note_screen(&mut tx, context.tenant_id, id, &screen).await?;
+    if batch.screens.is_empty() {
+        return Err(Error::NotFound);
+    }
+    let begun = Instant::now();
+    let more = store::index::More {
+        segments: i32::try_from(batch.screens.len()).unwrap_or(i32::MAX),
+        lines: &batch.lines,
+        looked: u64::try_from(batch.state.looked_lines).unwrap_or_default(),
+        truncated: batch.truncated,
+        cut: batch.cut,
+        sampled: &batch.state.sampled,
+        marks: &batch.marks,
+    };
+    let indexed = |segments: i32| u32::try_from(segments).unwrap_or_default();
+    let mut tx = hub.db().begin(context).await?;
+    if !store::index::note_indexed(&mut tx, context.tenant_id, id, &before, &more).await? {
+        // Another hub was faster: what it did is seen at the next turn.
+        return Ok(Step { indexed: indexed(before.segments), reading: batch.reading, worked: batch.worked });
+    }
+    for screen in &batch.screens {
+        store::note_screen(&mut tx, context.tenant_id, id, screen).await?;
+    }
     if let Some(event) = event {
         let event = service::about(&mut tx, id, event).await?;
         audit::record(&mut tx, context, event).await?;
     }
     tx.commit().await.map_err(DbError::from)?;
-    if taken.lines.len() >= MANY_LINES {
-        worked += begun.elapsed();
+    if batch.lines.len() >= MANY_LINES {
+        batch.worked += begun.elapsed();
     }
-    Ok(Step { indexed: seq + 1, reading, worked })
+    Ok(Step { indexed: indexed(batch.state.segments), reading: batch.reading, worked: batch.worked })
+}
+
+/// Reads the next segment behind the batch, which begins with this screen where it has none yet.
+async fn one(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+    key: &Arc<SessionKey>,
+    noted: SegmentEntry,
+    screen: Option<&Screen>,
+    batch: &Batch,
+) -> Result<(Screen, Taken, Duration), Error> {
+    let bytes = stored(hub, context, id, u32::try_from(noted.seq).unwrap_or_default()).await?;
+    let (key, state, reading) = (key.clone(), batch.state.clone(), batch.reading.clone());
+    let screen = batch.screens.last().or(screen).cloned();
+    off_thread(move || {
+        let begun = Instant::now();
+        let (screen, taken) = read(id, &noted, &bytes, &key, screen.as_ref(), &state, reading)?;
+        Ok((screen, taken, begun.elapsed()))
+    })
+    .await
 }
 
 /// The screen behind a segment, and what it showed.
@@ -406,6 +485,7 @@ fn read(
     let indexed = Indexed {
         lines: u64::try_from(state.lines).unwrap_or_default(),
         bytes: u64::try_from(state.bytes).unwrap_or_default(),
+        looked: u64::try_from(state.looked_lines).unwrap_or_default(),
     };
     let pending = screen.map(|screen| screen.pending.as_slice()).unwrap_or_default();
     let mut terminal = Terminal::showing(screen, pending, reading.typing, Lines::after(indexed)).paced(reading.pace);
@@ -499,6 +579,9 @@ async fn index_closed(hub: &Hub, context: &Context, recording: &Unindexed) -> Re
         let mut reading = Reading::default();
         for _ in state.segments..recording.segments {
             let step = advance(hub, context, id, &key, reading, event.take()).await?;
+            if step.indexed >= u32::try_from(recording.segments).unwrap_or_default() {
+                break;
+            }
             reading = step.reading;
             let rest = tokio::time::sleep(rest(step.worked));
             if hub.lifecycle().soft().run_until_cancelled(rest).await.is_none() {

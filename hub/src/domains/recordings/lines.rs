@@ -12,6 +12,9 @@ use super::types::Line;
 pub(super) const MOST_LINES: u64 = 200_000;
 /// Bytes of text of one session that are indexed, at most.
 pub(super) const MOST_BYTES: u64 = 16 * 1024 * 1024;
+/// Lines of one session that are taken by looking at its screen, at most: a program that draws its screen anew all
+/// the time leaves room for what scrolls.
+pub(super) const MOST_LOOKED: u64 = 60_000;
 /// Beyond that, lines and bytes that are left for commands: who shows much hides none of them.
 const MOST_COMMANDS: u64 = 50_000;
 const MOST_COMMAND_BYTES: u64 = 4 * 1024 * 1024;
@@ -32,6 +35,8 @@ const RECENT: usize = 4_096;
 pub(super) struct Indexed {
     pub(super) lines: u64,
     pub(super) bytes: u64,
+    /// Of the lines, those that were taken by looking at the screen.
+    pub(super) looked: u64,
 }
 
 /// Takes lines up to what one session may have.
@@ -68,7 +73,7 @@ impl Lines {
 
     /// Takes nothing.
     pub(super) fn none() -> Self {
-        Self::after(Indexed { lines: u64::MAX, bytes: u64::MAX })
+        Self::after(Indexed { lines: u64::MAX, bytes: u64::MAX, looked: u64::MAX })
     }
 
     /// Whether no line is taken any more.
@@ -97,9 +102,16 @@ impl Lines {
             return;
         }
         let text = self.tidied(text, MOST_LINE);
-        if !text.is_empty() && !self.recent.contains(&self.hash(&text)) {
-            self.take_pieces(at_us, &text, true);
+        if text.is_empty() || self.recent.contains(&self.hash(&text)) {
+            return;
         }
+        if self.indexed.looked >= MOST_LOOKED {
+            self.truncated = true;
+            return;
+        }
+        let before = self.indexed.lines;
+        self.take_pieces(at_us, &text, true);
+        self.indexed.looked += self.indexed.lines - before;
     }
 
     /// The same of the line that is being written: where it only goes on, its beginning is not taken twice.
@@ -116,6 +128,7 @@ impl Lines {
         if self.taken.get(begun).is_some_and(|line| line.command_from.is_none() && text.starts_with(&line.text)) {
             let line = self.taken.remove(begun);
             self.indexed.lines = self.indexed.lines.saturating_sub(1);
+            self.indexed.looked = self.indexed.looked.saturating_sub(1);
             self.indexed.bytes = self.indexed.bytes.saturating_sub(line.text.len() as u64);
             // It may be taken again, as it may have been cut off here.
             let hash = self.hash(&line.text);
@@ -202,6 +215,11 @@ impl Lines {
 
     fn hash(&self, text: &str) -> u64 {
         self.hasher.hash_one(text)
+    }
+
+    /// Lines that were taken by looking at the screen, those before these among them.
+    pub(super) fn looked(&self) -> u64 {
+        self.indexed.looked
     }
 
     /// What was taken, and whether something was left out because there is too much, or it is too long.
@@ -335,8 +353,27 @@ mod tests {
     }
 
     #[test]
+    fn a_screen_that_is_drawn_anew_all_the_time_leaves_room_for_what_scrolls() {
+        let mut lines = Lines::after(Indexed { looked: MOST_LOOKED - 3, ..Indexed::default() });
+        lines.row(1, "load 1");
+        lines.row_so_far(1, "loa");
+        lines.row_so_far(2, "load 2");
+        assert_eq!(lines.looked(), MOST_LOOKED - 1, "what only went on counts once");
+        lines.row(3, "load 3");
+        lines.row(4, "load 4");
+        lines.row_so_far(5, "load 5");
+        assert_eq!(lines.looked(), MOST_LOOKED);
+        lines.line(6, "it scrolls");
+        lines.command(7, "$", "ls");
+        let (taken, truncated, _) = lines.finish();
+        let texts = taken.iter().map(|line| line.text.as_str()).collect::<Vec<_>>();
+        assert_eq!((texts, truncated), (vec!["load 1", "load 2", "load 3", "it scrolls", "$ ls"], true));
+    }
+
+    #[test]
     fn what_is_too_much_is_left_out_and_said() {
-        let mut lines = Lines::after(Indexed { lines: MOST_LINES - 1, bytes: 0 });
+        let of = |lines, bytes| Indexed { lines, bytes, looked: 0 };
+        let mut lines = Lines::after(of(MOST_LINES - 1, 0));
         lines.line(1, "last");
         assert!(lines.is_full());
         lines.line(1, "one more");
@@ -344,13 +381,13 @@ mod tests {
         lines.command(1, "$", "rm -r /");
         let (taken, truncated, _) = lines.finish();
         assert_eq!((taken.len(), truncated), (2, true), "the command is found all the same");
-        let mut lines = Lines::after(Indexed { lines: MOST_LINES + MOST_COMMANDS, bytes: 0 });
+        let mut lines = Lines::after(of(MOST_LINES + MOST_COMMANDS, 0));
         lines.command(1, "$", "one more");
         assert_eq!((lines.finish()), (vec![], true, false));
         let mut lines = Lines::none();
         lines.command(1, "$", "one more");
         assert_eq!(lines.finish().0, []);
-        let mut lines = Lines::after(Indexed { lines: 0, bytes: MOST_BYTES - 1 });
+        let mut lines = Lines::after(of(0, MOST_BYTES - 1));
         lines.line(1, "fits");
         assert!(lines.is_full());
         assert!(!lines.finish().1, "nothing was left out");

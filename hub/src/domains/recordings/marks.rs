@@ -1,7 +1,10 @@
 //! What belongs on the timeline of a recording: its markers and gaps, and where keys did not show. The terminal
 //! cannot tell a password from a command whose echo was lost in other output; somebody who looks can.
 
-use super::types::{Mark, TakenMarks};
+use super::{
+    types::{Mark, TakenMarks},
+    typing::Missed,
+};
 
 /// Keys that did not show are counted in steps of so many.
 const STEP: u64 = 16;
@@ -16,6 +19,7 @@ pub(super) struct Marks {
     taken: Vec<Mark>,
     unseen_keys: u64,
     unseen_entries: u32,
+    hidden_entries: u32,
     /// Keys that did not show and are not marked yet: since when, until when, how many.
     run: Option<(u64, u64, u64)>,
 }
@@ -42,10 +46,16 @@ impl Marks {
     }
 
     /// Enter followed such keys, and no command was found.
-    pub(super) fn entered(&mut self, at_us: u64) {
+    pub(super) fn entered(&mut self, at_us: u64, missed: Missed) {
         self.unseen_entries = self.unseen_entries.saturating_add(1);
         let since = self.run.take().map_or(at_us, |(since, ..)| since);
-        self.note(since, "Entered, not shown");
+        match missed {
+            Missed::AtPrompt => self.note(since, "Entered at a prompt, not shown"),
+            Missed::Hidden => {
+                self.hidden_entries = self.hidden_entries.saturating_add(1);
+                self.note(since, "Entered, not shown");
+            }
+        }
     }
 
     fn end_run(&mut self) {
@@ -58,7 +68,12 @@ impl Marks {
     pub(super) fn finish(mut self) -> TakenMarks {
         self.end_run();
         self.taken.sort_by_key(|mark| mark.at_us);
-        TakenMarks { marks: self.taken, unseen_keys: stepped(self.unseen_keys), unseen_entries: self.unseen_entries }
+        TakenMarks {
+            marks: self.taken,
+            unseen_keys: stepped(self.unseen_keys),
+            unseen_entries: self.unseen_entries,
+            hidden_entries: self.hidden_entries,
+        }
     }
 }
 
@@ -86,7 +101,9 @@ mod tests {
         let mut marks = Marks::default();
         marks.unseen(1_000_000, 3);
         marks.unseen(2_000_000, 1);
-        marks.entered(3_000_000);
+        marks.entered(3_000_000, Missed::Hidden);
+        marks.unseen(30_000_000, 8);
+        marks.entered(31_000_000, Missed::AtPrompt);
         marks.unseen(4_000_000, 1);
         marks.unseen(20_000_000, 2);
         marks.note(5_000_000, " joined ");
@@ -99,8 +116,9 @@ mod tests {
                 (4_000_000, "Up to 16 keys did not show"),
                 (5_000_000, "joined"),
                 (20_000_000, "Up to 16 keys did not show"),
+                (30_000_000, "Entered at a prompt, not shown"),
             ]
         );
-        assert_eq!((taken.unseen_keys, taken.unseen_entries), (16, 1));
+        assert_eq!((taken.unseen_keys, taken.unseen_entries, taken.hidden_entries), (16, 2, 1));
     }
 }

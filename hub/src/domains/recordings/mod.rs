@@ -33,6 +33,7 @@ mod terminal;
 mod types;
 mod typing;
 mod upload;
+mod verification;
 
 pub use error::Error;
 pub(crate) use http::routes;
@@ -41,6 +42,7 @@ pub use recorder::Recorder;
 pub use service::{Prepared, begin, path, prepare};
 pub use storage::{Storage, StoreHealth};
 pub use tasks::start_tasks;
+pub use verification::Verifications;
 
 use crate::state::Hub;
 

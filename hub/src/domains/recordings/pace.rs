@@ -1,12 +1,14 @@
 //! How much of fast output is looked at line by line. Nobody reads a flood while it passes, and the database
 //! would spend more on its lines than the session on all of it: so a session may show [`BURST`] at once and
-//! [`PER_SECOND`] from then on. Of what is faster only commands are taken, and the screen as it stands
+//! [`PER_SECOND`] from then on, each line as [`LEAST_LINE`] at least. Of what is faster only commands are taken, and the screen as it stands
 //! every [`INTERVAL`], at each key, and at the end. Where that is so is kept, and told with recording and search.
 
 /// Bytes of text that are looked at line by line, however fast they come.
 const BURST: u64 = 512 * 1024;
 /// And for each second of the recording.
 const PER_SECOND: u64 = 32 * 1024;
+/// Bytes that a line counts as, at least: a short one is a row of the database as a long one is.
+const LEAST_LINE: u64 = 32;
 /// What must have come together again before lines are looked at once more.
 const AGAIN: u64 = 128 * 1024;
 /// What a key is followed by, at least.
@@ -42,19 +44,20 @@ impl Pace {
     }
 
     /// Whether so much text may be looked at line by line.
-    pub(super) fn allows(&mut self, at_us: u64, bytes: usize) -> bool {
+    pub(super) fn allows(&mut self, at_us: u64, text: &[u8]) -> bool {
         let micros = at_us.saturating_sub(self.at_us);
         self.at_us = self.at_us.max(at_us);
         let more = u128::from(micros) * u128::from(PER_SECOND) / 1_000_000;
         self.allowed = self.allowed.saturating_add(u64::try_from(more).unwrap_or(BURST)).min(BURST);
         self.exceeded &= self.allowed < AGAIN;
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        if self.exceeded || bytes > self.allowed {
-            self.exceeded = true;
+        if self.exceeded {
             return false;
         }
-        self.allowed -= bytes;
-        true
+        let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let counted = (text.len() as u64).max(lines.saturating_mul(LEAST_LINE));
+        self.exceeded = counted > self.allowed;
+        self.allowed -= if self.exceeded { 0 } else { counted };
+        !self.exceeded
     }
 
     /// A key was pressed: what is around it is looked at.
@@ -85,24 +88,32 @@ pub(super) fn joined(mut before: Vec<i64>, more: &[(u64, u64)]) -> Vec<i64> {
 mod tests {
     use super::*;
 
+    fn text(bytes: usize) -> Vec<u8> {
+        vec![b'x'; bytes]
+    }
+
     #[test]
     fn a_burst_is_allowed_then_what_a_second_brings_and_after_a_key() {
         let mut pace = Pace::default();
-        assert!(pace.allows(0, 512 * 1024));
-        assert!(!pace.allows(0, 1));
-        assert!(!pace.allows(3_000_000, 1), "not every few lines");
-        assert!(pace.allows(5_000_000, 100 * 1024));
-        assert!(!pace.allows(5_000_000, 100 * 1024));
+        assert!(pace.allows(0, &text(512 * 1024)));
+        assert!(!pace.allows(0, &text(1)));
+        assert!(!pace.allows(3_000_000, &text(1)), "not every few lines");
+        assert!(pace.allows(5_000_000, &text(100 * 1024)));
+        assert!(!pace.allows(5_000_000, &text(100 * 1024)));
         pace.key(5_000_001);
-        assert!(pace.allows(5_000_002, 60 * 1024));
-        assert!(!pace.allows(5_000_003, 60 * 1024));
+        assert!(pace.allows(5_000_002, &text(60 * 1024)));
+        assert!(!pace.allows(5_000_003, &text(60 * 1024)));
         pace.key(5_000_004);
-        assert!(!pace.allows(5_000_005, 1), "who types fast is no way around");
-        assert!(pace.allows(3_600_000_000, 512 * 1024), "an hour later");
-        assert!(!pace.allows(3_600_000_001, 512 * 1024), "and not more than at once");
+        assert!(!pace.allows(5_000_005, &text(1)), "who types fast is no way around");
+        assert!(pace.allows(3_600_000_000, &text(512 * 1024)), "an hour later");
+        assert!(!pace.allows(3_600_000_001, &text(512 * 1024)), "and not more than at once");
+        // Short lines count as longer ones.
+        let mut pace = Pace::default();
+        assert!(pace.allows(0, &b"1\n".repeat(16 * 1024)));
+        assert!(!pace.allows(0, b"1\n"));
         let mut screens = Pace::screens_only();
         screens.key(5);
-        assert!(!screens.allows(u64::MAX - 1, 1));
+        assert!(!screens.allows(u64::MAX - 1, &text(1)));
     }
 
     #[test]

@@ -50,6 +50,29 @@ fn is_plain(window: &[u8]) -> bool {
     other == 0
 }
 
+/// Whether bytes go on as plain lines of ASCII without colours, behind a carriage return or not; where they do, whether
+/// they end with one, whose line feed is to come.
+pub(super) fn goes_on(bytes: &[u8], behind_return: bool) -> Option<bool> {
+    let (first, last) = (*bytes.first()?, *bytes.last()?);
+    if (first == b'\n') != behind_return {
+        return None;
+    }
+    let is_control = |byte: u8| (byte < 0x20) & (byte != b'\t') & (byte != b'\r') & (byte != b'\n') | (byte >= 0x7f);
+    let mut other = u8::from(is_control(last));
+    for (byte, next) in bytes.iter().zip(&bytes[1..]) {
+        other |= u8::from(is_control(*byte) | ((*byte == b'\r') != (*next == b'\n')));
+    }
+    (other == 0).then_some(last == b'\r')
+}
+
+/// What of plain lines decides something: the end of the first one, which may have been begun before, and the last
+/// `lines`, with what stands behind them. None where that is all.
+pub(super) fn ends(bytes: &[u8], lines: usize) -> Option<(&[u8], &[u8])> {
+    let first = bytes.iter().position(|byte| *byte == b'\n')? + 1;
+    let last = bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').nth(lines).map(|(at, _)| at + 1)?;
+    (first < last).then(|| (&bytes[..first], &bytes[last..]))
+}
+
 /// What a control sequence at the beginning does, if it is plain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
@@ -139,6 +162,29 @@ mod tests {
         assert_eq!(colours("\u{1b}[1mx\u{1b}[my\u{1b}[3m\u{1b}[Kz\u{1b}[38:5:1m"), "\u{1b}[m\u{1b}[3m\u{1b}[38:5:1m");
         assert_eq!(last_lines("a\r\nb\r\nc\r\n", 1), Some(6));
         assert_eq!(last_lines("a\r\nb\r\nc\r\n", 3), None);
+    }
+
+    #[test]
+    fn plain_ascii_goes_on_from_piece_to_piece() {
+        for (bytes, behind_return, goes) in [
+            ("a\r\nb", false, Some(false)),
+            ("a\r\nb\r", false, Some(true)),
+            ("\nb\t", true, Some(false)),
+            ("\n", true, Some(false)),
+            ("\r", false, Some(true)),
+            ("\n", false, None),
+            ("a", true, None),
+            ("a\nb", false, None),
+            ("a\rb", false, None),
+            ("a\u{1b}[m", false, None),
+            ("\u{1b}", false, None),
+            ("é", false, None),
+            ("", false, None),
+        ] {
+            assert_eq!(goes_on(bytes.as_bytes(), behind_return), goes, "{bytes:?}");
+        }
+        assert_eq!(ends(b"x\r\na\r\nb\r\nc", 1), Some((&b"x\r\n"[..], &b"b\r\nc"[..])));
+        assert_eq!(ends(b"x\r\nb\r\nc", 1), None);
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use openpam_recordings::{OpenedSegment, Record, Utf8};
 use serde::Serialize;
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     time::{Instant, timeout},
 };
 
@@ -137,13 +137,10 @@ pub(super) async fn segment(
     let mut at = known.as_ref().map_or(0, |screen| screen.seq);
     let mut turn = None;
     if at < seq {
-        // The semaphore is never closed.
-        turn = timeout(DRAWING_TAKES, DRAWINGS.acquire()).await.map_err(|_| Error::Drawing)?.ok();
+        turn = Some(drawing_turn().await?);
     }
-    // From when it is its turn: who waited draws something, too.
-    let until = Instant::now() + DRAWING_TAKES;
     while at < seq {
-        if Instant::now() >= until {
+        if turn.as_ref().is_some_and(|(_, until)| Instant::now() >= *until) {
             // What is drawn stays: the next request goes on there.
             return Err(Error::Drawing);
         }
@@ -167,6 +164,13 @@ pub(super) async fn segment(
         Ok(PlayerSegment { snapshot: PlayerSnapshot { cols, rows, init }, events })
     })
     .await
+}
+
+/// Waits for the turn to draw; until when that lasts, from when it begins: who waited draws something, too.
+async fn drawing_turn() -> Result<(Option<SemaphorePermit<'static>>, Instant), Error> {
+    // The semaphore is never closed.
+    let turn = timeout(DRAWING_TAKES, DRAWINGS.acquire()).await.map_err(|_| Error::Drawing)?.ok();
+    Ok((turn, Instant::now() + DRAWING_TAKES))
 }
 
 /// The screen behind a segment.
@@ -216,4 +220,25 @@ fn events(
         events.push((seconds(duration_us), "o", String::new()));
     }
     Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waited_for_their_turn_has_all_of_it() {
+        let (one, other) = (drawing_turn().await.unwrap(), drawing_turn().await.unwrap());
+        let begun = Instant::now();
+        let ends = async {
+            tokio::time::sleep(DRAWING_TAKES * 9 / 10).await;
+            drop(one);
+        };
+        let (waited, ()) = tokio::join!(drawing_turn(), ends);
+        let (turn, until) = waited.unwrap();
+        assert!(turn.is_some() && until >= begun + DRAWING_TAKES * 9 / 10 + DRAWING_TAKES);
+        // Who waits too long is told to ask again.
+        assert!(matches!(drawing_turn().await, Err(Error::Drawing)));
+        drop((turn, other));
+    }
 }

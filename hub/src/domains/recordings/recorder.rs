@@ -30,7 +30,14 @@ const FIRST: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A segment counts as at least so many stored bytes: what compresses well is an object and some rows all the same.
-const LEAST_CHARGED: usize = 128 * 1024;
+/// Of the usual 4 MiB a second that is eight segments, which is 32 MiB shown.
+const LEAST_CHARGED: usize = 512 * 1024;
+/// zstd's level, and the one for a flood: compressing one well costs more than storing more of it, as long as there is
+/// room for that.
+const LEVEL: i32 = 1;
+const FLOOD_LEVEL: i32 = -5;
+/// A segment that was full so soon, in microseconds, is one of a flood.
+const FLOOD_MICROS: u64 = 500_000;
 /// When this hub says for the first time that it still stores the end, how often then, and for how long that holds: less
 /// than after the shortest time another hub closes what was left open.
 const FIRST_SIGN: Duration = Duration::from_secs(5);
@@ -51,6 +58,50 @@ pub struct Rate {
     pub burst: u64,
 }
 
+/// What a session may store right now.
+#[derive(Debug)]
+struct Allowance {
+    rate: Rate,
+    /// Stored bytes; below zero the target waits.
+    allowed: i64,
+    at: Instant,
+}
+
+impl Allowance {
+    fn new(rate: Rate, now: Instant) -> Self {
+        Self { rate, allowed: i64::try_from(rate.burst).unwrap_or(i64::MAX), at: now }
+    }
+
+    /// Counts a segment of this size.
+    fn charge(&mut self, size: usize, now: Instant) {
+        self.refill(now);
+        self.allowed = self.allowed.saturating_sub(i64::try_from(size.max(LEAST_CHARGED)).unwrap_or(i64::MAX));
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let micros = now.duration_since(self.at).as_micros();
+        self.at = now;
+        let more = u128::from(self.rate.bytes_per_second) * micros / 1_000_000;
+        let most = i64::try_from(self.rate.burst).unwrap_or(i64::MAX);
+        self.allowed = self.allowed.saturating_add(i64::try_from(more).unwrap_or(i64::MAX)).min(most);
+    }
+
+    /// Whether less than half of what may be stored at once is used.
+    fn has_room(&self) -> bool {
+        self.allowed >= i64::try_from(self.rate.burst / 2).unwrap_or(i64::MAX)
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.allowed < 0
+    }
+
+    /// When there is something again.
+    fn due_at(&self) -> Instant {
+        let missing = self.allowed.unsigned_abs().saturating_mul(1_000_000) / self.rate.bytes_per_second.max(1);
+        self.at + Duration::from_micros(missing.max(10_000))
+    }
+}
+
 /// The recording of one session.
 pub struct Recorder {
     hub: Hub,
@@ -63,10 +114,7 @@ pub struct Recorder {
     begun: Instant,
     waiting: VecDeque<SealedSegment>,
     storing: Option<Storing>,
-    rate: Rate,
-    /// Stored bytes that are allowed right now; below zero the target waits.
-    allowed: i64,
-    allowed_at: Instant,
+    allowance: Allowance,
     failure: Option<Error>,
     required: bool,
 }
@@ -86,7 +134,8 @@ impl Recorder {
         required: bool,
     ) -> Result<Self, Error> {
         let recipients: Vec<Recipient> = keys.recipients.clone();
-        let mut writer = Writer::new(session, &recipients, Limits::default(), &mut Secure(hub.random()))?;
+        let limits = Limits { level: LEVEL, ..Limits::default() };
+        let mut writer = Writer::new(session, &recipients, limits, &mut Secure(hub.random()))?;
         let _ = writer.resize(0, size.0, size.1)?;
         let indexing = hub.indexer().begin(context.tenant_id, session_id, writer.opener());
         let config = &hub.config().recording;
@@ -107,9 +156,7 @@ impl Recorder {
             begun: now,
             waiting: VecDeque::new(),
             storing: None,
-            rate,
-            allowed: i64::try_from(rate.burst).unwrap_or(i64::MAX),
-            allowed_at: now,
+            allowance: Allowance::new(rate, now),
             failure: None,
             required,
         })
@@ -202,23 +249,17 @@ impl Recorder {
     fn queue(&mut self, segment: SealedSegment) {
         let size = segment.bytes.len();
         metrics::counter!(names::RECORDING_BYTES).increment(size as u64);
-        self.refill();
-        self.allowed = self.allowed.saturating_sub(i64::try_from(size.max(LEAST_CHARGED)).unwrap_or(i64::MAX));
+        self.allowance.charge(size, Instant::now());
+        let header = &segment.header;
+        let floods =
+            header.plain_bytes as usize >= Limits::default().bytes && header.until - header.from < FLOOD_MICROS;
+        self.writer.set_level(if floods && self.allowance.has_room() { FLOOD_LEVEL } else { LEVEL });
         self.waiting.push_back(segment);
-    }
-
-    fn refill(&mut self) {
-        let now = Instant::now();
-        let micros = now.duration_since(self.allowed_at).as_micros();
-        self.allowed_at = now;
-        let more = u128::from(self.rate.bytes_per_second) * micros / 1_000_000;
-        let most = i64::try_from(self.rate.burst).unwrap_or(i64::MAX);
-        self.allowed = self.allowed.saturating_add(i64::try_from(more).unwrap_or(i64::MAX)).min(most);
     }
 
     /// Whether the target may be read: the store keeps up, and the rate allows more.
     pub fn may_read(&self) -> bool {
-        !self.is_behind() && self.allowed >= 0
+        !self.is_behind() && !self.is_throttled()
     }
 
     /// Whether the session ends when it cannot be recorded any more.
@@ -233,7 +274,7 @@ impl Recorder {
 
     /// Whether it is the rate that holds the target back.
     pub fn is_throttled(&self) -> bool {
-        self.allowed < 0
+        self.allowance.is_used_up()
     }
 
     /// When [`Self::on_time`] is due.
@@ -242,10 +283,7 @@ impl Recorder {
         let segment = self.writer.due_at();
         let micros = [echo, segment].into_iter().flatten().min();
         let timed = micros.map(|micros| self.begun + Duration::from_micros(micros));
-        let refilled = self.is_throttled().then(|| {
-            let missing = self.allowed.unsigned_abs().saturating_mul(1_000_000) / self.rate.bytes_per_second.max(1);
-            self.allowed_at + Duration::from_micros(missing.max(10_000))
-        });
+        let refilled = self.is_throttled().then(|| self.allowance.due_at());
         // The person is to be told.
         let told = self.is_behind().then(|| Instant::now() + BEHIND);
         [timed, refilled, told].into_iter().flatten().min()
@@ -259,7 +297,7 @@ impl Recorder {
             self.close_segment(now);
         }
         if self.is_throttled() {
-            self.refill();
+            self.allowance.refill(Instant::now());
         }
     }
 
@@ -395,5 +433,38 @@ fn outcome(end: &End) -> Outcome {
         End::Expired { code: "hub_shutdown", .. } => Outcome::Ended,
         End::Expired { .. } => Outcome::AccessEnded,
         End::Failed { .. } => Outcome::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_compresses_to_nothing_is_held_to_so_many_segments_a_second_all_the_same() {
+        let begun = Instant::now();
+        let rate = Rate { bytes_per_second: 4 << 20, burst: 120 << 20 };
+        let mut allowance = Allowance::new(rate, begun);
+        let (mut now, mut stored) = (begun, 0_u32);
+        while now < begun + Duration::from_secs(120) {
+            // 100 MB a second, as `yes` says them to nobody's browser.
+            now += Duration::from_millis(40);
+            allowance.refill(now);
+            if !allowance.is_used_up() {
+                allowance.charge(1_000, now);
+                stored += 1;
+            } else {
+                assert!(allowance.due_at() > now);
+            }
+        }
+        assert!((1_100..1_250).contains(&stored), "{stored} segments of 3000");
+        // What fills its segments counts as it is.
+        let mut allowance = Allowance::new(rate, begun);
+        allowance.charge(60 << 20, begun);
+        assert!(allowance.has_room());
+        allowance.charge(40 << 20, begun);
+        assert!(!allowance.has_room() && !allowance.is_used_up());
+        allowance.charge(21 << 20, begun);
+        assert!(allowance.is_used_up() && allowance.due_at() == begun + Duration::from_millis(250));
     }
 }

@@ -34,8 +34,10 @@ pub(super) struct Found {
     /// Recordings within the filters whose text is not indexed to its end yet.
     pub(super) unindexed: i64,
     /// Recordings within the filters of which not all that was shown and run is found: output was too fast, too much
-    /// or too long, keys did not show before Enter, or a part is damaged.
+    /// or too long, other output hid what was entered, or a part is damaged.
     pub(super) partial: i64,
+    /// Recordings within the filters in which keys did not show at a prompt, as for a password.
+    pub(super) unseen: i64,
 }
 
 /// Searches. A page goes on before the session `before`.
@@ -56,7 +58,7 @@ pub(super) async fn search(
         let own = permits(&context.principal, Permission::RecordingPlayOwn);
         let user = context.principal.user_id().filter(|_| own).ok_or(Error::Forbidden)?;
         if search.user_id.is_some_and(|wanted| wanted != user) {
-            return Ok(Found { sessions: Vec::new(), unindexed: 0, partial: 0 });
+            return Ok(Found { sessions: Vec::new(), unindexed: 0, partial: 0, unseen: 0 });
         }
         search.user_id = Some(user);
     }
@@ -84,7 +86,7 @@ pub(super) async fn search(
     for line in store::search::lines(&mut tx, &ids, &numbers).await? {
         lines.entry(line.session_id).or_default().push(line);
     }
-    let (unindexed, partial) = store::search::count_behind(&mut tx, &search).await?;
+    let (unindexed, partial, unseen) = store::search::count_behind(&mut tx, &search).await?;
     let sessions = sessions
         .into_iter()
         .map(|session| {
@@ -92,7 +94,7 @@ pub(super) async fn search(
             (session, lines)
         })
         .collect();
-    Ok(Found { sessions, unindexed, partial })
+    Ok(Found { sessions, unindexed, partial, unseen })
 }
 
 /// Writes the search into the trail, before anything is found: one that takes too long is there too.

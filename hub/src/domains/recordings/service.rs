@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use chrono::TimeDelta;
 use openpam_ids::{SessionId, TenantId};
-use openpam_recordings::{
-    Content, Hash, Head, Manifest, Report, SealedSegment, Session, SignedManifest, Signers, Verifier,
-};
+use openpam_recordings::{Content, Manifest, SealedSegment, Session, SignedManifest};
 use sqlx::PgConnection;
-use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     Error, Recorder, keys,
@@ -19,6 +15,7 @@ use super::{
     store, store_of,
     types::{IndexState, Recording, SegmentEntry},
     upload,
+    verification::{self, Listed, Verified},
 };
 use crate::{
     context::Context,
@@ -31,13 +28,9 @@ use crate::{
     state::Hub,
 };
 
-/// Verifications at the same time: each reads and hashes a whole recording.
-static VERIFICATIONS: Semaphore = Semaphore::const_new(2);
-/// How long a look at a recording waits for its verification: a long one is played all the same, and
-/// verified with the command.
-const PATIENCE: Duration = Duration::from_secs(8);
-/// Segments of a verification that wait to be hashed.
-const WAITING: usize = 2;
+/// Segments after which the running head is written into the trail: what is cut off a recording that nobody closed,
+/// in the store and in the database, shows up to there. Five minutes, where little is shown.
+const HEAD_EVERY: u32 = 20;
 
 /// What a recording needs before its session begins.
 #[derive(Debug)]
@@ -100,8 +93,16 @@ pub(super) async fn note_segment(
     place: Option<&str>,
 ) -> Result<(), Error> {
     let mut tx = hub.db().begin(context).await?;
-    if store::note_segment(&mut tx, context.tenant_id, id, segment).await? == store::Noted::Closed {
-        return Err(Error::Closed);
+    match store::note_segment(&mut tx, context.tenant_id, id, segment).await? {
+        store::Noted::Yes if segment.head.segments.is_multiple_of(HEAD_EVERY) => {
+            let event = about(&mut tx, id, Event::success("recording.head"))
+                .await?
+                .with("segments", segment.head.segments)
+                .with("root", segment.head.root.to_string());
+            audit::record(&mut tx, context, event).await?;
+        }
+        store::Noted::Yes | store::Noted::Before => {}
+        store::Noted::Closed => return Err(Error::Closed),
     }
     if let Some(place) = place {
         let seq = i32::try_from(segment.header.seq).unwrap_or(i32::MAX);
@@ -155,6 +156,12 @@ pub(super) async fn still_finishing(
 pub(super) async fn row(hub: &Hub, context: &Context, id: SessionId) -> Result<Option<Recording>, Error> {
     let mut tx = hub.db().begin(context).await?;
     Ok(store::find(&mut tx, id).await?)
+}
+
+/// Whether a segment was noted, in its recording or behind its end.
+pub(super) async fn is_noted(hub: &Hub, context: &Context, id: SessionId, seq: u32) -> Result<bool, Error> {
+    let mut tx = hub.db().begin(context).await?;
+    Ok(store::segment(&mut tx, id, i32::try_from(seq).unwrap_or(i32::MAX)).await?.is_some())
 }
 
 /// Whether its recorder closed it.
@@ -265,72 +272,40 @@ pub(super) async fn visible(
     Ok((session, recording))
 }
 
-/// A recording, its segments, what a verification says without opening it, and how far it is indexed. No report
-/// where the verification takes too long.
-pub(super) async fn get(
-    hub: &Hub,
-    context: &Context,
-    id: SessionId,
-) -> Result<(Recording, Vec<SegmentEntry>, Option<Report>, IndexState), Error> {
+/// What is said of a verification that takes longer than somebody waits.
+const TOO_LONG: &str = "It takes longer to verify this recording than was waited for.";
+
+/// A recording, and what is known of it.
+pub(super) struct Known {
+    pub(super) recording: Recording,
+    pub(super) segments: Vec<SegmentEntry>,
+    /// What a verification says without opening it.
+    pub(super) verified: Verified,
+    /// How far it is indexed.
+    pub(super) index: IndexState,
+}
+
+/// A recording, its segments, what a verification says without opening it, and how far it is indexed: the verification
+/// of this moment for who waits so long for it, and what is known by now for who does not wait.
+pub(super) async fn get(hub: &Hub, context: &Context, id: SessionId, patience: Duration) -> Result<Known, Error> {
     let mut tx = hub.db().begin(context).await?;
     let (_, recording) = visible(&mut tx, context, id).await?;
     let segments = store::segments(&mut tx, id).await?;
     let index = store::index::index_state(&mut tx, id).await?.unwrap_or_default();
     drop(tx);
-    let report = tokio::time::timeout(PATIENCE, verify(hub, context, &recording)).await.ok().transpose()?;
-    Ok((recording, segments, report, index))
-}
-
-/// Reads every segment and compares it with chain, manifest and signature.
-async fn verify(hub: &Hub, context: &Context, recording: &Recording) -> Result<Report, Error> {
     if recording.is_purged() {
         return Err(Error::Purged);
     }
-    // The semaphore is never closed.
-    let _turn = VERIFICATIONS.acquire().await.ok();
-    let storage = store_of(hub)?;
-    let signers = keys::signers(hub, context).await?;
-    let id = recording.session_id;
-    let (tenant, session) = (context.tenant_id.as_uuid(), id.as_uuid());
-    let root = recording.root.as_deref().and_then(|root| <[u8; 32]>::try_from(root).ok());
-    let head =
-        root.zip(u32::try_from(recording.segments).ok()).map(|(root, segments)| Head { segments, root: Hash(root) });
-    // Hashed off the async threads, while the next segment is read.
-    let (sender, mut receiver) = mpsc::channel::<Read>(WAITING);
-    let hashing = tokio::task::spawn_blocking(move || {
-        let mut verifier = Verifier::new(Signers::Trusted(&signers)).of_session(tenant, session);
-        if let Some(head) = head {
-            verifier = verifier.with_head(head);
-        }
-        while let Some(part) = receiver.blocking_recv() {
-            match part {
-                Read::Segment(bytes) => verifier.segment(&bytes),
-                Read::Manifest(bytes) => return Some(verifier.finish(bytes.as_deref())),
-            }
-        }
-        // The reader gave up.
-        None
-    });
-    for seq in 0..u32::try_from(recording.segments).unwrap_or_default() {
-        match storage.segment(context.tenant_id, id, seq).await? {
-            // Nobody listens only where the other side panicked, which shows below.
-            Some(bytes) => drop(sender.send(Read::Segment(bytes)).await),
-            // One that is missing shows in the report; one that is on its way is not missing.
-            None => match upload::missing(hub, context, id, seq).await {
-                Error::Changed { .. } => {}
-                error => return Err(error),
-            },
-        }
-    }
-    let manifest = storage.manifest(context.tenant_id, id).await?;
-    let _ = sender.send(Read::Manifest(manifest)).await;
-    drop(sender);
-    let report = hashing.await.map_err(|error| Error::Store(error.to_string()))?;
-    report.ok_or_else(|| Error::Store("the verification broke off".to_owned()))
-}
-
-/// What a verification is given.
-enum Read {
-    Segment(Bytes),
-    Manifest(Option<Bytes>),
+    let verified = if patience.is_zero() {
+        verification::look(hub, context, &recording, &segments).await
+    } else {
+        let of = u32::try_from(recording.segments).unwrap_or_default();
+        let waited = tokio::time::timeout(patience, verification::verify(hub, context, &recording)).await;
+        let report = waited.ok().transpose()?;
+        let checked = report.as_ref().map_or(0, |_| of);
+        let at = report.as_ref().map(|_| hub.clock().now());
+        let failure = report.is_none().then(|| TOO_LONG.to_owned());
+        Verified { report, listed: Listed::default(), checked, of, at, failure }
+    };
+    Ok(Known { recording, segments, verified, index })
 }

@@ -55,6 +55,11 @@ impl Part {
         parse_segment_name(&self.name)
     }
 
+    /// Each recording's parts in order, the manifest last: digits sort before letters.
+    fn order(one: &Self, other: &Self) -> std::cmp::Ordering {
+        (one.session.as_uuid(), &one.name).cmp(&(other.session.as_uuid(), &other.name))
+    }
+
     fn file(&self, folder: &Path) -> PathBuf {
         folder.join(self.tenant.to_string()).join(self.session.to_string()).join(&self.name)
     }
@@ -69,7 +74,7 @@ struct Waiting {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Bytes on the disk, those being written included.
+    /// Bytes on the disk, those being written included, and what was set aside not.
     bytes: u64,
     /// What may be uploaded, the oldest first: it is noted in the database.
     queue: VecDeque<Waiting>,
@@ -112,7 +117,6 @@ impl Spool {
         lock.try_lock().context("another hub uses it: each needs a spool of its own")?;
         let mut state = State::default();
         let (waiting, aside) = found(&folder)?;
-        state.bytes = aside.values().sum();
         state.aside = aside;
         for waiting in waiting {
             state.bytes = state.bytes.saturating_add(waiting.size);
@@ -127,6 +131,13 @@ impl Spool {
         let spool = Self { inner: Arc::new(inner) };
         spool.report(None);
         Ok(spool)
+    }
+
+    /// Bytes that count against what may wait. What was set aside has room of its own, as much again: it may lie there
+    /// for as long as recordings are kept.
+    fn taken(&self, state: &State) -> u64 {
+        let aside = state.aside.values().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
+        state.bytes.saturating_add(aside.saturating_sub(self.inner.most))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -155,7 +166,7 @@ impl Spool {
                 // An attempt before was written, and could not be noted. One part has one content.
                 return Ok(());
             }
-            if state.bytes.saturating_add(size) > self.inner.most {
+            if self.taken(&state).saturating_add(size) > self.inner.most {
                 return Err(Error::SpoolFull);
             }
             if !state.writing.insert(part.clone()) {
@@ -214,7 +225,7 @@ impl Spool {
 
     /// Whether the largest segment would not fit any more.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes().saturating_add(MAX_SEGMENT_BYTES as u64) > self.inner.most
+        self.taken(&self.state()).saturating_add(MAX_SEGMENT_BYTES as u64) > self.inner.most
     }
 
     /// Whether something of a recording is here: what follows it has to wait behind.
@@ -278,7 +289,7 @@ impl Spool {
 
     /// Removes a part that is in the store, or that nobody needs.
     pub(super) async fn remove(&self, part: &Part) -> Result<(), Error> {
-        self.leave(part, true, |file| {
+        self.leave(part, false, |file| {
             fs::remove_file(file)?;
             // The folder goes with its last file.
             let _ = file.parent().map(fs::remove_dir);
@@ -287,10 +298,10 @@ impl Spool {
         .await
     }
 
-    /// Sets a part aside that the store will never take, for a person to look at. It takes room until its recording
-    /// is deleted. One that cannot even be renamed is left alone until the next start.
+    /// Sets a part aside that the store will never take, for a person to look at, until its recording is deleted. One
+    /// that cannot even be renamed is left alone until the next start.
     pub(super) async fn reject(&self, part: &Part) -> Result<(), Error> {
-        let moved = self.leave(part, false, |file| {
+        let moved = self.leave(part, true, |file| {
             let mut name = file.as_os_str().to_owned();
             name.push(REJECTED);
             fs::rename(file, name)
@@ -298,8 +309,31 @@ impl Spool {
         if let Err(error) = moved.await {
             tracing::error!(session_id = %part.session, part = %part.name, %error,
                 "what waited in the spool cannot be set aside");
-            self.left(part, false);
+            self.left(part, true);
         }
+        Ok(())
+    }
+
+    /// Lets what was set aside of a recording wait to be uploaded once more: what kept it from that may have passed.
+    pub(super) async fn take_back(&self, tenant: TenantId, session: SessionId) -> Result<(), Error> {
+        let folder = self.inner.folder.join(tenant.to_string()).join(session.to_string());
+        let done = tokio::task::spawn_blocking(move || restore(&folder)).await;
+        let restored = done.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let restored = restored.map_err(|error| Error::Store(format!("the spool failed: {error}")))?;
+        let mut state = self.state();
+        state.aside.remove(&(tenant, session));
+        for (name, size, since) in restored {
+            let part = Part { tenant, session, name };
+            if state.there.insert(part.clone(), size).is_none() {
+                state.bytes = state.bytes.saturating_add(size);
+                state.queue.push_back(Waiting { part, size, since });
+            }
+        }
+        // Each recording's parts in order.
+        state.queue.make_contiguous().sort_by(|one, other| Part::order(&one.part, &other.part));
+        drop(state);
+        self.report(None);
+        self.inner.came.notify_one();
         Ok(())
     }
 
@@ -314,8 +348,8 @@ impl Spool {
         }
         let mut state = self.state();
         let there = state.there.extract_if(|part, _| part.session == session).map(|(_, size)| size).sum::<u64>();
-        let aside = state.aside.remove(&(tenant, session)).unwrap_or_default();
-        state.bytes = state.bytes.saturating_sub(there.saturating_add(aside));
+        state.aside.remove(&(tenant, session));
+        state.bytes = state.bytes.saturating_sub(there);
         state.queue.retain(|waiting| waiting.part.session != session);
         state.unread.retain(|part, _| part.session != session);
         drop(state);
@@ -326,7 +360,7 @@ impl Spool {
     async fn leave(
         &self,
         part: &Part,
-        frees: bool,
+        aside: bool,
         act: impl FnOnce(&Path) -> std::io::Result<()> + Send + 'static,
     ) -> Result<(), Error> {
         let file = part.file(&self.inner.folder);
@@ -336,17 +370,16 @@ impl Spool {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(Error::Store(format!("the spool failed: {error}"))),
         }
-        self.left(part, frees);
+        self.left(part, aside);
         Ok(())
     }
 
     /// The part waits no longer.
-    fn left(&self, part: &Part, frees: bool) {
+    fn left(&self, part: &Part, aside: bool) {
         let mut state = self.state();
         let size = state.there.remove(part).unwrap_or_default();
-        if frees {
-            state.bytes = state.bytes.saturating_sub(size);
-        } else {
+        state.bytes = state.bytes.saturating_sub(size);
+        if aside {
             *state.aside.entry((part.tenant, part.session)).or_default() += size;
         }
         state.unread.remove(part);
@@ -360,6 +393,7 @@ impl Spool {
     pub(super) fn report(&self, now: Option<DateTime<Utc>>) {
         let state = self.state();
         metrics::gauge!(names::RECORDING_SPOOL_BYTES).set(state.bytes as f64);
+        metrics::gauge!(names::RECORDING_SPOOL_ASIDE_BYTES).set(state.aside.values().sum::<u64>() as f64);
         let oldest = state.queue.iter().map(|waiting| waiting.since).min();
         let age = oldest.map_or(0, |since| (now.unwrap_or_else(|| Clock.now()) - since).num_seconds().max(0));
         metrics::gauge!(names::RECORDING_SPOOL_AGE).set(age as f64);
@@ -422,11 +456,32 @@ fn found(folder: &Path) -> std::io::Result<(Vec<Waiting>, Aside)> {
             }
         }
     }
-    // Digits sort before letters.
-    all.sort_by(|one, other| {
-        (one.part.session.as_uuid(), &one.part.name).cmp(&(other.part.session.as_uuid(), &other.part.name))
-    });
+    all.sort_by(|one, other| Part::order(&one.part, &other.part));
     Ok((all, aside))
+}
+
+/// Gives what was set aside in a folder its name back: its name, size, and since when it is there.
+fn restore(folder: &Path) -> std::io::Result<Vec<(String, u64, DateTime<Utc>)>> {
+    let mut restored = Vec::new();
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(restored),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let Some(name) = name.strip_suffix(REJECTED) else { continue };
+        let metadata = entry.metadata()?;
+        let file = folder.join(name);
+        if !metadata.is_file() || (name != MANIFEST_NAME && parse_segment_name(name).is_none()) || file.exists() {
+            continue;
+        }
+        fs::rename(entry.path(), &file)?;
+        let since = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH).into();
+        restored.push((name.to_owned(), metadata.len(), since));
+    }
+    File::open(folder)?.sync_all()?;
+    Ok(restored)
 }
 
 fn folders(folder: &Path) -> std::io::Result<Vec<(Uuid, PathBuf)>> {
@@ -489,12 +544,17 @@ mod tests {
         spool.admit(first.clone(), Clock.now());
         spool.reject(&first).await.unwrap();
         assert_eq!(spool.next(&HashSet::new()), None);
-        // It takes room until somebody has looked at it, also after a restart.
-        let full = spool.keep(&part(1, &segment_name(1)), bytes.clone()).await;
-        assert!(matches!(full, Err(Error::SpoolFull)), "{full:?}");
+        // What is set aside has room of its own, as much again; what is more takes the room of others. Also after a
+        // restart.
+        let second = part(1, &segment_name(1));
+        spool.keep(&second, bytes.clone()).await.unwrap();
+        spool.reject(&second).await.unwrap();
         drop(spool);
         let spool = Spool::open(folder.path(), 10).unwrap();
-        assert_eq!((spool.next(&HashSet::new()), spool.bytes()), (None, 6), "what was rejected is set aside");
+        assert_eq!((spool.next(&HashSet::new()), spool.bytes()), (None, 0), "what was rejected is set aside");
+        let full = spool.keep(&part(2, &segment_name(1)), Bytes::from_static(b"nine byte")).await;
+        assert!(matches!(full, Err(Error::SpoolFull)), "{full:?}");
+        spool.keep(&part(2, &segment_name(1)), Bytes::from_static(b"8 bytes.")).await.unwrap();
         assert_eq!(spool.aside(), [(first.tenant, first.session)]);
         assert!(spool.holds(first.tenant, first.session), "what follows waits behind it");
         let mut rejected = first.file(&folder.path().canonicalize().unwrap()).into_os_string();
@@ -502,8 +562,30 @@ mod tests {
         assert!(Path::new(&rejected).exists());
         // With its recording it goes.
         spool.forget(first.tenant, first.session).await.unwrap();
-        assert!(!Path::new(&rejected).exists() && spool.aside().is_empty() && spool.bytes() == 0);
-        spool.keep(&part(1, &segment_name(1)), bytes).await.unwrap();
+        assert!(!Path::new(&rejected).exists() && spool.aside().is_empty() && spool.bytes() == 8);
+    }
+
+    #[tokio::test]
+    async fn what_was_set_aside_is_taken_back_in_its_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        let parts = [segment_name(3), segment_name(4), MANIFEST_NAME.to_owned()].map(|name| part(7, &name));
+        for part in &parts {
+            spool.keep(part, Bytes::from_static(b"sealed")).await.unwrap();
+        }
+        spool.reject(&parts[0]).await.unwrap();
+        spool.reject(&parts[2]).await.unwrap();
+        drop(spool);
+        let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        assert_eq!(spool.waiting_of(parts[0].session), [parts[1].clone()]);
+        spool.take_back(parts[0].tenant, parts[0].session).await.unwrap();
+        assert_eq!(spool.waiting_of(parts[0].session), parts);
+        assert_eq!((spool.bytes(), spool.aside()), (18, vec![]));
+        assert!(!spool.has_aside(parts[0].tenant, parts[0].session));
+        assert_eq!(spool.read(&parts[2]).await.unwrap().unwrap(), Bytes::from_static(b"sealed"));
+        // Of a recording of which nothing was, nothing comes.
+        spool.take_back(parts[0].tenant, SessionId::from(Uuid::from_u128(8))).await.unwrap();
+        assert_eq!(spool.bytes(), 18);
     }
 
     #[tokio::test]

@@ -120,8 +120,10 @@ pub(super) async fn insert(
 /// What became of a segment that was to be noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Noted {
-    /// It is noted, now or since before.
+    /// It is noted now.
     Yes,
+    /// It was noted before.
+    Before,
     /// The recording was closed without it.
     Closed,
 }
@@ -156,7 +158,7 @@ pub(super) async fn note_segment(
     .execute(&mut *connection)
     .await?;
     if noted.rows_affected() == 0 {
-        return Ok(Noted::Yes);
+        return Ok(Noted::Before);
     }
     let open = sqlx::query!(
         "update recordings
@@ -228,6 +230,26 @@ pub(super) async fn segments(connection: &mut PgConnection, id: SessionId) -> Re
          from recording_segments as noted join recordings using (tenant_id, session_id)
          where session_id = $1 and seq < recordings.segments order by seq",
         id.as_uuid()
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Segments of a recording from this one on, at most so many.
+pub(super) async fn segments_from(
+    connection: &mut PgConnection,
+    id: SessionId,
+    first: i32,
+    limit: i64,
+) -> Result<Vec<SegmentEntry>, sqlx::Error> {
+    sqlx::query_as!(
+        SegmentEntry,
+        "select seq, from_us, until_us, noted.records, noted.plain_bytes, noted.stored_bytes, hash
+         from recording_segments as noted join recordings using (tenant_id, session_id)
+         where session_id = $1 and seq >= $2 and seq < recordings.segments order by seq limit $3",
+        id.as_uuid(),
+        first,
+        limit
     )
     .fetch_all(connection)
     .await

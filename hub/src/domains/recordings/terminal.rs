@@ -16,7 +16,7 @@ use super::{
     marks::{self, Marks},
     modes::Modes,
     pace::{INTERVAL, Pace},
-    plain::{colours, last_lines, plain_lines, without_colours},
+    plain::{colours, ends, goes_on, last_lines, plain_lines, without_colours},
     rows::{MOST_WRAPPED, each_line, line_at},
     types::{Line, Screen, TakenMarks},
     typing::{Ended, Typing},
@@ -57,6 +57,9 @@ pub(super) struct Terminal {
     /// Output that is too fast and not drawn yet, and since when.
     fast: String,
     fast_from: u64,
+    /// All of it is plain lines of ASCII, and nothing before it decides how they are drawn; whether a carriage return
+    /// waits for its line feed.
+    fast_is_plain: Option<bool>,
     /// When the screen was looked at last.
     looked_us: u64,
     most_cells: u64,
@@ -67,6 +70,8 @@ pub(super) struct Terminal {
 /// What a segment gave.
 pub(super) struct Taken {
     pub(super) lines: Vec<Line>,
+    /// Lines of the session that were taken by looking at its screen.
+    pub(super) looked: u64,
     /// There was more than one session may have.
     pub(super) truncated: bool,
     /// A line was longer than is taken, or the screen took too long to draw.
@@ -137,6 +142,7 @@ impl Terminal {
             pace: Pace::default(),
             fast: String::new(),
             fast_from: 0,
+            fast_is_plain: None,
             looked_us: 0,
             most_cells: MOST_CELLS,
             sampled: Vec::new(),
@@ -170,7 +176,7 @@ impl Terminal {
         for timed in segment.records() {
             let timed = timed?;
             match timed.record {
-                Record::Output(bytes) if !self.pace.allows(timed.at, bytes.len()) => {
+                Record::Output(bytes) if !self.pace.allows(timed.at, bytes) => {
                     self.fast(timed.at, bytes);
                     continue;
                 }
@@ -223,8 +229,20 @@ impl Terminal {
         if self.fast.is_empty() {
             self.fast_from = at_us;
             self.fast.reserve_exact(BATCH);
+            let plain = self.ground && self.watch.modes.are_plain() && self.text.pending().is_empty();
+            self.fast_is_plain = plain.then_some(false);
         }
         self.watch.at_us = at_us;
+        self.fast_is_plain = self.fast_is_plain.and_then(|behind_return| goes_on(bytes, behind_return));
+        // Most of a flood is never copied, nor looked at more than once.
+        if self.fast_is_plain.is_some()
+            && !self.watch.typing.is_waiting()
+            && let Some((first, last)) = ends(bytes, self.kept_lines())
+        {
+            self.text.decode(first, &mut self.fast);
+            self.text.decode(last, &mut self.fast);
+            return;
+        }
         let waiting = self.fast.len() / WAITING;
         self.text.decode(bytes, &mut self.fast);
         if self.fast.len() / WAITING > waiting && !self.watch.typing.is_waiting() {
@@ -404,9 +422,11 @@ impl Terminal {
 
     /// What was taken.
     pub(super) fn finish(self) -> Taken {
+        let looked = self.watch.lines.looked();
         let (lines, truncated, cut) = self.watch.lines.finish();
         Taken {
             lines,
+            looked,
             truncated,
             cut,
             marks: self.watch.marks.finish(),
@@ -436,8 +456,8 @@ impl Watch {
 
     /// Marks where Enter was pressed and no command is known of keys that did not show.
     fn note_missed(&mut self) {
-        for _ in self.typing.missed() {
-            self.marks.entered(self.at_us);
+        for missed in self.typing.missed() {
+            self.marks.entered(self.at_us, missed);
         }
     }
 
@@ -731,6 +751,15 @@ mod tests {
         assert!(taken.cut && taken.marks.marks.iter().any(|mark| mark.label.contains("incomplete")), "it is not told");
     }
 
+    #[test]
+    fn a_long_line_that_comes_to_its_end_again_and_again_counts_as_often() {
+        let mut terminal = terminal(80, 24);
+        output(&mut terminal, &"x".repeat(16_000));
+        output(&mut terminal, &"\u{1b}[H\n".repeat(1_000));
+        // Its beginning, which scrolled away, is looked at each time.
+        assert!(terminal.watch.cells >= 10_000_000, "{}", terminal.watch.cells);
+    }
+
     /// Each step a second, or so many microseconds, after the one before.
     fn timed(cols: i32, micros: u64, steps: &[(char, &str)]) -> Taken {
         let mut terminal = terminal(cols, 6);
@@ -815,7 +844,7 @@ mod tests {
         }
         steps.extend([('<', "\r"), ('>', ".\r\n")]);
         let marks = timed(40, 10_000, &steps).marks;
-        assert_eq!((marks.unseen_keys, marks.unseen_entries), (16, 1));
+        assert_eq!((marks.unseen_keys, marks.unseen_entries, marks.hidden_entries), (16, 1, 1));
         assert_eq!(marks.marks[0].label, "Entered, not shown");
         assert_eq!(marks.marks.len(), 1);
     }
@@ -873,6 +902,14 @@ mod tests {
         assert!(taken.lines.is_sorted_by_key(|line| line.at_us));
         let sampled = taken.sampled.iter().map(|(from, until)| until - from).sum::<u64>();
         assert!(sampled > 1_000_000 && sampled < at, "{:?}", taken.sampled);
+    }
+
+    /// Shows pieces of output, each fast, and takes what was shown.
+    fn fast_pieces(terminal: &mut Terminal, pieces: &[String]) {
+        for piece in pieces {
+            terminal.fast(1, piece.as_bytes());
+        }
+        terminal.draw_fast();
     }
 
     /// Everything a terminal may be told before a flood comes.
@@ -946,6 +983,28 @@ mod tests {
             prop_assert_eq!(short.model.dump(), full.dump());
             prop_assert_eq!(short.model.cursor(), full.cursor());
             prop_assert_eq!(short.model.screen().text(), full.screen().text());
+        }
+
+        /// The same where it comes in pieces, and is fast.
+        #[test]
+        fn a_fast_flood_in_pieces_leaves_the_same_screen(
+            before in before(), floods in prop::collection::vec((flood(), before()), 1..4), size in 1..200_usize,
+            cols in 2..30_i32, rows in 1..9_i32,
+        ) {
+            let mut short = terminal(cols, rows);
+            let mut full = Model::new(usize::try_from(cols).unwrap(), usize::try_from(rows).unwrap()).unwrap();
+            let text = before + &floods.into_iter().map(|(flood, after)| flood + &after).collect::<String>();
+            let mut pieces = vec![String::new()];
+            for character in text.chars() {
+                match pieces.last_mut() {
+                    Some(piece) if piece.len() < size * 10 => piece.push(character),
+                    _ => pieces.push(character.to_string()),
+                }
+            }
+            fast_pieces(&mut short, &pieces);
+            full.feed(text.as_str());
+            prop_assert_eq!(short.model.dump(), full.dump());
+            prop_assert_eq!(short.model.cursor(), full.cursor());
         }
 
         /// The lines of a flood are those that a terminal shows.

@@ -100,6 +100,10 @@ pub(super) struct IndexState {
     pub(super) unseen_keys: i64,
     /// How often Enter followed such keys and no command was found.
     pub(super) unseen_entries: i32,
+    /// Of those, what was not entered at a prompt that asks: it may have been a command.
+    pub(super) hidden_entries: i32,
+    /// Lines that were taken by looking at the screen.
+    pub(super) looked_lines: i32,
     /// Marks that are kept.
     pub(super) marks: i32,
     /// Stretches that were too fast for each line to be indexed: beginnings and ends in turn, in microseconds.
@@ -140,6 +144,18 @@ pub(super) struct TakenMarks {
     pub(super) unseen_keys: u64,
     /// How often Enter followed such keys and no command was found.
     pub(super) unseen_entries: u32,
+    /// Of those, what was not entered at a prompt that asks.
+    pub(super) hidden_entries: u32,
+}
+
+impl TakenMarks {
+    /// Adds what a later segment gave.
+    pub(super) fn add(&mut self, later: Self) {
+        self.marks.extend(later.marks);
+        self.unseen_keys = self.unseen_keys.saturating_add(later.unseen_keys);
+        self.unseen_entries = self.unseen_entries.saturating_add(later.unseen_entries);
+        self.hidden_entries = self.hidden_entries.saturating_add(later.hidden_entries);
+    }
 }
 
 /// A closed recording that is not indexed to its end.

@@ -24,8 +24,17 @@ pub(super) struct Typing {
     passed: u8,
     /// The last prompt that a command stood behind.
     last_prompt: String,
-    /// How many keys did not show before each Enter for which no command was found, until somebody asks.
-    missed: Vec<u64>,
+    /// Each Enter behind keys that did not show, for which no command was found, until somebody asks.
+    missed: Vec<Missed>,
+}
+
+/// Enter behind keys that did not show, where no command was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missed {
+    /// Something asked and nothing came between, as for a password. Ordinary.
+    AtPrompt,
+    /// What was entered may have been a command.
+    Hidden,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -46,6 +55,8 @@ struct Entry {
     seen: u64,
     /// What stood behind the prompt at Enter, where typing was masked.
     shown: String,
+    /// A line came to its end since typing began.
+    interrupted: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -131,13 +142,14 @@ impl Typing {
             // What does not show by now is a password; some programs show a star for each letter.
             let shown = entry.behind_prompt(line).map(|from| line[from..].trim()).unwrap_or_default();
             if shown.chars().all(|letter| matches!(letter, '*' | '•' | '●')) {
-                self.miss(&entry);
+                let asked = entry.behind_prompt(line).is_some() && self.asks(&entry);
+                self.miss(&entry, if asked { Missed::AtPrompt } else { Missed::Hidden });
                 return;
             }
             shown.clone_into(&mut entry.shown);
             // Whatever is found behind such keys may be other output.
             if entry.unseen > entry.seen {
-                self.miss(&entry);
+                self.miss(&entry, Missed::Hidden);
                 entry.unseen = 0;
             }
         }
@@ -151,20 +163,27 @@ impl Typing {
     /// The first line that was entered does not show.
     fn give_up(&mut self) {
         if let Some(entry) = self.entered.pop_front() {
-            self.miss(&entry);
+            self.miss(&entry, Missed::Hidden);
         }
         self.passed = 0;
     }
 
+    /// Whether the entry stands behind a question, as for a password, that nothing came between: not behind the prompt
+    /// of a shell, whose echo may be off.
+    fn asks(&self, entry: &Entry) -> bool {
+        let prompt = entry.prompt.as_deref().unwrap_or_default().trim();
+        !entry.interrupted && prompt.ends_with([':', '：', '?']) && prompt != self.last_prompt.trim()
+    }
+
     /// Enter was pressed, and no command is known; keys that did not show tell that there may have been one.
-    fn miss(&mut self, entry: &Entry) {
+    fn miss(&mut self, entry: &Entry, missed: Missed) {
         if entry.unseen > 0 && self.missed.len() < MOST_ENTERED {
-            self.missed.push(entry.unseen);
+            self.missed.push(missed);
         }
     }
 
-    /// How many keys did not show before each Enter for which no command was found, since this was asked.
-    pub(super) fn missed(&mut self) -> Vec<u64> {
+    /// Each Enter behind keys that did not show, for which no command was found, since this was asked.
+    pub(super) fn missed(&mut self) -> Vec<Missed> {
         std::mem::take(&mut self.missed)
     }
 
@@ -173,7 +192,7 @@ impl Typing {
         let before = std::mem::take(self);
         self.missed = before.missed;
         for entry in before.entered.iter().chain([&before.line]) {
-            self.miss(entry);
+            self.miss(entry, Missed::Hidden);
         }
     }
 
@@ -184,6 +203,7 @@ impl Typing {
 
     /// Says what a line is that came to its end.
     pub(super) fn line_ends(&mut self, line: &str) -> Ended {
+        self.line.interrupted = self.line.begun;
         let Some(entry) = self.entered.front() else { return Ended::Output };
         match entry.found_in(line, &self.last_prompt) {
             Found::Command(from) => {
@@ -294,8 +314,8 @@ mod tests {
         typing.masked(7, "Password: ", 10);
         typing.masked(2, "Password: ", 10);
         keys(&mut typing, b"\r", "Password: ");
-        assert_eq!(typing.missed(), [9]);
-        assert_eq!(typing.missed(), [0; 0], "once");
+        assert_eq!(typing.missed(), [Missed::AtPrompt]);
+        assert_eq!(typing.missed(), [], "once");
         // Something stands there, and never comes to its end.
         let some = |typing: &mut Typing| {
             keys(typing, b"make", "% ");
@@ -306,20 +326,44 @@ mod tests {
         for _ in 0..PATIENCE {
             assert_eq!(command(&mut typing, "."), None);
         }
-        assert_eq!(typing.missed(), [3]);
+        assert_eq!(typing.missed(), [Missed::Hidden]);
         some(&mut typing);
         keys(&mut typing, b"\r", "% make");
         assert_eq!(command(&mut typing, "% make").as_deref(), Some("make"));
-        assert_eq!(typing.missed(), [0; 0], "its command is known");
+        assert_eq!(typing.missed(), [], "its command is known");
         // Most of it did not show: what stands there may be noise.
         typing.masked(4, "% ", 2);
         keys(&mut typing, b"\r", "% .s.t.o.p");
         assert_eq!(command(&mut typing, "% .s.t.o.p.").as_deref(), Some(".s.t.o.p."));
-        assert_eq!(typing.missed(), [4]);
+        assert_eq!(typing.missed(), [Missed::Hidden]);
         // A program that takes the screen for a moment hides nothing.
         typing.masked(4, "% ", 2);
         typing.forget();
-        assert_eq!(typing.missed(), [4]);
+        assert_eq!(typing.missed(), [Missed::Hidden]);
+    }
+
+    #[test]
+    fn a_password_at_its_prompt_is_ordinary_and_what_noise_or_a_shell_without_echo_hides_is_not() {
+        let entered = |prompt: &str, ends: &[&str], line: &str| {
+            let mut typing = Typing::default();
+            keys(&mut typing, b"ls\r", "me@here: ");
+            assert_eq!(command(&mut typing, "me@here: ls").as_deref(), Some("ls"));
+            typing.masked(7, prompt, prompt.len());
+            for end in ends {
+                assert_eq!(command(&mut typing, end), None);
+            }
+            keys(&mut typing, b"\r", line);
+            typing.missed()
+        };
+        for prompt in ["[sudo] password for me: ", "Passphrase:", "Old PIN? "] {
+            assert_eq!(entered(prompt, &[], prompt), [Missed::AtPrompt], "{prompt}");
+            assert_eq!(entered(prompt, &[], &format!("{prompt}***")), [Missed::AtPrompt], "{prompt}");
+            assert_eq!(entered(prompt, &["."], prompt), [Missed::Hidden], "{prompt}: something came between");
+            assert_eq!(entered(prompt, &[], ""), [Missed::Hidden], "{prompt}: it is gone");
+        }
+        assert_eq!(entered("$ ", &[], "$ "), [Missed::Hidden], "a shell without echo");
+        assert_eq!(entered("me@here: ", &[], "me@here: "), [Missed::Hidden], "one whose prompt looks like a question");
+        assert_eq!(entered("", &[], ""), [Missed::Hidden], "nothing asks");
     }
 
     /// Keys with the cursor at the line's end.

@@ -147,7 +147,18 @@ pub(super) fn start(hub: &Hub) {
     hub.lifecycle().clone().supervise("recording spool", async move {
         let soft = hub.lifecycle().soft().clone();
         let mut pause = FIRST_RETRY;
+        let mut taken_back = false;
         loop {
+            // Once, when the database answers: a disk that failed then, or a store, may give or take it now.
+            if !taken_back {
+                taken_back = match take_back(&hub, &spool).await {
+                    Ok(()) => true,
+                    Err(error) => {
+                        tracing::debug!(%error, "what was set aside in the spool is not tried again yet");
+                        false
+                    }
+                };
+            }
             let emptied = tokio::select! {
                 emptied = empty(&hub, &storage, &spool) => emptied,
                 () = soft.cancelled() => return,
@@ -200,13 +211,33 @@ async fn empty(hub: &Hub, storage: &Storage, spool: &Spool) -> Result<(), Error>
     failure.map_or(Ok(()), Err)
 }
 
-/// Deletes what was set aside of recordings that are deleted.
-async fn forget_purged(hub: &Hub, spool: &Spool) -> Result<(), Error> {
+/// Recordings of which something is set aside, by tenant.
+fn aside_by_tenant(spool: &Spool) -> BTreeMap<Uuid, Vec<Uuid>> {
     let mut aside: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
     for (tenant, session) in spool.aside() {
         aside.entry(tenant.as_uuid()).or_default().push(session.as_uuid());
     }
-    for (tenant, sessions) in aside {
+    aside
+}
+
+/// Tries again what a process before set aside of recordings that are open still.
+async fn take_back(hub: &Hub, spool: &Spool) -> Result<(), Error> {
+    for (tenant, sessions) in aside_by_tenant(spool) {
+        let tenant = TenantId::from(tenant);
+        let mut tx = hub.db().begin(&Context::system(tenant, "recording spool")).await?;
+        let open = store::spool::open_of(&mut tx, &sessions).await?;
+        drop(tx);
+        for session in open {
+            tracing::info!(session_id = %session, "what was set aside in the spool is tried again");
+            spool.take_back(tenant, session).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes what was set aside of recordings that are deleted.
+async fn forget_purged(hub: &Hub, spool: &Spool) -> Result<(), Error> {
+    for (tenant, sessions) in aside_by_tenant(spool) {
         let tenant = TenantId::from(tenant);
         let mut tx = hub.db().begin(&Context::system(tenant, "recording spool")).await?;
         let purged = store::spool::purged_of(&mut tx, &sessions).await?;
@@ -239,18 +270,17 @@ async fn bring(hub: &Hub, storage: &Storage, spool: &Spool, part: &Part) -> Resu
             spool.remove(part).await
         }
         Ok(Uploaded::NotNeeded) => {
-            let row = service::row(hub, &context, part.session).await?;
-            match row.as_ref().map(|row| row.state.as_str()) {
-                Some("purging" | "purged") => return spool.remove(part).await,
-                // Written before a crash and never noted: nobody was told that it is kept.
-                Some("recording")
-                    if part.seq().is_some() && row.as_ref().is_some_and(|row| row.closing_at.is_none()) =>
-                {
-                    tracing::warn!(session_id = %part.session, part = %part.name,
-                        "what a hub before left in the spool was never acknowledged, and is set aside there");
-                    return spool.reject(part).await;
-                }
-                _ => {}
+            let state = service::state(hub, &context, part.session).await?;
+            if matches!(state.as_deref(), Some("purging" | "purged")) {
+                return spool.remove(part).await;
+            }
+            // Written before a crash and never noted: nobody was told that it is kept.
+            if let Some(seq) = part.seq()
+                && !service::is_noted(hub, &context, part.session, seq).await?
+            {
+                tracing::warn!(session_id = %part.session, part = %part.name,
+                    "what a hub before left in the spool was never acknowledged, and is set aside there");
+                return spool.reject(part).await;
             }
             // What follows it belongs to the recording even less.
             let parts = match part.seq() {

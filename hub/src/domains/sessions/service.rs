@@ -76,29 +76,59 @@ pub async fn start(
     Ok(())
 }
 
-/// Writes how a session ended. Writing it twice is harmless.
+/// Writes how a session ended, also where another hub took this one for dead and closed it. Writing it twice is
+/// harmless.
 ///
 /// # Errors
 /// When the database does not answer; the reconciler then closes the row later.
 pub async fn finish(hub: &Hub, session: &LiveSession, end: &End) -> Result<(), Error> {
     let mut tx = hub.db().begin(&session.context).await?;
-    close(&mut tx, &session.context, session.id, end, session.bytes()).await?;
+    if !close(&mut tx, &session.context, session.id, end, session.bytes()).await? && end.code() != Some(CODE_HUB_LOST) {
+        let bytes = session.bytes();
+        if let Some(target_name) = store::correct_end(&mut tx, session.id, end, bytes).await? {
+            let event = told(session.id, &target_name, end, bytes).with("instead_of", CODE_HUB_LOST);
+            audit::record(&mut tx, &teller(&session.context, end), event).await?;
+        }
+    }
     tx.commit().await?;
     Ok(())
 }
 
-/// Ends the row and says so in the trail, once: in the name of the session's person where it was
-/// theirs to end, and of the hub where somebody or something else ended it.
+/// The code of a session whose hub is gone, as others see it.
+pub(super) const CODE_HUB_LOST: &str = "hub_lost";
+
+/// Ends the row and says so in the trail, once; `false` where it had ended.
 pub(super) async fn close(
     connection: &mut PgConnection,
     context: &Context,
     id: SessionId,
     end: &End,
     bytes: (i64, i64),
-) -> Result<(), Error> {
-    let Some(ended) = store::end(connection, id, end, bytes).await? else { return Ok(()) };
+) -> Result<bool, Error> {
+    let Some(row) = store::end(connection, id, end, bytes).await? else { return Ok(false) };
+    let context = teller(context, end);
+    audit::record(connection, &context, told(id, &row.target_name, end, bytes)).await?;
+    let ended = events::Event::SessionEnded {
+        session_id: id,
+        user_id: row.user_id,
+        user_name: row.user_name,
+        target_id: row.target_id,
+        target_name: row.target_name,
+        status: end.status().name(),
+        code: end.code(),
+        started_at: row.start_time,
+        bytes_sent: bytes.0,
+        bytes_received: bytes.1,
+    };
+    events::publish(connection, &context, &ended).await?;
+    metrics::counter!(names::SESSIONS_ENDED, "protocol" => "ssh", "status" => end.status().name()).increment(1);
+    Ok(true)
+}
+
+/// What the trail says of an end.
+fn told(id: SessionId, target_name: &str, end: &End, bytes: (i64, i64)) -> Event {
     let mut event = Event::success("session.end")
-        .on("session", id, &ended.target_name)
+        .on("session", id, target_name)
         .with("status", end.status().name())
         .with("code", end.code())
         .with("message", end.message())
@@ -107,28 +137,18 @@ pub(super) async fn close(
     if end.status() == SessionStatus::Failed {
         event.outcome = Outcome::Failure;
     }
-    let context = match end {
+    event
+}
+
+/// In whose name: the session's person where it was theirs to end, and the hub where somebody or something else ended
+/// it.
+fn teller(context: &Context, end: &End) -> Context {
+    match end {
         End::Exited { .. } | End::Disconnected => context.clone(),
         End::Failed { .. } | End::Terminated { .. } | End::Expired { .. } => {
             Context { principal: Arc::new(Principal::system("sessions")), ..context.clone() }
         }
-    };
-    audit::record(connection, &context, event).await?;
-    let ended = events::Event::SessionEnded {
-        session_id: id,
-        user_id: ended.user_id,
-        user_name: ended.user_name,
-        target_id: ended.target_id,
-        target_name: ended.target_name,
-        status: end.status().name(),
-        code: end.code(),
-        started_at: ended.start_time,
-        bytes_sent: bytes.0,
-        bytes_received: bytes.1,
-    };
-    events::publish(connection, &context, &ended).await?;
-    metrics::counter!(names::SESSIONS_ENDED, "protocol" => "ssh", "status" => end.status().name()).increment(1);
-    Ok(())
+    }
 }
 
 /// Sessions the principal may see: their own, or all with the permission.

@@ -80,6 +80,37 @@ pub(super) async fn end(
     .await
 }
 
+/// Writes how a session ended that another hub closed, as this one seemed to be gone: its name, where it did.
+pub(super) async fn correct_end(
+    connection: &mut PgConnection,
+    id: SessionId,
+    end: &End,
+    bytes: (i64, i64),
+) -> Result<Option<String>, sqlx::Error> {
+    let (exit_status, exit_signal) = match end {
+        End::Exited { status, signal } => (status.and_then(|status| i32::try_from(status).ok()), signal.as_deref()),
+        _ => (None, None),
+    };
+    let code = end.code();
+    sqlx::query_scalar!(
+        "update sessions
+         set status = $2, exit_status = $3, exit_signal = $4, error_code = $5, error_message = $6, bytes_sent = $7,
+             bytes_received = $8
+         where session_id = $1 and status = 'failed' and error_code = 'hub_lost'
+         returning target_name",
+        id.as_uuid(),
+        end.status().name(),
+        exit_status,
+        exit_signal,
+        code,
+        code.map(|_| end.message()),
+        bytes.0,
+        bytes.1,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
 pub(super) async fn write_bytes(
     connection: &mut PgConnection,
     ids: &[Uuid],

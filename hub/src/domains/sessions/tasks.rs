@@ -174,7 +174,7 @@ async fn end_requested(hub: &Hub, scope: &ChangeScope) -> Result<(), Error> {
             if row.ended {
                 // INVARIANT: no session goes on that the trail calls ended.
                 tracing::error!(session_id = %row.id, "another hub took this one for dead and closed the session");
-                session.request_end(End::Failed { code: "hub_lost", message: HUB_LOST.to_owned() });
+                session.request_end(End::Failed { code: service::CODE_HUB_LOST, message: HUB_LOST.to_owned() });
             } else {
                 session.request_end(End::Terminated { message: row.message });
             }
@@ -189,7 +189,7 @@ async fn reconcile(hub: Hub) -> Result<(), Error> {
         let mut tx = hub.db().begin(&context).await?;
         let orphans = store::orphans(&mut tx, hub.hub_id(), &hub.live().ids()).await?;
         for (id, sent, received) in orphans {
-            let end = End::Failed { code: "hub_lost", message: HUB_LOST.to_owned() };
+            let end = End::Failed { code: service::CODE_HUB_LOST, message: HUB_LOST.to_owned() };
             service::close(&mut tx, &context, id, &end, (sent, received)).await?;
             tracing::warn!(session_id = %id, "closed the session of a hub that is gone");
         }

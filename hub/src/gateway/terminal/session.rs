@@ -27,6 +27,7 @@ use super::{
     typing::Typed,
 };
 use crate::{
+    db::DbError,
     domains::{
         recordings::{self, Recorder},
         sessions::{self, End, LiveSession, Place},
@@ -41,6 +42,10 @@ const BATCH: usize = 16;
 const LAST_OUTPUT: Duration = Duration::from_secs(10);
 /// The first browser must arrive within this time.
 const FIRST_ARRIVAL: Duration = Duration::from_secs(15);
+/// Attempts to write how a session ended: those of the first minute, and more of them, for an hour.
+const FIRST_ATTEMPTS: usize = 7;
+const ATTEMPT: Duration = Duration::from_secs(15);
+const ATTEMPTS: usize = 118;
 /// Unanswered signs of life after which the target counts as gone.
 const MAX_SILENCES: u32 = 3;
 /// How long before its end a session is announced to end.
@@ -147,14 +152,29 @@ pub(super) async fn carry(
 /// Writes how a session ended; tries again while the database is down. What cannot be written in
 /// the end is closed by the reconciler.
 pub(super) async fn finish(hub: &Hub, live: &LiveSession, end: &End) {
-    // As long as a database takes to come back, so that the trail says why.
-    for delay in [0, 1, 2, 4, 8, 15, 30] {
-        tokio::time::sleep(Duration::from_secs(delay)).await;
-        match sessions::finish(hub, live, end).await {
+    // As long as a database takes to come back, so that the record says why; a hub that stops waits for the first
+    // minute of that alone.
+    let stopping = hub.lifecycle().soft();
+    let delays = [0, 1, 2, 4, 8, 15, 30].into_iter().chain(std::iter::repeat_n(30, ATTEMPTS));
+    for (attempt, delay) in delays.enumerate() {
+        let pause = tokio::time::sleep(Duration::from_secs(delay));
+        if attempt < FIRST_ATTEMPTS {
+            pause.await;
+        } else if stopping.run_until_cancelled(pause).await.is_none() {
+            return;
+        }
+        // A connection that has fallen silent is given up.
+        let finished = tokio::time::timeout(ATTEMPT, sessions::finish(hub, live, end)).await;
+        let finished = finished.unwrap_or_else(|_| Err(DbError::Silent.into()));
+        match finished {
             Ok(()) => return,
-            Err(error) => tracing::error!(session_id = %live.id, %error, "could not write a session's end"),
+            Err(error) if attempt < FIRST_ATTEMPTS => {
+                tracing::error!(session_id = %live.id, %error, "could not write a session's end");
+            }
+            Err(_) => {}
         }
     }
+    tracing::error!(session_id = %live.id, "a session's end was not written");
 }
 
 impl Carrier {

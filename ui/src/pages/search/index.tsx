@@ -147,6 +147,7 @@ function Results({ search, q }: { search: RecordingsSearch; q: string }) {
   const items = pages.flatMap((page) => page.items)
   const unindexed = pages[0]?.unindexed ?? 0
   const partial = pages[0]?.partial ?? 0
+  const unseen = pages[0]?.unseen ?? 0
   const list = useRef<HTMLUListElement>(null)
   if (query.isPending) return <Loading />
   if (query.isError && items.length === 0) {
@@ -166,7 +167,7 @@ function Results({ search, q }: { search: RecordingsSearch; q: string }) {
       <ErrorState error={query.error} onRetry={() => void query.refetch()} />
     )
   }
-  const behind = (unindexed > 0 || partial > 0) && (
+  const behind = (unindexed > 0 || partial > 0 || unseen > 0) && (
     <div role="note" className="text-xs text-muted">
       {unindexed > 0 && (
         <p>
@@ -175,7 +176,12 @@ function Results({ search, q }: { search: RecordingsSearch; q: string }) {
       )}
       {partial > 0 && (
         <p>
-          In {count(partial, 'recording')} something may not be found: output was too fast, too much or too long, keys did not show before Enter, or a part is damaged.
+          In {count(partial, 'recording')} something may not be found: output was too fast, too much or too long, what was entered did not show, or a part is damaged.
+        </p>
+      )}
+      {unseen > 0 && (
+        <p>
+          In {count(unseen, 'recording')} something was entered at a prompt that does not show it, as a password. That is never found.
         </p>
       )}
     </div>

@@ -45,8 +45,7 @@ function Recorded({ session }: { session: Session }) {
   const running = session.status === 'active'
   const query = useQuery({
     ...recordings.one(session.id),
-    // Its segments are stored every few seconds, and it is closed soon after the session's end.
-    refetchInterval: ({ state }) => attended && state.data?.state === 'recording' && (state.data.segments.length === 0 ? 5_000 : 20_000),
+    refetchInterval: ({ state }) => attended && state.data !== undefined && refreshAfter(state.data),
   })
   const { data } = query
   if (hasCode(query.error, 'recording_purged')) return <Purged />
@@ -64,7 +63,15 @@ function Recorded({ session }: { session: Session }) {
       </Card>
     )
   }
-  return <Readable key={session.id} session={session} recording={data} checkedAt={query.dataUpdatedAt} running={running} onRefresh={() => void query.refetch()} />
+  return <Readable key={session.id} session={session} recording={data} running={running} onRefresh={() => void query.refetch()} />
+}
+
+/** Milliseconds after which there may be news; `false` where there is none to come. */
+function refreshAfter({ state, segments, verification }: Recording): number | false {
+  if (verification.checked_at === null && verification.verdict !== 'not_done') return 1_000
+  // Its segments are stored every few seconds, and it is closed soon after the session's end.
+  if (state === 'recording') return segments.length === 0 ? 5_000 : 20_000
+  return verification.verdict === 'not_done' ? 20_000 : false
 }
 
 /** The recording was there, and is not, or not for this person. */
@@ -82,13 +89,11 @@ function Unreadable({ error, onRetry }: { error: unknown; onRetry: () => void })
 interface ReadableProps {
   session: Session
   recording: Recording
-  /** Milliseconds since 1970. */
-  checkedAt: number
   running: boolean
   onRefresh: () => void
 }
 
-function Readable({ session, recording, checkedAt, running, onRefresh }: ReadableProps) {
+function Readable({ session, recording, running, onRefresh }: ReadableProps) {
   const { t, find } = route.useSearch()
   const linked = useRouterState({ select: ({ location }) => location.state.play === true })
   const [play, setPlay] = useState(linked)
@@ -133,7 +138,7 @@ function Readable({ session, recording, checkedAt, running, onRefresh }: Readabl
         </span>
       }
     >
-      <Integrity recording={recording} checkedAt={checkedAt} running={running} />
+      <Integrity recording={recording} running={running} />
       {!stored ? (
         <EmptyState icon={open ? Circle : Film} title={open ? 'Nothing is stored yet' : 'The recording is empty'} className="border-t py-8">
           {open ? 'The first part is stored within 15 seconds of something happening.' : 'The session ended before it showed anything.'}
@@ -169,16 +174,18 @@ const PlayerSkeleton = () => (
   </div>
 )
 
-/** What was checked just now, and what is wrong. */
-function Integrity({ recording, checkedAt, running }: { recording: Recording; checkedAt: number; running: boolean }) {
+/** What was checked, how far that is, and what is wrong. */
+function Integrity({ recording, running }: { recording: Recording; running: boolean }) {
   const { verification, state, dropped_bytes } = recording
-  const at = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' }).format(checkedAt)
+  const { checked_segments, of_segments, checked_at } = verification
+  const at = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' }).format(checked_at === null ? Date.now() : Date.parse(checked_at))
   const checked = checks(recording).filter(({ result }) => result === 'passed')
   const findings = verification.findings.length > 0 ? verification.findings : [verification.message]
   const intact = verification.verdict === 'intact'
   const open = ['incomplete', 'empty'].includes(verification.verdict) && state === 'recording'
   const empty = verification.verdict === 'empty' && state === 'empty'
   const notDone = verification.verdict === 'not_done'
+  const checking = verification.verdict === 'checking'
   return (
     <div className="px-4 pt-3 pb-3" data-verdict={verification.verdict}>
       {intact ? (
@@ -188,6 +195,13 @@ function Integrity({ recording, checkedAt, running }: { recording: Recording; ch
       ) : open || empty ? (
         <Verdict tone="info" icon={ShieldQuestion} word={empty ? 'Empty' : running ? 'Still being recorded' : 'Not closed yet'}>
           {checked.length > 0 ? `so far intact: checked ${list(checked.map(({ name }) => name))} at ${at}` : 'nothing to check yet'}
+        </Verdict>
+      ) : checking ? (
+        <Verdict tone="info" icon={ShieldQuestion} word="Checking">
+          <span data-checked={checked_segments}>
+            checked {checked_segments} of {count(of_segments, 'segment')}
+          </span>
+          {verification.list === 'passed' && '; signature and list of segments are right, and each segment is compared with the list when it is played'}
         </Verdict>
       ) : notDone ? (
         <Verdict tone="info" icon={ShieldQuestion} word="Not verified here">
@@ -235,7 +249,7 @@ const MOST_STRETCHES = 4
 
 /** Says where not everything that was shown or run can be found. */
 function Searchable({ index, closed }: { index: Recording['index']; closed: boolean }) {
-  const { truncated, cut, sampled, unseen_keys, unseen_entries, done, error_code } = index
+  const { truncated, cut, sampled, unseen_keys, unseen_entries, hidden_entries, done, error_code } = index
   const shown = sampled.slice(0, MOST_STRETCHES).map(([from = 0, until = 0]) => `${formatPosition(from)} and ${formatPosition(until)}`)
   const more = sampled.length - shown.length
   return (
@@ -245,7 +259,7 @@ function Searchable({ index, closed }: { index: Recording['index']; closed: bool
           Its text can be searched only up to a part that is damaged. <code className="font-mono text-2xs">{error_code}</code>
         </p>
       )}
-      {truncated && <p className="mt-2 text-xs text-warning-text">It showed more text than is kept for the search: at most the first 200,000 lines or 16 MiB, and commands, can be found.</p>}
+      {truncated && <p className="mt-2 text-xs text-warning-text">It showed more text than is kept for the search: at most the first 200,000 lines or 16 MiB, of those 60,000 of screens that were drawn anew, and commands, can be found.</p>}
       {cut && <p className="mt-2 text-xs text-warning-text">A line was too long, or a screen took too long to draw: what is beyond that cannot be found.</p>}
       {shown.length > 0 && (
         <p className="mt-2 text-xs text-muted">
@@ -256,7 +270,12 @@ function Searchable({ index, closed }: { index: Recording['index']; closed: bool
       {unseen_keys > 0 && (
         <p className="mt-2 text-xs text-muted">
           {count(unseen_keys, 'key')} did not show on the screen and {unseen_keys === 1 ? 'is' : 'are'} not recorded
-          {unseen_entries > 0 && `; ${count(unseen_entries, 'time')} Enter followed, and what was entered is not known`}. Passwords are among them; the player has markers.
+          {unseen_entries > hidden_entries && `; ${count(unseen_entries - hidden_entries, 'time')} Enter followed at a prompt, as after a password`}. The player has markers.
+        </p>
+      )}
+      {hidden_entries > 0 && (
+        <p className="mt-2 text-xs text-warning-text">
+          {count(hidden_entries, 'time')} something was entered that the screen did not show, and not at a prompt that asks: it may have been a command, which cannot be found.
         </p>
       )}
       {closed && !done && <p className="mt-2 text-xs text-muted">Its text is still being indexed: the search may not find everything yet.</p>}
@@ -271,6 +290,7 @@ const checks = ({ verification }: Recording) => [
   { name: 'chain', result: verification.chain, meaning: 'no segment is missing, added or moved' },
   { name: 'Merkle root', result: verification.merkle, meaning: 'all segments together are those that were signed' },
   { name: 'signature', result: verification.signature, meaning: 'signed by a recorder of this organisation' },
+  { name: 'list of segments', result: verification.list, meaning: 'it is the one that was signed; each segment is compared with it when it is played' },
 ]
 
 function Verdict({ tone, icon, word, children }: { tone: 'success' | 'info' | 'danger'; icon: typeof ShieldCheck; word: string; children: ReactNode }) {

@@ -106,8 +106,12 @@ pub(super) struct MatchesBody {
     /// 10000, as the next.
     unindexed: i64,
     /// Recordings within the filters of which the search may not find all that was shown and run: output was too fast
-    /// or too much, a line too long, keys did not show before Enter (as with a password), or a part is damaged.
+    /// or too much, a line too long, what was entered was hidden by other output or by a shell without echo, or a part
+    /// is damaged.
     partial: i64,
+    /// Recordings within the filters in which keys did not show at a prompt before Enter, as a password does not:
+    /// nothing else is missing from those. At most 1000.
+    unseen: i64,
 }
 
 fn hit(line: FoundLine, text: &str, commands: bool) -> HitBody {
@@ -163,7 +167,7 @@ pub(super) async fn search_recordings(
         hits: if query.session_id.is_some() { HITS_WITHIN } else { HITS },
     };
     let text = super::super::lines::tidy(&wanted.text);
-    let Found { sessions, unindexed, partial } =
+    let Found { sessions, unindexed, partial, unseen } =
         search::search(&hub, &context, wanted, cursor.after, cursor.fetch()).await?;
     let page = Page::<(FoundSession, Vec<FoundLine>)>::of(sessions, cursor.limit, |(session, _)| session.session_id);
     let items = page.items.into_iter().map(|(session, lines)| MatchBody {
@@ -177,5 +181,5 @@ pub(super) async fn search_recordings(
         count: session.count,
         hits: lines.into_iter().map(|line| hit(line, &text, commands)).collect(),
     });
-    Ok(Json(MatchesBody { items: items.collect(), next_cursor: page.next_cursor, unindexed, partial }))
+    Ok(Json(MatchesBody { items: items.collect(), next_cursor: page.next_cursor, unindexed, partial, unseen }))
 }

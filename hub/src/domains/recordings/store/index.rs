@@ -6,9 +6,13 @@ use uuid::Uuid;
 
 use super::super::types::{IndexState, Line, MOST_MARKS, TakenMarks, Unindexed};
 
-/// What one more segment brings to the index.
+/// What more segments bring to the index.
 pub(in super::super) struct More<'a> {
+    /// How many they are.
+    pub(in super::super) segments: i32,
     pub(in super::super) lines: &'a [Line],
+    /// Lines of the session so far that were taken by looking at its screen.
+    pub(in super::super) looked: u64,
     pub(in super::super) truncated: bool,
     pub(in super::super) cut: bool,
     pub(in super::super) marks: &'a TakenMarks,
@@ -23,7 +27,8 @@ pub(in super::super) async fn index_state(
 ) -> Result<Option<IndexState>, sqlx::Error> {
     sqlx::query_as!(
         IndexState,
-        r#"select segments, lines, bytes, truncated, cut, unseen_keys, unseen_entries, marks, sampled, error_code,
+        r#"select segments, lines, bytes, truncated, cut, unseen_keys, unseen_entries, hidden_entries, looked_lines,
+                  marks, sampled, error_code,
                   (done or exists (select from recordings as deleted
                                    where deleted.session_id = $1 and deleted.state in ('purging', 'purged'))) as "done!"
            from recording_index where session_id = $1"#,
@@ -33,7 +38,7 @@ pub(in super::super) async fn index_state(
     .await
 }
 
-/// Notes that one more segment is indexed; `false` when another hub was faster, or it is being deleted.
+/// Notes that more segments are indexed; `false` when another hub was faster, or it is being deleted.
 pub(in super::super) async fn note_indexed(
     connection: &mut PgConnection,
     tenant: TenantId,
@@ -48,9 +53,10 @@ pub(in super::super) async fn note_indexed(
     let marks = &more.marks.marks[..more.marks.marks.len().min(room)];
     let noted = sqlx::query!(
         "update recording_index
-         set segments = segments + 1, lines = lines + $3, bytes = bytes + $4, truncated = truncated or $5,
+         set segments = segments + $13, lines = lines + $3, bytes = bytes + $4, truncated = truncated or $5,
              sampled = $6, cut = cut or $7, unseen_keys = unseen_keys + $8, unseen_entries = unseen_entries + $9,
-             marks = marks + $10, failures = 0, indexed_at = now()
+             marks = marks + $10, hidden_entries = hidden_entries + $11, looked_lines = $12, failures = 0,
+             indexed_at = now()
          where session_id = $1 and segments = $2 and not done
            and exists (select from recordings where recordings.session_id = $1 and state not in ('purging', 'purged'))",
         id.as_uuid(),
@@ -62,7 +68,10 @@ pub(in super::super) async fn note_indexed(
         more.cut,
         i64::try_from(more.marks.unseen_keys).unwrap_or(i64::MAX),
         i32::try_from(more.marks.unseen_entries).unwrap_or(i32::MAX),
-        i32::try_from(marks.len()).unwrap_or(i32::MAX)
+        i32::try_from(marks.len()).unwrap_or(i32::MAX),
+        i32::try_from(more.marks.hidden_entries).unwrap_or(i32::MAX),
+        i32::try_from(more.looked).unwrap_or(i32::MAX),
+        more.segments
     )
     .execute(&mut *connection)
     .await?;

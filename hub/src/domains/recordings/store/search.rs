@@ -193,17 +193,20 @@ pub(in super::super) async fn lines(
     .await
 }
 
-/// Of the recordings that the filters leave: how many are not indexed to their end yet, and of how many the search
-/// cannot find all that was shown and run. Both at most so many.
+/// Recordings in which keys did not show that are counted: a password is ordinary.
+const MOST_UNSEEN: i64 = 1_000;
+
+/// Of the recordings that the filters leave: how many are not indexed to their end yet, of how many the search
+/// cannot find all that was shown and run, and in how many keys did not show at a prompt. All at most so many.
 pub(in super::super) async fn count_behind(
     connection: &mut PgConnection,
     search: &Search,
-) -> Result<(i64, i64), sqlx::Error> {
+) -> Result<(i64, i64, i64), sqlx::Error> {
     let (first, last) = search.identifiers();
     let row = sqlx::query!(
         r#"select count(*) filter (where behind.open) as "open!", count(*) filter (where behind.partial) as "partial!"
            from (select not indexed.done as open,
-                        (indexed.sampled <> '{}' or indexed.truncated or indexed.cut or indexed.unseen_entries > 0
+                        (indexed.sampled <> '{}' or indexed.truncated or indexed.cut or indexed.hidden_entries > 0
                          or indexed.error_code is not null) as partial
                  from recording_index as indexed
                  join recordings using (tenant_id, session_id)
@@ -212,7 +215,7 @@ pub(in super::super) async fn count_behind(
                  left join zones on zones.tenant_id = targets.tenant_id and zones.zone_id = targets.zone_id
                  where recordings.state not in ('purging', 'purged')
                    and (not indexed.done or indexed.sampled <> '{}' or indexed.truncated or indexed.cut
-                        or indexed.unseen_entries > 0 or indexed.error_code is not null)
+                        or indexed.hidden_entries > 0 or indexed.error_code is not null)
                    and indexed.session_id between $1 and $2
                    and ($3::uuid is null or user_id = $3)
                    and ($4::uuid is null or sessions.target_id = $4)
@@ -232,9 +235,40 @@ pub(in super::super) async fn count_behind(
         search.target,
         search.zone
     )
+    .fetch_one(&mut *connection)
+    .await?;
+    let unseen = sqlx::query_scalar!(
+        r#"select count(*) as "count!"
+           from (select from recording_index as indexed
+                 join recordings using (tenant_id, session_id)
+                 join sessions using (tenant_id, session_id)
+                 left join targets on targets.tenant_id = sessions.tenant_id and targets.target_id = sessions.target_id
+                 left join zones on zones.tenant_id = targets.tenant_id and zones.zone_id = targets.zone_id
+                 where recordings.state not in ('purging', 'purged')
+                   and indexed.unseen_entries > indexed.hidden_entries
+                   and indexed.session_id between $1 and $2
+                   and ($3::uuid is null or user_id = $3)
+                   and ($4::uuid is null or sessions.target_id = $4)
+                   and ($5::timestamptz is null or start_time >= $5)
+                   and ($6::timestamptz is null or start_time < $6)
+                   and ($7::text is null or strpos(lower(user_name), lower($7)) > 0)
+                   and ($8::text is null or strpos(lower(target_name), lower($8)) > 0)
+                   and ($9::text is null or strpos(lower(coalesce(zones.name, '')), lower($9)) > 0)
+                 limit $10) as ordinary"#,
+        first,
+        last,
+        search.user_id.map(|id| id.as_uuid()),
+        search.target_id.map(|id| id.as_uuid()),
+        search.from,
+        search.to,
+        search.user,
+        search.target,
+        search.zone,
+        MOST_UNSEEN
+    )
     .fetch_one(connection)
     .await?;
-    Ok((row.open, row.partial))
+    Ok((row.open, row.partial, unseen))
 }
 
 #[cfg(test)]

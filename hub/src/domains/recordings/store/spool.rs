@@ -100,6 +100,17 @@ pub(crate) async fn purged_of(connection: &mut PgConnection, ids: &[Uuid]) -> Re
     .await
 }
 
+/// Those of these recordings that are open, and that nobody closes.
+pub(crate) async fn open_of(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<SessionId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select session_id as "id: SessionId" from recordings
+           where session_id = any ($1) and state = 'recording' and closing_at is null"#,
+        ids
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// A part of a recording that waits in a spool.
 #[derive(Debug, Clone)]
 pub(crate) struct Waits {
