@@ -1194,7 +1194,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A session's recording: its segments, and what a verification says right now. */
+        /** A session's recording: its segments, and what a verification says. */
         get: operations["get_recording"];
         put?: never;
         post?: never;
@@ -2846,6 +2846,11 @@ export interface components {
             error_code?: string | null;
             /**
              * Format: int32
+             * @description Of those, what was not entered at a prompt that asks, as for a password: it may have been a command.
+             */
+            hidden_entries: number;
+            /**
+             * Format: int32
              * @description Lines of text.
              */
             lines: number;
@@ -2863,8 +2868,9 @@ export interface components {
              */
             segments: number;
             /**
-             * @description There is more text than is indexed of one session: 200,000 lines, or 16 MiB; commands beyond that are, up
-             *     to 50,000 lines or 4 MiB more.
+             * @description There is more text than is indexed of one session: 200,000 lines, or 16 MiB; of that, 60,000 lines that were
+             *     seen by looking at the screen, as of full-screen programs. Commands beyond that are indexed, up to 50,000 lines
+             *     or 4 MiB more.
              */
             truncated: boolean;
             /**
@@ -2907,7 +2913,8 @@ export interface components {
             /**
              * Format: int64
              * @description Recordings within the filters of which the search may not find all that was shown and run: output was too fast
-             *     or too much, a line too long, keys did not show before Enter (as with a password), or a part is damaged.
+             *     or too much, a line too long, what was entered was hidden by other output or by a shell without echo, or a part
+             *     is damaged.
              */
             partial: number;
             /**
@@ -2916,6 +2923,12 @@ export interface components {
              *     10000, as the next.
              */
             unindexed: number;
+            /**
+             * Format: int64
+             * @description Recordings within the filters in which keys did not show at a prompt before Enter, as a password does not:
+             *     nothing else is missing from those. At most 1000.
+             */
+            unseen: number;
         };
         /** @description A purge: begun, and done when `purged_at` is there. */
         RecordingPurge: {
@@ -3041,22 +3054,36 @@ export interface components {
             /** Format: int64 */
             stored_bytes: number;
         };
-        /** @description What was verified just now, without opening the recording. */
+        /** @description What was verified, without opening the recording. */
         RecordingVerification: {
             chain: string;
+            /**
+             * Format: date-time
+             * @description When it ended.
+             */
+            checked_at?: string | null;
+            /**
+             * Format: int32
+             * @description Segments that were read for it, of those that there were when it began.
+             */
+            checked_segments: number;
             /** @description `complete`, `completed` or `unknown`. */
             completeness: string;
             /** @description Everything that is wrong, for a person. */
             findings: string[];
+            /** @description Whether the list of segments is the one that was signed: each segment is compared with it when it is played. */
+            list: string;
             merkle: string;
             /** @description The same for a person. */
             message: string;
+            /** Format: int32 */
+            of_segments: number;
             signature: string;
             /** @description `passed`, `failed` or `not_done`. */
             structure: string;
             /**
-             * @description `intact`, `incomplete`, `empty`, `not_done` where it takes longer than a request should, or the stable name
-             *     of what is wrong.
+             * @description `intact`, `incomplete`, `empty`, `checking` while segments are read for who does not wait, `not_done` where it
+             *     takes longer than a request should or could not be done, or the stable name of what is wrong.
              */
             verdict: string;
         };
@@ -6907,7 +6934,13 @@ export interface operations {
     };
     get_recording: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Seconds to wait for a verification of all segments as they are now, 0 to 8; without, 8. With 0 nothing is
+                 *     waited for: it goes on in the background, and the answer says how far it is.
+                 */
+                wait_seconds?: number;
+            };
             header?: never;
             path: {
                 id: components["schemas"]["SessionId"];
@@ -6925,6 +6958,14 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
