@@ -17,3 +17,4 @@ pub mod http;
 pub mod permissions;
 pub mod state;
 mod tally;
+mod visits;

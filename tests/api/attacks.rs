@@ -473,12 +473,32 @@ async fn a_head_that_stalls_is_written_down_and_counted() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
+async fn for_strangers_nothing_is_compressed_anew() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let answer = async |client: &Client, path: &str| {
+        let request = client.request(Method::GET, path).header(header::ACCEPT_ENCODING, "gzip, zstd");
+        client.send(request).await
+    };
+    let stranger = world.admin.stranger();
+    for path in ["/api/openapi.json", "/"] {
+        let answer = answer(&stranger, path).await?;
+        assert_eq!(answer.headers[header::CONTENT_ENCODING], "gzip", "{path} is compressed once, for all");
+        assert_eq!(answer.headers[header::VARY], "accept-encoding", "{path}");
+    }
+    let refused = answer(&stranger, "/api/v1/admin/targets").await?;
+    ensure!(!refused.headers.contains_key(header::CONTENT_ENCODING), "{:?}", refused.headers);
+    let listed = answer(&world.admin, "/api/v1/permissions").await?;
+    assert_eq!((listed.status, &listed.headers[header::CONTENT_ENCODING]), (StatusCode::OK, &"gzip".parse()?));
+    Ok(())
+}
+
+#[tokio::test]
 async fn who_is_refused_without_end_does_not_fill_the_trail() -> anyhow::Result<()> {
     let world = World::default().await?;
     let reachable = world.password_target().await?;
     let person = world.person(&[], &[&reachable.group_id]).await?;
     let path = format!("/targets/{}/preflight", reachable.target_id);
-    let (mut denied, mut limited) = (0, 0);
+    let (mut denied, mut limited) = (0, 0_u64);
     for _ in 0..45 {
         let body = json!({ "credential_id": uuid::Uuid::now_v7().to_string(), "reason": "x".repeat(900) });
         let answer = person.client.call(Method::POST, &path, Some(&body)).await?;
@@ -494,6 +514,23 @@ async fn who_is_refused_without_end_does_not_fill_the_trail() -> anyhow::Result<
     ensure!(limited > 0 && denied >= 30, "{denied} denied, {limited} limited");
     let rows = world.database.by_hand("select count(*) from audit_events where action = 'session.authorize'").await?;
     ensure!(rows.split_whitespace().any(|word| word == denied.to_string()), "{denied} denied, in the trail: {rows}");
+    // Nor does it tell a target that is hidden from one that is none.
+    let unknown = format!("/targets/{}/preflight", uuid::Uuid::now_v7());
+    let answer = person.client.call(Method::POST, &unknown, Some(&json!({}))).await?;
+    answer.problem(StatusCode::TOO_MANY_REQUESTS, "rate_limited")?;
+    // How many were not written down is told with the next that is.
+    let body = json!({ "credential_id": uuid::Uuid::now_v7().to_string() });
+    openpam_tests::eventually("another denial is written down", Duration::from_secs(10), || async {
+        let answer = person.client.call(Method::POST, &path, Some(&body)).await?;
+        Ok((answer.status == StatusCode::FORBIDDEN).then_some(()))
+    })
+    .await?;
+    let told = world
+        .database
+        .by_hand("select detail->>'left_out' from audit_events where detail ? 'left_out'")
+        .await?;
+    let left_out = told.split_whitespace().filter_map(|word| word.parse::<u64>().ok()).sum::<u64>();
+    ensure!(left_out > limited, "{limited} refused, of which the trail tells: {told}");
     // What they may, they still may; and nobody else is held up.
     let body = json!({ "credential_id": reachable.credential_id });
     person.client.post(&path, &body).await?;

@@ -2,25 +2,45 @@
 
 use anyhow::Context as _;
 use http::{Method, StatusCode};
-use openpam_tests::{World, unique, world::id};
+use openpam_tests::{Client, World, unique, world::id};
 use serde_json::json;
 
 /// A public key like any machine's.
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS";
 
+/// A program with the role of an administrator, and a token that is limited to these permissions.
+async fn limited_to(world: &World, scopes: &[&str]) -> anyhow::Result<Client> {
+    let account = json!({ "name": unique("sa"), "roles": ["admin"] });
+    let account = id(&world.admin.post("/admin/service-accounts", &account).await?)?;
+    let expires_at = (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339();
+    let body = json!({ "name": unique("token"), "scopes": scopes, "expires_at": expires_at });
+    let made = world.admin.post(&format!("/admin/service-accounts/{account}/tokens"), &body).await?;
+    Ok(world.admin.stranger().with_token(made["token"].as_str().context("no token")?))
+}
+
+#[tokio::test]
+async fn a_token_limited_to_webhooks_sends_no_events_that_it_may_not_read() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let webhook = json!({ "name": unique("hook"), "url": "https://example.com/hook", "event_types": ["*"] });
+    let limited = limited_to(&world, &["event.manage"]).await?;
+    let answer = limited.call(Method::POST, "/admin/webhooks", Some(&webhook)).await?;
+    answer.problem(StatusCode::FORBIDDEN, "beyond_scope")?;
+    let wider = limited_to(&world, &["event.manage", "event.read"]).await?;
+    let made = wider.post("/admin/webhooks", &webhook).await?;
+    let path = format!("/admin/webhooks/{}", id(&made)?);
+    let change = json!({ "url": "https://example.com/other" });
+    let answer = limited.call(Method::PATCH, &path, Some(&change)).await?;
+    answer.problem(StatusCode::FORBIDDEN, "beyond_scope")?;
+    assert_eq!(world.admin.get(&path).await?["url"], "https://example.com/hook");
+    wider.patch(&path, &change).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_token_limited_to_targets_shows_no_password_to_a_machine_of_its_own() -> anyhow::Result<()> {
     let world = World::default().await?;
-    let account = json!({ "name": unique("sa"), "roles": ["admin"] });
-    let account = id(&world.admin.post("/admin/service-accounts", &account).await?)?;
-    let token = async |scopes: &[&str]| {
-        let expires_at = (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339();
-        let body = json!({ "name": unique("token"), "scopes": scopes, "expires_at": expires_at });
-        let made = world.admin.post(&format!("/admin/service-accounts/{account}/tokens"), &body).await?;
-        anyhow::Ok(world.admin.stranger().with_token(made["token"].as_str().context("no token")?))
-    };
-    let limited = token(&["target.manage", "infrastructure.read"]).await?;
-    let wider = token(&["target.manage", "credential.manage", "infrastructure.read"]).await?;
+    let limited = limited_to(&world, &["target.manage", "infrastructure.read"]).await?;
+    let wider = limited_to(&world, &["target.manage", "credential.manage", "infrastructure.read"]).await?;
     let reachable = world.password_target().await?;
     let target = format!("/admin/targets/{}", reachable.target_id);
     let before = world.admin.get(&target).await?;

@@ -130,6 +130,8 @@ async fn what_is_in_the_queue_becomes_an_event_once_whenever_a_hub_is_killed() -
     let queue = aws.queue().await?;
     let mut options = aws.options(&[("sqs_queue_url", &queue)]);
     options.aws.insert("sqs_tenant", format!("{:?}", options.tenant));
+    let poison = json!({ "event_type": "audit.entry", "source": "erp", "payload": { "text": "a\u{0}b" } });
+    aws.send(&queue, &poison).await?;
     for number in 0..MESSAGES {
         let event = json!({ "event_type": "audit.entry", "source": "erp", "payload": { "number": number },
                             "correlation_id": format!("erp-{number}") });
@@ -149,7 +151,7 @@ async fn what_is_in_the_queue_becomes_an_event_once_whenever_a_hub_is_killed() -
     }
     let admin = world.admin.at(world.hub.url());
     eventually("all were taken but what is refused", Duration::from_secs(60), || async {
-        Ok((aws.left(&queue).await? == 1).then_some(()))
+        Ok((aws.left(&queue).await? == 2).then_some(()))
     })
     .await?;
     let events = admin.list("/events?source=erp").await?;
@@ -160,5 +162,6 @@ async fn what_is_in_the_queue_becomes_an_event_once_whenever_a_hub_is_killed() -
     assert_eq!(trail.len(), MESSAGES, "each has an entry in the trail");
     let refused = world.hub.wait_for_log(&["a message of the queue is refused", "event_type reserved"]).await?;
     ensure!(!refused.contains("payload"), "{refused}");
+    world.hub.wait_for_log(&["a message of the queue is refused", "payload malformed"]).await?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -29,18 +29,23 @@ use tokio::{
     time::{Instant, Sleep},
 };
 use tokio_rustls::TlsAcceptor;
-use tower::Service as _;
+use tower::{Service as _, ServiceExt as _};
 
-use crate::{config, tally::Tally};
+use crate::{
+    config,
+    visits::{self, Visit, Visits},
+};
 
 /// Connections at the same time; the rest waits in the kernel's queue.
 const MAX_CONNECTIONS: usize = 8_192;
-/// Of them, connections of one address; a trusted proxy may have all.
-const MAX_PER_ADDRESS: usize = 4_096;
 /// A client must send its request's head within this time: slow loris ends here.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A TLS handshake must be done within this time.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection lasts over which nobody comes who is signed in: what was not read of its answers is in memory.
+const STRANGERS_TIME: Duration = Duration::from_secs(120);
+/// How long what is under way may go on after it.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Lines of the log about one address are this far apart: whoever connects without end must not fill it.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
@@ -72,7 +77,7 @@ pub(super) fn start(
     let owner = lifecycle.clone();
     lifecycle.supervise("listener", async move {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let (addresses, too_many, slow) = (Addresses::default(), Notices::default(), Notices::default());
+        let (visits, too_many, slow) = (Visits::default(), Notices::default(), Notices::default());
         loop {
             let Ok(place) = places.clone().acquire_owned().await else { return };
             let (stream, peer) = tokio::select! {
@@ -90,52 +95,18 @@ pub(super) fn start(
             let address = peer.ip().to_canonical();
             let trusted = trusted_proxies.iter().any(|network| network.contains(address));
             // Closed without a word to the client: whoever does this does not read it.
-            let Some(of_address) = addresses.admit(address, trusted) else {
+            let Some(visit) = visits.admit(address, trusted) else {
                 metrics::counter!(names::CONNECTIONS_REFUSED, "reason" => "address_limit").increment(1);
                 if too_many.is_due(address, Instant::now()) {
-                    tracing::warn!(%address, most = MAX_PER_ADDRESS, "more connections than one address may have");
+                    tracing::warn!(%address, most = visits::MAX_PER_ADDRESS, "more connections than one address may have, or than strangers may");
                 }
                 continue;
             };
-            let place = (place, of_address);
+            let place = (place, visit);
             let (tls, application) = (tls.clone(), application.clone());
             owner.spawn_child(serve_connection(owner.clone(), stream, peer, tls, application, place, slow.clone()));
         }
     });
-}
-
-/// How many connections each address has.
-#[derive(Debug, Clone, Default)]
-struct Addresses {
-    counts: Arc<Mutex<Tally<IpAddr>>>,
-}
-
-/// One connection of an address, while it lives.
-#[derive(Debug)]
-struct OfAddress {
-    addresses: Addresses,
-    address: IpAddr,
-}
-
-impl Addresses {
-    fn counts(&self) -> MutexGuard<'_, Tally<IpAddr>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn admit(&self, address: IpAddr, trusted: bool) -> Option<OfAddress> {
-        let mut counts = self.counts();
-        if counts.of(&address) >= MAX_PER_ADDRESS && !trusted {
-            return None;
-        }
-        counts.add(address);
-        Some(OfAddress { addresses: self.clone(), address })
-    }
-}
-
-impl Drop for OfAddress {
-    fn drop(&mut self) {
-        self.addresses.counts().take_off(&self.address);
-    }
 }
 
 /// When something was last written down about which address.
@@ -166,15 +137,15 @@ async fn serve_connection(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     application: IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
-    place: (OwnedSemaphorePermit, OfAddress),
+    place: (OwnedSemaphorePermit, Arc<Visit>),
     slow: Notices,
 ) {
-    let _place = place;
+    let (_place, visit) = place;
     let _ = stream.set_nodelay(true);
     match tls {
-        None => serve_http(lifecycle, stream, peer, application, slow).await,
+        None => serve_http(lifecycle, stream, peer, application, (visit, slow)).await,
         Some(tls) => match tokio::time::timeout(TLS_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve_http(lifecycle, stream, peer, application, slow).await,
+            Ok(Ok(stream)) => serve_http(lifecycle, stream, peer, application, (visit, slow)).await,
             Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
         },
@@ -186,18 +157,24 @@ async fn serve_http<S>(
     stream: S,
     peer: SocketAddr,
     mut application: IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
-    slow: Notices,
+    (visit, slow): (Arc<Visit>, Notices),
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Ok(service) = application.call(PeerAddress(peer)).await;
+    let of_visit = visit.clone();
+    let service = service.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(of_visit.clone());
+        request
+    });
     let service = hyper_util::service::TowerToHyperService::new(service);
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(64)
+        .max_concurrent_streams(32)
+        .max_send_buf_size(64 * 1024)
         .max_header_list_size(64 * 1024)
         .keep_alive_interval(Some(Duration::from_secs(30)));
     let stream = Punctual::new(stream);
@@ -210,6 +187,15 @@ async fn serve_http<S>(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = outstays(&visit) => {
+            connection.as_mut().graceful_shutdown();
+            let Ok(ended) = tokio::time::timeout(FAREWELL, connection).await else {
+                metrics::counter!(names::CONNECTIONS_REFUSED, "reason" => "outstayed").increment(1);
+                tracing::debug!(%peer, "nobody signed in and answers are not read: connection closed");
+                return;
+            };
+            ended
+        }
     };
     if let Err(error) = ended {
         // A connection that only rests between two requests ends in the same way.
@@ -220,6 +206,14 @@ async fn serve_http<S>(
             }
         }
         tracing::debug!(%peer, %error, "connection ended with an error");
+    }
+}
+
+/// Until a connection has lasted for long enough without anybody who is signed in; for ever where somebody is.
+async fn outstays(visit: &Visit) {
+    tokio::time::sleep(STRANGERS_TIME).await;
+    if visit.is_known() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -419,17 +413,5 @@ mod tests {
         assert!(unanswered.load(Ordering::Relaxed));
         stream.write_all(b"x").await.unwrap();
         assert!(!unanswered.load(Ordering::Relaxed));
-    }
-
-    #[test]
-    fn an_address_has_half_of_the_places_and_gives_them_back() {
-        let addresses = Addresses::default();
-        let (one, other) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        let held = (0..MAX_PER_ADDRESS).map(|_| addresses.admit(one, false).unwrap()).collect::<Vec<_>>();
-        assert!(addresses.admit(one, false).is_none());
-        assert!(addresses.admit(other, false).is_some() && addresses.admit(one, true).is_some());
-        drop(held);
-        assert!(addresses.admit(one, false).is_some());
-        assert!(addresses.counts().is_empty(), "what has no connection is not remembered");
     }
 }

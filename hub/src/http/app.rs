@@ -1,6 +1,6 @@
 //! The whole application: every route, in its middleware.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use utoipa::openapi::{
     InfoBuilder, OpenApi, OpenApiBuilder,
@@ -16,7 +16,7 @@ use utoipa::openapi::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Access, Problem, Routes, assets, guard, health, idempotency, observe};
+use super::{Access, Problem, Routes, assets, guard, health, idempotency, observe, stored::Stored};
 use crate::{domains, gateway, state::Hub};
 
 /// Bytes a request's body may have.
@@ -69,9 +69,12 @@ pub fn openapi() -> OpenApi {
 /// The application, ready to be served.
 pub fn application(hub: Hub) -> Router {
     let (router, document) = documented().split_for_parts();
-    let document = std::sync::Arc::new(document);
+    let document = Arc::new(Stored::new(serde_json::to_vec(&document).unwrap_or_default()));
     router
-        .route("/api/openapi.json", axum::routing::get(move || async move { axum::Json((*document).clone()) }))
+        .route(
+            "/api/openapi.json",
+            axum::routing::get(async move |headers: HeaderMap| document.answer("application/json", &headers)),
+        )
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -92,7 +95,7 @@ pub fn application(hub: Hub) -> Router {
             );
             axum::response::IntoResponse::into_response(problem)
         }))
-        .layer(CompressionLayer::new().gzip(true).zstd(true))
+        .layer(CompressionLayer::new().gzip(true).compress_when(guard::Compressible))
         .layer(axum::middleware::from_fn_with_state(hub.clone(), observe::observe))
         .with_state(hub)
 }

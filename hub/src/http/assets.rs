@@ -1,5 +1,11 @@
 //! The UI's files, embedded in the binary.
 
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
 use axum::{
     extract::Request,
     response::{IntoResponse, Response},
@@ -7,7 +13,7 @@ use axum::{
 use http::{HeaderValue, Method, StatusCode, header};
 use rust_embed::RustEmbed;
 
-use super::Problem;
+use super::{Problem, stored::Stored};
 
 #[derive(RustEmbed)]
 #[folder = "$CARGO_MANIFEST_DIR/../ui/dist"]
@@ -19,6 +25,20 @@ const API_DOCS: &str = "api-docs.html";
 /// Stricter than that of other pages: the reference needs neither WebAssembly nor style attributes.
 const API_DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The file with this tag, compressed when it was asked for first. There are as many as the binary has.
+fn stored(etag: &str, data: Cow<'static, [u8]>) -> Arc<Stored> {
+    static STORED: LazyLock<Mutex<HashMap<String, Arc<Stored>>>> = LazyLock::new(Mutex::default);
+    let stored = || STORED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = stored().get(etag) {
+        return known.clone();
+    }
+    let new = Arc::new(match data {
+        Cow::Borrowed(bytes) => Stored::new(bytes),
+        Cow::Owned(bytes) => Stored::new(bytes),
+    });
+    stored().entry(etag.to_owned()).or_insert(new).clone()
+}
 
 /// Serves a file of the UI; a path without a file is a page of the single-page application.
 pub(super) async fn serve(request: Request) -> Response {
@@ -51,12 +71,13 @@ pub(super) async fn serve(request: Request) -> Response {
     };
     let etag = format!("\"{}\"", openpam_secret::SecretHash::of(&file.metadata.sha256_hash()).to_hex());
     let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == etag.as_bytes());
-    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { file.data.into_response() };
-    let headers = response.headers_mut();
     let mime = mime_guess::from_path(name).first_or_octet_stream();
-    if let Ok(value) = HeaderValue::from_str(mime.as_ref()) {
-        headers.insert(header::CONTENT_TYPE, value);
-    }
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        stored(&etag, file.data).answer(mime.as_ref(), request.headers())
+    };
+    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&etag) {
         headers.insert(header::ETAG, value);
     }

@@ -52,7 +52,7 @@ fn nul() -> Problem {
 
 /// Whether a string in the JSON has a NUL, which PostgreSQL's text does not take: refused here, once
 /// for every field.
-fn has_nul(json: &[u8]) -> bool {
+pub(crate) fn has_nul(json: &[u8]) -> bool {
     let mut escaped = false;
     for (at, byte) in json.iter().enumerate() {
         if escaped && json[at..].starts_with(b"u0000") {
@@ -94,7 +94,7 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(source) = current.source() {
         current = source;
     }
-    let text = current.to_string();
+    let text = in_words(current.to_string());
     // serde quotes an unexpected value, which may be a secret: in the wrong field, or a number where
     // its text belongs.
     if !["invalid type: ", "invalid value: ", "unknown variant "].iter().any(|quoting| text.contains(quoting)) {
@@ -108,6 +108,20 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         Some(at) => format!("A value is not of the right kind{}.", before_position(&text[at..])),
         None => "A value is not of the right kind.".to_owned(),
     }
+}
+
+/// Rust's own words about a text that is no number, or no id.
+fn in_words(text: String) -> String {
+    let words = match text.as_str() {
+        "invalid digit found in string" | "cannot parse integer from empty string" => "must be a whole number",
+        "number too large to fit in target type" => "is too large a number",
+        "number too small to fit in target type" => "is too small a number",
+        "invalid float literal" => "must be a number",
+        "provided string was not `true` or `false`" => "must be true or false",
+        other if other.starts_with("UUID parsing failed") => "must be an id (UUID)",
+        _ => return text,
+    };
+    words.to_owned()
 }
 
 /// Without serde's position in the text: the field is named.
@@ -194,6 +208,10 @@ mod tests {
             let said = innermost(&error);
             assert!(!said.contains("4711") && said.len() > 10, "{text}: {said}");
         }
+        for (text, said) in [("x", "must be a whole number"), ("70000", "is too large a number")] {
+            assert_eq!(innermost(&text.parse::<u16>().unwrap_err()), said);
+        }
+        assert_eq!(innermost(&"x".parse::<uuid::Uuid>().unwrap_err()), "must be an id (UUID)");
         let error = serde_json::from_str::<Body>("{}").unwrap_err();
         assert!(innermost(&error).contains("missing field `password`"));
         let _ = Kind::Known;

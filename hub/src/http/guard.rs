@@ -1,6 +1,9 @@
 //! Who is it, may this browser ask at all: authentication and the cross-site rules.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -9,14 +12,29 @@ use axum::{
 };
 use http::{HeaderMap, Method, StatusCode, header};
 use ipnetwork::IpNetwork;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 
 use super::Problem;
-use crate::{context::Context, domains::identity, state::Hub};
+use crate::{context::Context, domains::identity, state::Hub, visits::Visit};
 
 /// Cookie name over plain http on loopback, in development.
 pub const SESSION_COOKIE_HTTP: &str = "openpam";
 /// Cookie name over https; the prefix makes browsers insist on `Secure`, `Path=/` and no `Domain`.
 pub const SESSION_COOKIE_HTTPS: &str = "__Host-openpam";
+
+/// Marks an answer that goes to somebody who is signed in.
+#[derive(Debug, Clone, Copy)]
+struct ToKnown;
+
+/// Answers that are compressed: each takes some hundred kilobytes until it is read, which strangers do not get.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compressible;
+
+impl Predicate for Compressible {
+    fn should_compress<B: axum::body::HttpBody>(&self, response: &http::Response<B>) -> bool {
+        response.extensions().get::<ToKnown>().is_some() && DefaultPredicate::new().should_compress(response)
+    }
+}
 
 /// The client behind a request, known for public routes too.
 #[derive(Debug, Clone)]
@@ -24,7 +42,7 @@ pub struct ClientInfo {
     /// Address as far as the trusted proxies tell it.
     pub ip: Option<IpAddr>,
     /// The request id.
-    pub request_id: std::sync::Arc<str>,
+    pub request_id: Arc<str>,
     /// The browser's own description, cut to 400 characters.
     pub user_agent: String,
 }
@@ -73,12 +91,20 @@ pub(super) async fn authenticate(
     } else {
         None
     };
+    let is_known = context.is_some();
     if let Some(context) = context {
+        if let Some(visit) = request.extensions().get::<Arc<Visit>>() {
+            visit.recognise();
+        }
         tracing::Span::current().record("actor", tracing::field::display(&context.principal.actor));
         request.extensions_mut().insert(context);
     }
     request.extensions_mut().insert(client);
-    Ok(next.run(request).await)
+    let mut response = next.run(request).await;
+    if is_known {
+        response.extensions_mut().insert(ToKnown);
+    }
+    Ok(response)
 }
 
 /// Refuses who is not signed in.

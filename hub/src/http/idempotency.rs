@@ -99,7 +99,7 @@ pub(super) async fn replay(State(hub): State<Hub>, request: Request, next: Next)
     };
     hub.lifecycle().spawn_child(work.instrument(tracing::Span::current()));
     receiver.await.map_err(|_| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "ending", "The hub is ending. Try again in a moment.")
+        Problem::ending()
     })
 }
 

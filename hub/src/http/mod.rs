@@ -13,9 +13,11 @@ mod page;
 mod patch;
 mod problem;
 mod routes;
+mod stored;
 mod strangers;
 
 pub use app::{application, openapi};
+pub(crate) use extract::has_nul;
 pub use extract::{Json, Path, Query};
 pub(crate) use guard::cookie;
 pub use guard::{ClientInfo, SESSION_COOKIE_HTTP, SESSION_COOKIE_HTTPS, same_origin, session_cookie_name};

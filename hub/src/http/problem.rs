@@ -67,6 +67,11 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "You do not have the permission for this.")
     }
 
+    /// 503: what was asked for was not begun, or not done, because the hub ends.
+    pub fn ending() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ending", "The hub is ending. Try again in a moment.")
+    }
+
     /// 403: a limited token reaches for more than its limit.
     pub fn beyond_scope() -> Self {
         Self::new(
@@ -193,7 +198,10 @@ impl Problem {
         let (status, code) = (self.status.as_u16(), self.code);
         let cause = self.cause.as_deref().unwrap_or_default();
         let detail = one_line(&self.detail);
-        if self.status.is_server_error() {
+        if matches!(self.status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) {
+            // Something else does not do its part: a target that is down is nothing to wake somebody for.
+            tracing::warn!(status, code, detail, cause, "request failed");
+        } else if self.status.is_server_error() {
             tracing::error!(status, code, detail, cause, "request failed");
         } else {
             tracing::info!(status, code, detail, cause, "request refused");

@@ -55,6 +55,7 @@ function ActivityLine({ entry }: { entry: LedgerEntry }) {
       <div className="min-w-0 flex-1">
         <p className="truncate text-fg">
           {actionName(entry.action, entry.outcome)}
+          {typeof entry.detail.user === 'string' && entry.action.startsWith('group.member_') && `: ${entry.detail.user}`}
           {entry.outcome !== 'success' && !saysOutcome(entry) && <span className="text-danger-text"> ({entry.outcome})</span>}
         </p>
         <p className="truncate text-xs text-faint">

@@ -32,6 +32,14 @@ function focusedBefore(): HTMLElement | null {
   return (trigger ? document.getElementById(trigger) : active) as HTMLElement | null
 }
 
+/** What is marked as the first gets the focus. In a dialog over a dialog autoFocus cannot: the one below takes it back. */
+function focusFirst(event: Event) {
+  const first = (event.currentTarget as HTMLElement | null)?.querySelector<HTMLElement>('[data-first]')
+  if (!first) return
+  event.preventDefault()
+  first.focus()
+}
+
 /** A dialog that traps focus and gives it back. */
 export const Dialog = ({ open, ...rest }: DialogProps) => (open ? <OpenDialog {...rest} /> : null)
 
@@ -49,6 +57,7 @@ function OpenDialog({ onClose, title, description, children, footer, as = 'box',
         <Radix.Overlay className={SCRIM} />
         <Radix.Content
           className={cn(as === 'box' ? BOX : PANEL, width)}
+          onOpenAutoFocus={focusFirst}
           onCloseAutoFocus={onCloseAutoFocus ?? giveBack}
           {...(description ? {} : { 'aria-describedby': undefined })}
         >

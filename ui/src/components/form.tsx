@@ -140,7 +140,7 @@ export function FormPanel<Values extends FieldValues>({ title, description, acti
       <Dialog open={leaving} onClose={() => setLeaving(false)} title="Leave without saving?">
         <DialogBody className="pt-1 text-sm text-muted">What you entered will be lost.</DialogBody>
         <DialogFooter>
-          <Button autoFocus onClick={() => setLeaving(false)}>
+          <Button data-first onClick={() => setLeaving(false)}>
             Keep editing
           </Button>
           <Button variant="danger" onClick={onClose}>

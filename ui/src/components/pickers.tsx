@@ -1,5 +1,5 @@
 import { Popover } from 'radix-ui'
-import { Command } from 'cmdk'
+import { Command, defaultFilter } from 'cmdk'
 import { Check, Plus, X } from 'lucide-react'
 import { useState, type KeyboardEvent } from 'react'
 import { cn } from '@/lib/cn'
@@ -56,7 +56,8 @@ export function MultiPick({ noun, options, value, onChange, loading }: MultiPick
         </Popover.Trigger>
         <Popover.Portal>
           <Popover.Content align="start" sideOffset={6} collisionPadding={8} className="z-50 w-72 animate-rise overflow-hidden rounded-lg bg-raised shadow-pop">
-            <Command label={`Choose ${noun}`} className="outline-none">
+            {/* The value is an id, in which every few letters are found. */}
+            <Command label={`Choose ${noun}`} filter={(_, text, words) => defaultFilter(words?.join(' ') ?? '', text)} className="outline-none">
               <Command.Input placeholder={`Find ${noun}…`} className="h-9 w-full border-b bg-transparent px-3 text-sm outline-none" />
               <Command.List data-scrollable className="max-h-64 overflow-y-auto p-1">
                 <Command.Empty className="px-2 py-6 text-center text-sm text-muted">

@@ -44,7 +44,7 @@ export function ProfilePage() {
             <Fact label="Account">{me.user.source === 'local' ? 'Local' : 'From the directory'}</Fact>
             <Fact label="Roles">{me.roles.length > 0 && me.roles.map((role) => <Badge key={role} tone={role === 'admin' ? 'accent' : 'neutral'}>{roleName(role)}</Badge>)}</Fact>
             <Fact label="Groups">{me.groups.length > 0 && me.groups.map((group) => <Badge key={group.id} tone="outline">{group.name}</Badge>)}</Fact>
-            <Fact label="This sign-in">ends <RelativeTime time={me.auth_session.expires_at} /> at the latest</Fact>
+            <Fact label="This sign-in ends">at the latest <RelativeTime time={me.auth_session.expires_at} /></Fact>
           </Facts>
         </Card>
         <Card flush title="Where you are signed in" description="End what you do not know. Terminals that were opened there end too.">

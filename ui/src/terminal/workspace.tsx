@@ -146,6 +146,11 @@ function OpenSessions() {
     <div role="status" className="flex h-9 shrink-0 items-center border-b border-line bg-info-soft pr-2 text-sm text-info-text">
       <div className="flex min-w-0 flex-1 items-center gap-2 overflow-x-auto px-3 whitespace-nowrap [scrollbar-width:none]">
         {elsewhere.length === 1 ? 'A session is still open:' : `${elsewhere.length} sessions are still open:`}
+        {elsewhere.length > 1 && (
+          <Button className="h-6 shrink-0 px-2 text-xs" onClick={() => [...elsewhere].toReversed().forEach(resume)}>
+            Resume all
+          </Button>
+        )}
         {elsewhere.map((session) => (
           <Button
             key={session.id}
@@ -159,11 +164,6 @@ function OpenSessions() {
             </span>
           </Button>
         ))}
-        {elsewhere.length > 1 && (
-          <Button className="h-6 shrink-0 px-2 text-xs" onClick={() => [...elsewhere].toReversed().forEach(resume)}>
-            Resume all
-          </Button>
-        )}
       </div>
       <Tool icon={X} label="Dismiss" className="ml-auto" onClick={() => workspace.dismissElsewhere()} />
     </div>

@@ -8,6 +8,7 @@ mod error;
 mod service;
 mod types;
 
+pub use denials::count_denial;
 pub use error::AccessError;
 pub use service::{
     SessionRequest, authorize_probe, authorize_session, foresee_session, reauthorize_session, record_loss, sees_target,

@@ -43,11 +43,11 @@ pub async fn authorize_session(
     let SessionRequest { target, credential_id, .. } = request;
     let decided = request.decide(context);
     if decided.is_err() {
-        denials::take(context)?;
+        denials::count_denial(context)?;
     }
     let event = match &decided {
         Ok(by) => Event::success("session.authorize").with("decided_by", *by),
-        Err(denial) => Event::denied("session.authorize").with("code", denial.code()),
+        Err(denial) => denials::tell(context, Event::denied("session.authorize").with("code", denial.code())),
     };
     let decision_id = request.record(connection, context, event).await?;
     Ok(decided.map(|_| Authorization {
@@ -71,9 +71,9 @@ pub async fn foresee_session(
 ) -> Result<Result<(), Denial>, AccessError> {
     let decided = request.decide(context).map(|_| ());
     if let Err(denial) = decided {
-        denials::take(context)?;
+        denials::count_denial(context)?;
         let event = Event::denied("session.authorize").with("code", denial.code()).with("preflight", true);
-        request.record(connection, context, event).await?;
+        request.record(connection, context, denials::tell(context, event)).await?;
     }
     Ok(decided)
 }
@@ -89,9 +89,9 @@ pub async fn sees_target(
     target: &Target,
 ) -> Result<bool, AccessError> {
     let Err(denial @ Denial::NoAccess) = reaches(&context.principal, &target.access_groups) else { return Ok(true) };
-    denials::take(context)?;
+    denials::count_denial(context)?;
     let event = Event::denied("session.authorize").with("code", denial.code()).on("target", target.id, &target.name);
-    audit::record(connection, context, event).await?;
+    audit::record(connection, context, denials::tell(context, event)).await?;
     metrics::counter!(names::DECISIONS, "action" => "session.authorize", "outcome" => "denied").increment(1);
     Ok(false)
 }

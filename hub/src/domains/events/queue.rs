@@ -92,7 +92,7 @@ impl Queue {
         let answer = self.ask("AmazonSQS.ReceiveMessage", &ask).await?;
         let received: Received = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
         let context = Context::system(tenant, "sqs");
-        let mut done = Vec::new();
+        let (mut done, mut failed) = (Vec::new(), None);
         for message in received.messages {
             let new = match parse(&message) {
                 Ok(new) => new,
@@ -107,12 +107,17 @@ impl Queue {
                     let what = errors.iter().map(named).collect::<Vec<_>>().join(", ");
                     tracing::warn!(message_id = message.message_id, what, "a message of the queue is refused");
                 }
-                Err(error) => return Err(error.to_string()),
+                // The others must not wait for it, nor come again because of it.
+                Err(error) => failed = Some(error.to_string()),
             }
         }
-        if done.is_empty() {
-            return Ok(());
+        if !done.is_empty() {
+            self.delete(&done).await?;
         }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn delete(&self, done: &[Message]) -> Result<(), String> {
         let entries = done.iter().zip(0..).map(
             |(message, number): (_, u32)| json!({ "Id": number.to_string(), "ReceiptHandle": message.receipt_handle }),
         );

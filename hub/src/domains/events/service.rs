@@ -20,7 +20,7 @@ use crate::{
     context::{Clock, Context, Ids},
     db::DbError,
     domains::audit,
-    http::FieldError,
+    http::{FieldError, has_nul},
     state::Hub,
 };
 
@@ -193,6 +193,11 @@ fn validate(new: &Ingested, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
             add("context", "malformed", "must be a JSON object".into());
         } else if told.to_string().len() > MAX_CONTEXT {
             add("context", "too_large", format!("must not be larger than {} KiB", MAX_CONTEXT / 1024));
+        }
+    }
+    for (field, told) in [("payload", Some(&new.payload)), ("context", new.context.as_ref())] {
+        if told.is_some_and(|told| has_nul(told.to_string().as_bytes())) {
+            add(field, "malformed", "must not contain NUL".into());
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(EventsError::Invalid(errors)) }

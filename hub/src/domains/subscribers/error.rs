@@ -23,6 +23,12 @@ pub(super) enum SubscriberError {
     /// The tenant has as many as it may.
     #[error("there are {0} webhooks already")]
     TooMany(i64),
+    /// A limited token may not read what it would have sent elsewhere.
+    #[error("the token may not read events")]
+    BeyondScope,
+    /// The hub ended first.
+    #[error("the hub is ending")]
+    Ending,
     /// The vault did not do its part.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -63,6 +69,8 @@ impl From<SubscriberError> for Problem {
                 "too_many_webhooks",
                 format!("There are {most} webhooks, which is as many as there may be. Remove one first."),
             ),
+            SubscriberError::BeyondScope => Self::beyond_scope(),
+            SubscriberError::Ending => Self::ending(),
             SubscriberError::Random => Self::internal(&error),
             SubscriberError::Vault(error) => error.into(),
             SubscriberError::Events(error) => error.into(),

@@ -5,6 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use openpam_ids::{CredentialId, WebhookId};
 use openpam_secret::SecretString;
 use sqlx::PgConnection;
+use tracing::Instrument as _;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -23,6 +24,7 @@ use crate::{
         audit::{self, Event, Outcome},
         events, vault,
     },
+    permissions::{Permission, permits},
     state::Hub,
 };
 
@@ -57,6 +59,7 @@ async fn existing(connection: &mut PgConnection, id: WebhookId) -> Result<Webhoo
 
 /// Makes a webhook; its secret is told this once.
 pub(super) async fn create(hub: &Hub, context: &Context, mut fields: WebhookFields) -> Result<(Webhook, SecretString)> {
+    may_read(context)?;
     check(hub, &mut fields)?;
     let secret = NewSecret::store(hub, context).await?;
     let id: WebhookId = hub.ids().fresh();
@@ -79,6 +82,7 @@ pub(super) async fn create(hub: &Hub, context: &Context, mut fields: WebhookFiel
 
 /// Changes a webhook.
 pub(super) async fn update(hub: &Hub, context: &Context, id: WebhookId, change: WebhookChange) -> Result<Webhook> {
+    may_read(context)?;
     let mut tx = hub.db().begin(context).await?;
     store::lock(&mut tx, id).await?;
     let before = existing(&mut tx, id).await?;
@@ -148,8 +152,15 @@ pub(super) struct Tried {
     pub(super) milliseconds: u64,
 }
 
-/// Sends a webhook an event of its own, whether it is enabled or not.
+/// Sends a webhook an event of its own, whether it is enabled or not. What was sent is in the trail, also when who asked
+/// for it has gone away.
 pub(super) async fn test(hub: &Hub, context: &Context, id: WebhookId) -> Result<Tried> {
+    let (own_hub, own_context) = (hub.clone(), context.clone());
+    let work = async move { send_test(&own_hub, &own_context, id).await };
+    hub.lifecycle().to_the_end(work.in_current_span()).await.unwrap_or(Err(SubscriberError::Ending))
+}
+
+async fn send_test(hub: &Hub, context: &Context, id: WebhookId) -> Result<Tried> {
     let webhook = get(hub, context, id).await?;
     let key = key(hub, &webhook.vault_path).await?;
     let began = std::time::Instant::now();
@@ -189,6 +200,11 @@ pub(super) async fn key(hub: &Hub, path: &str) -> Result<SecretString> {
     let key = vault::read_key(hub, path).await?;
     hub.senders().keep_key(path, &key);
     Ok(key)
+}
+
+/// Whoever says where events go could as well read them: a limited token must be allowed to.
+fn may_read(context: &Context) -> Result<()> {
+    if permits(&context.principal, Permission::EventRead) { Ok(()) } else { Err(SubscriberError::BeyondScope) }
 }
 
 fn check(hub: &Hub, fields: &mut WebhookFields) -> Result<()> {

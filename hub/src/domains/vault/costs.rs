@@ -24,7 +24,7 @@ const MAX_PBKDF2_ITERATIONS: u32 = 2_000_000;
 const MAX_SCRYPT_MEMORY: u64 = 64 * 1024 * 1024;
 const MAX_SCRYPT_LANES: u64 = 4;
 /// Bits of an RSA key: what a signature costs grows with the cube.
-const MAX_RSA_BITS: u32 = 16_384;
+const MAX_RSA_BITS: u32 = 8_192;
 /// Bytes of a key's file.
 pub(super) const MAX_BYTES: usize = 65_536;
 
@@ -32,7 +32,7 @@ pub(super) const MAX_BYTES: usize = 65_536;
 const TOO_COSTLY: &str = "the private key takes too much time or memory to open: encrypt it with fewer rounds";
 const AMBIGUOUS: &str = "the private key's file must hold one key and nothing else";
 const TOO_LONG: &str = "the private key is longer than 64 KiB";
-const TOO_LARGE: &str = "an RSA key may have 16,384 bits at the most";
+const TOO_LARGE: &str = "an RSA key may have 8,192 bits at the most";
 
 /// Refuses a key's file that would cost too much to open. Nothing is derived here.
 ///

@@ -247,9 +247,7 @@ impl From<CredentialError> for Problem {
                 Self::new(error.status(), error.code(), error.admin_message()).caused_by(&error)
             }
             CredentialError::Database(error) => Self::database(&error),
-            CredentialError::Ending => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "ending", "The hub is ending. Try again in a moment.")
-            }
+            CredentialError::Ending => Self::ending(),
         }
     }
 }

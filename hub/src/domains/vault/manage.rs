@@ -82,9 +82,12 @@ async fn to_the_end<T: Send + 'static>(hub: &Hub, work: impl Future<Output = Res
 }
 
 async fn checked(kind: CredentialKind, secret: SecretFields) -> Result<SecretFields> {
-    tokio::task::spawn_blocking(move || keys::check(kind, &secret).map(|()| secret))
-        .await
-        .unwrap_or(Err(CredentialError::Ending))
+    let checked = tokio::task::spawn_blocking(move || keys::check(kind, &secret).map(|()| secret)).await;
+    checked.unwrap_or_else(|error| {
+        // The libraries that read keys are not proof against every file.
+        let unusable = || CredentialError::field("secret.private_key", "malformed", "cannot be read");
+        Err(if error.is_panic() { unusable() } else { CredentialError::Ending })
+    })
 }
 
 async fn existing(connection: &mut PgConnection, id: CredentialId) -> Result<Credential> {

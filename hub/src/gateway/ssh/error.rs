@@ -109,19 +109,19 @@ impl SshError {
                 DialError::NoSatellite => "The satellite of this target's zone is not connected.".to_owned(),
             },
             Self::HostKeyUnknown { fingerprint, algorithm } => format!(
-                "Nobody has trusted this target's host key yet ({algorithm} {fingerprint}). \
-                 An administrator must scan and trust it first."
+                "Nobody has trusted this target's host key yet. An administrator must scan and trust it first. It is: \
+                 {algorithm} {fingerprint}."
             ),
             Self::HostKeyMismatch { fingerprint, algorithm, trusted } => format!(
-                "The target's host key is not the trusted one. It showed {algorithm} {fingerprint}, trusted is {trusted}. \
-                 Somebody may be intercepting the connection: ask an administrator before you go on."
+                "The target's host key is not the trusted one. Somebody may be intercepting the connection: ask an \
+                 administrator before you go on. It showed: {algorithm} {fingerprint}. Trusted: {trusted}."
             ),
             Self::HostCertificate(why) => {
                 format!("The target's host certificate was refused: {why}. Ask an administrator.")
             }
             Self::Handshake(_) => {
-                "The target answered, but the SSH handshake failed. It may not be an SSH server, or share no algorithm \
-                 with this hub."
+                "The target took the connection, but the SSH handshake failed. It may not be an SSH server, or share no \
+                 algorithm with this hub."
                     .to_owned()
             }
             Self::HandshakeTimedOut { .. } => {

@@ -25,6 +25,8 @@ pub(super) enum ServerMessage<'a> {
         snapshot: bool,
         /// Whether the session is recorded.
         recorded: bool,
+        /// How long, in seconds, the session is kept for a browser whose connection was lost.
+        resume_seconds: u64,
         /// Bytes of input the hub has taken since the session began: what the browser sent beyond that was
         /// lost with its connection, and is to be sent again.
         input: u64,

@@ -266,7 +266,11 @@ async fn consider(
     wish: &Wish,
 ) -> Result<Result<Considered, Problem>, Problem> {
     let reason = sessions::checked_reason(wish.reason.as_deref().unwrap_or_default())?;
-    let Some(target) = targets::find(tx, wish.target_id).await? else { return Err(target_not_found()) };
+    let Some(target) = targets::find(tx, wish.target_id).await? else {
+        // It counts as one that is hidden: whoever asks too often is told the same of both.
+        access::count_denial(context)?;
+        return Err(target_not_found());
+    };
     // First of all: what follows says what kind of target this is.
     if !access::sees_target(tx, context, &target).await? {
         return Ok(Err(target_not_found()));
@@ -282,6 +286,13 @@ async fn consider(
     let credential_id = match (wish.credential_id, credentials.as_slice()) {
         (Some(id), _) => id,
         (None, [only]) => *only,
+        (None, []) => {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "no_credential",
+                "This target has no credential to log in with. Ask an administrator to give it one.",
+            ));
+        }
         (None, _) => {
             return Err(Problem::invalid_field("credential_id", "missing", "choose one of the target's credentials"));
         }

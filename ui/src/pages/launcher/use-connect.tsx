@@ -107,7 +107,7 @@ function ConnectForm({ target, credential, onCancel, onConnect }: ConnectFormPro
               autoFocus
               required
               rows={2}
-              maxLength={500}
+              maxLength={1000}
               placeholder="What are you going to do, and for whom?"
               value={reason}
               onChange={(event) => setReason(event.target.value)}

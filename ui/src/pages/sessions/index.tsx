@@ -173,7 +173,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         id: 'exit',
         header: 'Exit',
         accessorFn: exitOf,
-        meta: { className: 'w-32', from: 'lg' },
+        meta: { className: 'w-44', from: 'lg' },
         cell: ({ row }) => (
           <span className="truncate text-muted" title={exitOf(row.original)}>
             {exitOf(row.original)}

@@ -174,11 +174,13 @@ const PlayerSkeleton = () => (
   </div>
 )
 
+const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' })
+
 /** What was checked, how far that is, and what is wrong. */
 function Integrity({ recording, running }: { recording: Recording; running: boolean }) {
   const { verification, state, dropped_bytes } = recording
   const { checked_segments, of_segments, checked_at } = verification
-  const at = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' }).format(checked_at === null ? Date.now() : Date.parse(checked_at))
+  const at = checked_at === null ? '' : ` at ${CLOCK.format(Date.parse(checked_at))}`
   const checked = checks(recording).filter(({ result }) => result === 'passed')
   const findings = verification.findings.length > 0 ? verification.findings : [verification.message]
   const intact = verification.verdict === 'intact'
@@ -190,11 +192,11 @@ function Integrity({ recording, running }: { recording: Recording; running: bool
     <div className="px-4 pt-3 pb-3" data-verdict={verification.verdict}>
       {intact ? (
         <Verdict tone="success" icon={ShieldCheck} word="Intact">
-          checked {list(checked.map(({ name }) => name))} at {at}
+          checked {list(checked.map(({ name }) => name))}{at}
         </Verdict>
       ) : open || empty ? (
         <Verdict tone="info" icon={ShieldQuestion} word={empty ? 'Empty' : running ? 'Still being recorded' : 'Not closed yet'}>
-          {checked.length > 0 ? `so far intact: checked ${list(checked.map(({ name }) => name))} at ${at}` : 'nothing to check yet'}
+          {checked.length > 0 ? `so far intact: checked ${list(checked.map(({ name }) => name))}${at}` : 'nothing to check yet'}
         </Verdict>
       ) : checking ? (
         <Verdict tone="info" icon={ShieldQuestion} word="Checking">
@@ -210,7 +212,7 @@ function Integrity({ recording, running }: { recording: Recording; running: bool
       ) : (
         <>
           <Verdict tone="danger" icon={ShieldAlert} word="Not intact">
-            {verification.verdict}, checked at {at}
+            {verification.verdict}, checked{at}
           </Verdict>
           <ul role="alert" className="mt-2 list-inside list-disc text-sm break-words text-danger-text">
             {findings.map((finding) => (

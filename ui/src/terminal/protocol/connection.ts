@@ -65,7 +65,8 @@ export type ConnectionState =
   | { phase: 'checking' }
   | { phase: 'connecting'; resuming: boolean }
   | { phase: 'open' }
-  | { phase: 'waiting'; retryAt: number; attempt: number }
+  /** `keptUntil`: when the hub lets go of the session, where it said so. */
+  | { phase: 'waiting'; retryAt: number; attempt: number; keptUntil: number | null }
   | { phase: 'ended'; ending: Ending }
 
 export interface ConnectionStats {
@@ -149,6 +150,8 @@ export class TerminalConnection {
   #requestId: string | null = null
   #attempt = 0
   #lostAt: number | null = null
+  /** How long the hub keeps the session for a page that was cut off, where it said so. */
+  #keptFor: number | null = null
   /** This page has shown nothing of the session it continues. */
   #startsOver: boolean
   #disposed = false
@@ -377,6 +380,7 @@ export class TerminalConnection {
     }
     this.#attempt = 0
     this.#lostAt = null
+    this.#keptFor = message.resume_seconds === undefined ? null : message.resume_seconds * 1000
     this.#options.events.onSession(message.session_id, message.recorded ?? null)
     this.#setState({ phase: 'open' })
     this.#announceSize()
@@ -473,7 +477,8 @@ export class TerminalConnection {
       return
     }
     const delay = reconnectDelay(this.#attempt, this.#options.random ?? Math.random)
-    this.#setState({ phase: 'waiting', retryAt: now + delay, attempt: this.#attempt })
+    const keptUntil = this.#keptFor === null ? null : this.#lostAt + this.#keptFor
+    this.#setState({ phase: 'waiting', retryAt: now + delay, attempt: this.#attempt, keptUntil })
     this.#attempt += 1
     this.#retryTimer = setTimeout(() => void this.#reconnect(), delay)
   }
@@ -497,7 +502,8 @@ export class TerminalConnection {
     } else if (answer.problem === null || answer.problem.status >= 500 || answer.problem.status === 429) {
       this.#lostConnection()
     } else {
-      this.#end(describeResumeRefusal(answer.problem))
+      const isLate = this.#lostAt !== null && this.#keptFor !== null && Date.now() > this.#lostAt + this.#keptFor
+      this.#end(describeResumeRefusal(answer.problem, isLate ? this.#keptFor : null))
     }
   }
 

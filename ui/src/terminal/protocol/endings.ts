@@ -1,3 +1,4 @@
+import { inWords } from '../model/words'
 import type { ErrorMessage, ExitMessage } from './messages'
 
 /** Why a terminal is over, in words for the person in front of it. */
@@ -172,8 +173,8 @@ export function describeRefusal(problem: Problem): Ending {
   }
 }
 
-/** What to tell when the hub refused to continue a session. */
-export function describeResumeRefusal(problem: Problem): Ending {
+/** What to tell when the hub refused to continue a session; `keptFor` milliseconds it was kept, where that is over. */
+export function describeResumeRefusal(problem: Problem, keptFor: number | null = null): Ending {
   if (problem.status === 401) return signedOut(problem.code)
   if (problem.status === 403) {
     return {
@@ -189,6 +190,7 @@ export function describeResumeRefusal(problem: Problem): Ending {
     kind: 'lost',
     title: 'The session is no longer there',
     detail:
+      (keptFor !== null && problem.code === 'session_ended' && `It was kept for you for ${inWords(keptFor)} and then ended. What it had shown is kept above.`) ||
       problem.detail ||
       'It ended while you were disconnected. What it had shown is kept above.',
     code: problem.code,

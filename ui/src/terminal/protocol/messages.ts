@@ -31,6 +31,8 @@ export interface ReadyMessage {
   input?: number
   /** Finds the hub's log lines about this connection. */
   request_id?: string
+  /** How long the session is kept for a page whose connection was lost, where the hub says it. */
+  resume_seconds?: number
   /** Whether the session is recorded, where the hub says it. */
   recorded?: boolean
 }

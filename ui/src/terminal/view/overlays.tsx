@@ -23,11 +23,18 @@ const BANNER = 'flex shrink-0 items-center gap-2 px-3 py-1 text-xs'
 export function ReconnectBanner({ connection, onNow }: { connection: Extract<ConnectionState, { phase: 'waiting' }>; onNow(): void }) {
   const now = useClock(true)
   const left = connection.retryAt - now
+  const kept = connection.keptUntil === null ? null : connection.keptUntil - now
+  const fate =
+    kept === null
+      ? 'The session is kept for you'
+      : kept > 0
+        ? `The session is kept for you for another ${inWords(kept)}`
+        : 'The time for which the session was kept is over'
   return (
     <div role="status" className={cn(BANNER, 'bg-warning-soft text-warning-text')}>
       <Unplug className="size-3.5 shrink-0" aria-hidden />
       <span className="min-w-0 flex-1 truncate">
-        Connection lost. The session is kept for you; {left > 500 ? `trying again in ${inWords(left)}` : 'trying again now'}
+        Connection lost. {fate}; {left > 500 ? `trying again in ${inWords(left)}` : 'trying again now'}
         {connection.attempt > 0 && ` (attempt ${connection.attempt + 1})`}.
       </span>
       <button type="button" onClick={onNow} className="rounded px-2 font-medium underline underline-offset-2 hover:bg-hover">
@@ -194,7 +201,7 @@ export function SetupOverlay({ pane, target, asks }: { pane: PaneController; tar
           <Field className="mt-3" label="Why do you connect?" help="Kept with the session, for whoever audits it.">
             <Input
               required
-              maxLength={500}
+              maxLength={1000}
               autoFocus
               value={reason}
               onChange={(event) => setReason(event.target.value)}

@@ -74,6 +74,7 @@ impl Carrier {
             offset: continuation.offset,
             snapshot: continuation.snapshot,
             recorded: self.recorder.is_some(),
+            resume_seconds: self.limits.grace.as_secs(),
             // Of this person's browsers: what others typed is none of it.
             input: u64::try_from(self.live.bytes().0).unwrap_or_default().saturating_sub(self.audience.typed_bytes()),
         });
