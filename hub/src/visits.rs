@@ -44,8 +44,7 @@ impl Visits {
     /// One more connection of this address, if it may have one. What comes over a trusted proxy's is many people's.
     pub fn admit(&self, address: IpAddr, is_trusted: bool) -> Option<Arc<Visit>> {
         let mut counts = self.counts();
-        if !is_trusted
-            && (counts.all.of(&address) >= MAX_PER_ADDRESS || counts.strangers.of(&address) >= MAX_STRANGERS)
+        if !is_trusted && (counts.all.of(&address) >= MAX_PER_ADDRESS || counts.strangers.of(&address) >= MAX_STRANGERS)
         {
             return None;
         }

@@ -525,10 +525,7 @@ async fn who_is_refused_without_end_does_not_fill_the_trail() -> anyhow::Result<
         Ok((answer.status == StatusCode::FORBIDDEN).then_some(()))
     })
     .await?;
-    let told = world
-        .database
-        .by_hand("select detail->>'left_out' from audit_events where detail ? 'left_out'")
-        .await?;
+    let told = world.database.by_hand("select detail->>'left_out' from audit_events where detail ? 'left_out'").await?;
     let left_out = told.split_whitespace().filter_map(|word| word.parse::<u64>().ok()).sum::<u64>();
     ensure!(left_out > limited, "{limited} refused, of which the trail tells: {told}");
     // What they may, they still may; and nobody else is held up.

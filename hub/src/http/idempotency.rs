@@ -98,9 +98,7 @@ pub(super) async fn replay(State(hub): State<Hub>, request: Request, next: Next)
         let _ = sender.send(response);
     };
     hub.lifecycle().spawn_child(work.instrument(tracing::Span::current()));
-    receiver.await.map_err(|_| {
-        Problem::ending()
-    })
+    receiver.await.map_err(|_| Problem::ending())
 }
 
 /// What the principal may do, as a text.
