@@ -57,6 +57,14 @@ pub fn is_loopback(address: IpAddr) -> bool {
     address.is_loopback() || embedded.is_some_and(|address| address.is_loopback())
 }
 
+/// One customer of an IPv6 provider has at least a /64: its addresses count as one.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address => address,
+    }
+}
+
 /// Whether a host, as it stands in a URL, is this machine itself.
 pub fn is_this_machine(host: &str) -> bool {
     let literal = host.trim_matches(['[', ']']).parse::<IpAddr>();
@@ -240,5 +248,14 @@ mod tests {
         ] {
             assert_eq!(is_exception(network.parse().unwrap()), good, "{network}");
         }
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_as_one() {
+        let parse = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(parse("2001:db8::1"), parse("2001:db8::ffff:1"));
+        assert_ne!(parse("2001:db8::1"), parse("2001:db8:0:1::1"));
+        assert_ne!(parse("192.0.2.1"), parse("192.0.2.2"));
+        assert_eq!(parse("::ffff:192.0.2.1"), parse("192.0.2.1"));
     }
 }

@@ -9,9 +9,9 @@ use std::{
     },
 };
 
-use crate::tally::Tally;
+use crate::{addresses::network_of, tally::Tally};
 
-/// Connections of one address; a trusted proxy may have all.
+/// Connections of one address, or network of IPv6; a trusted proxy may have all.
 pub const MAX_PER_ADDRESS: usize = 4_096;
 /// Of them, those over which nobody has come yet who is signed in.
 const MAX_STRANGERS: usize = 512;
@@ -43,6 +43,7 @@ impl Visits {
 
     /// One more connection of this address, if it may have one. What comes over a trusted proxy's is many people's.
     pub fn admit(&self, address: IpAddr, is_trusted: bool) -> Option<Arc<Visit>> {
+        let address = network_of(address);
         let mut counts = self.counts();
         if !is_trusted && (counts.all.of(&address) >= MAX_PER_ADDRESS || counts.strangers.of(&address) >= MAX_STRANGERS)
         {

@@ -37,6 +37,22 @@ async fn a_token_limited_to_webhooks_sends_no_events_that_it_may_not_read() -> a
 }
 
 #[tokio::test]
+async fn a_token_limited_to_settings_deletes_no_recordings() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let limited = limited_to(&world, &["settings.manage", "settings.read"]).await?;
+    let change = json!({ "recording": { "retention_days": 1 } });
+    let answer = limited.call(Method::PATCH, "/admin/settings", Some(&change)).await?;
+    answer.problem(StatusCode::FORBIDDEN, "beyond_scope")?;
+    limited.patch("/admin/settings", &json!({ "motd": "hello" })).await?;
+    let answer = limited.call(Method::PATCH, "/admin/settings", Some(&json!({ "nonsense": 1 }))).await?;
+    answer.problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
+    let wider = limited_to(&world, &["settings.manage", "recording.purge"]).await?;
+    wider.patch("/admin/settings", &change).await?;
+    assert_eq!(world.admin.get("/admin/settings").await?["recording"]["retention_days"], 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_token_limited_to_targets_shows_no_password_to_a_machine_of_its_own() -> anyhow::Result<()> {
     let world = World::default().await?;
     let limited = limited_to(&world, &["target.manage", "infrastructure.read"]).await?;

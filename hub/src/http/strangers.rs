@@ -9,12 +9,13 @@ use std::{
 use http::{Extensions, StatusCode};
 
 use super::{ClientInfo, Problem};
-use crate::{context::Context, tally::Tally};
+use crate::{addresses::network_of, context::Context, tally::Tally};
 
 /// Bodies that are read at the same time.
-const MOST: usize = 2_048;
-/// Of them, those of one address.
-const MOST_OF_ADDRESS: usize = 256;
+const MOST: usize = 4_096;
+/// Of them, those of one address, or network of IPv6. A sign-in's body comes with its head: who has many that do not is
+/// no person.
+const MOST_OF_ADDRESS: usize = 32;
 
 static READING: LazyLock<Mutex<Tally<IpAddr>>> = LazyLock::new(Mutex::default);
 
@@ -45,7 +46,7 @@ pub(super) fn seat(extensions: &Extensions) -> Result<Option<Seat>, Problem> {
         return Ok(None);
     }
     let unknown = IpAddr::from([0, 0, 0, 0]);
-    let address = extensions.get::<ClientInfo>().and_then(|client| client.ip).unwrap_or(unknown);
+    let address = extensions.get::<ClientInfo>().and_then(|client| client.ip).map_or(unknown, network_of);
     if begin(&mut READING.lock().unwrap_or_else(PoisonError::into_inner), address) {
         return Ok(Some(Seat(address)));
     }

@@ -395,15 +395,18 @@ pub async fn complete(connection: &mut PgConnection, claim: &Claim, outcome: &Ou
     Ok(())
 }
 
-/// Says of the tenant's events how far they were delivered, where the last delivery went with its webhook. Repeat
-/// until it is false.
+/// Says of the tenant's events how far they were delivered, where the last delivery went with its webhook.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn settle_all(connection: &mut PgConnection) -> Result<bool> {
-    let events = store::unsettled(connection, DISPATCHED_TOGETHER).await?;
-    store::settle(connection, &events).await?;
-    Ok(i64::try_from(events.len()).is_ok_and(|count| count == DISPATCHED_TOGETHER))
+pub async fn settle_all(connection: &mut PgConnection) -> Result<()> {
+    let mut after = Uuid::nil();
+    loop {
+        let events = store::unsettled(connection, after, DISPATCHED_TOGETHER).await?;
+        let Some(last) = events.last() else { return Ok(()) };
+        after = last.as_uuid();
+        store::settle(connection, &events).await?;
+    }
 }
 
 /// An event to try a subscriber with. It is in no outbox.

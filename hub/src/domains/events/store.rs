@@ -370,14 +370,15 @@ pub(super) async fn dispatch_again(connection: &mut PgConnection, event: EventId
 }
 
 /// Dispatched events that are called pending or failed and have no such delivery: it went with its webhook.
-pub(super) async fn unsettled(connection: &mut PgConnection, most: i64) -> Result<Vec<EventId>> {
+pub(super) async fn unsettled(connection: &mut PgConnection, after: Uuid, most: i64) -> Result<Vec<EventId>> {
     sqlx::query_scalar!(
         r#"select event_id as "id: EventId" from platform_events e
-           where delivery_state <> 'succeeded' and dispatched_at is not null
+           where event_id > $1 and delivery_state <> 'succeeded' and dispatched_at is not null
              and not exists (select from event_deliveries d
                              where d.event_id = e.event_id and d.state = e.delivery_state)
            order by event_id
-           limit $1"#,
+           limit $2"#,
+        after,
         most
     )
     .fetch_all(connection)

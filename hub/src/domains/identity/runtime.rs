@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     num::NonZeroU32,
 };
 
@@ -14,7 +14,7 @@ use super::{
     IdentityError, passwords::Passwords, provider::Provider, refresh_tokens::RefreshTokens,
     unknown_tenants::UnknownTenants,
 };
-use crate::{config::Config, context::Role};
+use crate::{addresses::network_of, config::Config, context::Role};
 
 /// Sign-in: provider, rate limits.
 pub struct Identity {
@@ -117,26 +117,9 @@ fn seconds(seconds: u64) -> TimeDelta {
     i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX)
 }
 
-/// One customer of an IPv6 provider has at least a /64: its addresses count as one.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_of_one_ipv6_network_count_as_one() {
-        let parse = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(parse("2001:db8::1"), parse("2001:db8::ffff:1"));
-        assert_ne!(parse("2001:db8::1"), parse("2001:db8:0:1::1"));
-        assert_ne!(parse("192.0.2.1"), parse("192.0.2.2"));
-        assert_eq!(parse("::ffff:192.0.2.1"), parse("192.0.2.1"));
-    }
 
     #[test]
     fn an_address_that_tries_too_often_is_told_to_wait() {

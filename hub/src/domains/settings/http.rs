@@ -84,6 +84,7 @@ impl Settings {
 
 /// Limits to change; null gives the choice back to the hub's configuration.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct TerminalChange {
     #[serde(default, deserialize_with = "nullable")]
     idle_timeout_seconds: Option<Option<i32>>,
@@ -95,6 +96,7 @@ struct TerminalChange {
 
 /// What to change for recordings; null gives the choice back.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct RecordingChange {
     /// True is stricter than the hub's configuration; nothing is laxer.
     #[serde(default, deserialize_with = "nullable")]
@@ -106,6 +108,7 @@ struct RecordingChange {
 
 /// Settings to change.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct SettingsChange {
     #[serde(default)]
     terminal: TerminalChange,

@@ -13,6 +13,7 @@ use crate::{
     db::DbError,
     domains::audit::{self, Event},
     http::FieldError,
+    permissions::{Permission, permits},
 };
 
 /// What to change; `None` stays, `Some(None)` gives the choice back to the configuration.
@@ -68,6 +69,12 @@ pub(super) async fn update(
     let mut chosen = before.clone();
     change.apply(&mut chosen);
     validate(&chosen)?;
+    // What is older than that is deleted: a limited token must be allowed to do so.
+    if chosen.recording_retention_days != before.recording_retention_days
+        && !permits(&context.principal, Permission::RecordingPurge)
+    {
+        return Err(SettingsError::BeyondScope);
+    }
     store::write(connection, context.tenant_id, &chosen).await.map_err(DbError::from)?;
     let event = Event::success("settings.update")
         .with_change("idle_timeout_seconds", before.idle_timeout_seconds, chosen.idle_timeout_seconds)

@@ -110,14 +110,22 @@ pub(super) async fn update(hub: &Hub, context: &Context, id: WebhookId, change: 
 }
 
 /// Removes a webhook, with what waits for it, and its secret.
+///
+/// That may be so much that who asked does not wait for it.
 pub(super) async fn delete(hub: &Hub, context: &Context, id: WebhookId) -> Result<()> {
+    let (own_hub, own_context) = (hub.clone(), context.clone());
+    let work = async move { delete_now(&own_hub, &own_context, id).await };
+    hub.lifecycle().to_the_end(work.in_current_span()).await.unwrap_or(Err(SubscriberError::Ending))
+}
+
+async fn delete_now(hub: &Hub, context: &Context, id: WebhookId) -> Result<()> {
     let mut tx = hub.db().begin(context).await?;
     store::lock(&mut tx, id).await?;
     let webhook = existing(&mut tx, id).await?;
     store::delete(&mut tx, id).await?;
     // The vault's reconciler removes what is noted.
     vault::note_orphan(&mut tx, context, hub.ids().fresh(), &webhook.vault_path).await?;
-    while events::settle_all(&mut tx).await? {}
+    events::settle_all(&mut tx).await?;
     let event = Event::success("webhook.delete").on("webhook", id, &webhook.name).with("pending", webhook.pending);
     audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(DbError::from)?;

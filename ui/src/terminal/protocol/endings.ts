@@ -59,6 +59,9 @@ export function describeClose(
   const said = error?.message || exit?.reason || reason
   switch (code) {
     case CLOSE_ACCESS_ENDED:
+      if (error?.code === 'signed_out') {
+        return { kind: 'signed-out', title: 'You were signed out', detail: 'Your sign-in was ended, or your account was disabled. The session ended with it.', code: error.code, exitStatus }
+      }
       return {
         kind: 'access',
         title: 'Your access ended',
