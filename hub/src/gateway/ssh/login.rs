@@ -197,6 +197,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_costly_to_open_is_not_opened() {
+        let costly = "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: aes256-cbc\nKey-Derivation: Argon2id\n\
+                      Argon2-Memory: 67108864\nArgon2-Passes: 1\nArgon2-Parallelism: 1\n";
+        let error = read_key(&SecretString::from(costly), Some(&SecretString::from("x"))).unwrap_err();
+        assert!(error.message().contains("too much time or memory"), "{error}");
+    }
+
+    #[test]
     fn a_broken_key_is_named_without_its_text() {
         let error = read_key(&SecretString::from("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n"), None).unwrap_err();
         assert_eq!(error.code(), "credential_unusable");
