@@ -10,7 +10,7 @@ use openpam_telemetry as telemetry;
 use crate::{
     config::{Config, LogFormat},
     context::Ids,
-    db::{Changes, Db},
+    db::{Changes, Db, DbError},
     domains::{
         events::{self, EventBus},
         identity::{self, Identity},
@@ -26,6 +26,9 @@ use crate::{
 };
 
 mod serve;
+
+/// How often it is looked whether row-level security still binds the hub.
+const GUARD_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs the hub until a signal asks it to stop or a supervised task dies.
 ///
@@ -43,9 +46,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     let tls = serve::tls_acceptor(&config.server)?;
     let db = Db::new(&config.database)?;
     // Refusing now is kinder than refusing every request later; a database that is down may come up.
-    if let Err(error @ (crate::db::DbError::RoleTooStrong(_) | crate::db::DbError::SchemaOutdated(_))) =
-        db.verify().await
-    {
+    if let Err(error @ (DbError::RoleTooStrong(_) | DbError::SchemaOutdated(_))) = db.verify().await {
         return Err(error.into());
     }
     let hub = Hub::new(Inner {
@@ -104,6 +105,17 @@ fn start_tasks(hub: &Hub) {
         tokio::select! {
             () = listening.changes().listen(listening.db()) => {}
             () = stopped => {}
+        }
+    });
+    let guarded = hub.clone();
+    hub.lifecycle().supervise("database guard", async move {
+        while tokio::time::timeout(GUARD_INTERVAL, guarded.lifecycle().soft().cancelled()).await.is_err() {
+            // Connections that were good when they were made may be of a role that was given more since, and a database
+            // that was down at the start may have an older schema.
+            if let Err(error @ (DbError::RoleTooStrong(_) | DbError::SchemaOutdated(_))) = guarded.db().verify().await {
+                tracing::error!(%error, "the database is not one to go on with");
+                return;
+            }
         }
     });
     let metrics = hub.metrics().clone();

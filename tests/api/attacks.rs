@@ -473,6 +473,24 @@ async fn a_head_that_stalls_is_written_down_and_counted() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
+async fn strangers_of_one_address_do_not_take_all_places() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    world.admin.get("/auth/me").await?;
+    let address = world.hub.url().trim_start_matches("http://").to_owned();
+    let mut held = Vec::new();
+    for _ in 0..600 {
+        held.push(TcpStream::connect(&address).await?);
+    }
+    let mut last = held.pop().context("none is held")?;
+    let read = tokio::time::timeout(Duration::from_secs(5), last.read(&mut [0])).await;
+    ensure!(matches!(read, Ok(Ok(0) | Err(_))), "the last of 600 has a place");
+    world.hub.wait_for_log(&["127.0.0.1", "than strangers may"]).await?;
+    // Who is signed in goes on over the connection that they have.
+    world.admin.get("/auth/me").await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn for_strangers_nothing_is_compressed_anew() -> anyhow::Result<()> {
     let world = World::default().await?;
     let answer = async |client: &Client, path: &str| {

@@ -74,7 +74,7 @@ fn main() -> anyhow::Result<()> {
 async fn measure_all() -> anyhow::Result<()> {
     let arguments = arguments()?;
     let mut options = HubOptions {
-        terminal: [("max_sessions", 4_000), ("idle_timeout_seconds", 3_600)].into(),
+        terminal: [("max_sessions", 4_000), ("max_sessions_per_person", 4_000), ("idle_timeout_seconds", 3_600)].into(),
         ..HubOptions::default()
     };
     let unrecorded = HubOptions { recordings: None, tenant: openpam_tests::unique("t"), ..options.clone() };

@@ -1,9 +1,9 @@
 //! `openpam migrate`: twice, and on a schema that an older version made.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use openpam_tests::{Client, Database, HubOptions, Stack, hub::Prepared, unique};
+use openpam_tests::{Client, Database, HubOptions, Stack, World, hub::Prepared, unique};
 use sqlx::{Connection as _, migrate::Migrator};
 
 /// Every table, column, constraint, index, trigger and policy, as one text.
@@ -110,5 +110,19 @@ async fn an_older_schema_is_refused_by_the_hub_and_brought_up_to_date_with_its_r
     assert_eq!(schema(&database).await?, expected, "another schema than a fresh one");
     let hub = prepared.start().await?;
     Client::new(hub.url())?.sign_in(tenant, "admin", &password).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hub_ends_when_its_schema_turns_out_to_be_older_than_itself() -> anyhow::Result<()> {
+    let mut world = World::default().await?;
+    // As after a restore, or where the database was down when the hub began.
+    world
+        .database
+        .by_hand("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)")
+        .await?;
+    let status = world.hub.wait(Duration::from_secs(60)).await?;
+    ensure!(!status.success(), "it ended as if asked to");
+    ensure!(world.hub.log().contains("the database is not one to go on with"), "it does not say why");
     Ok(())
 }

@@ -258,6 +258,8 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("terminal.connect_timeout_seconds", terminal.connect_timeout_seconds, 1, 300);
     mistakes.range("terminal.unchecked_seconds", terminal.unchecked_seconds, 5, 600);
     mistakes.range("terminal.max_sessions", terminal.max_sessions as u64, 1, 1_000_000);
+    let per_person = terminal.max_sessions_per_person as u64;
+    mistakes.range("terminal.max_sessions_per_person", per_person, 1, 1_000_000);
     mistakes.range("terminal.max_watchers", terminal.max_watchers as u64, 1, 100_000);
     let recording = &config.recording;
     mistakes.range("recording.bytes_per_second", recording.bytes_per_second, 65_536, 1_073_741_824);

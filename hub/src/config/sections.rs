@@ -385,6 +385,8 @@ pub struct Terminal {
     pub unchecked_seconds: u64,
     /// Sessions of this hub at the same time.
     pub max_sessions: usize,
+    /// Of them, those of one person.
+    pub max_sessions_per_person: usize,
     /// People who watch or join sessions of this hub at the same time.
     pub max_watchers: usize,
 }
@@ -399,6 +401,7 @@ impl Default for Terminal {
             connect_timeout_seconds: 10,
             unchecked_seconds: 20,
             max_sessions: 2_000,
+            max_sessions_per_person: 200,
             max_watchers: 200,
         }
     }

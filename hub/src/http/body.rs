@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use futures::StreamExt as _;
 use http::{Extensions, StatusCode};
 
-use super::{Problem, app::MAX_BODY};
+use super::{Problem, app::MAX_BODY, seats};
 use crate::context::Context;
 
 /// Bytes of a body whose sender is not known: a name, a password, a provider's code. Whoever has many connections must
@@ -27,8 +27,9 @@ const DISCARDING: Duration = Duration::from_secs(2);
 /// The whole body of a request with these extensions.
 ///
 /// # Errors
-/// `payload_too_large`, `request_timed_out`, or when it breaks off.
+/// `payload_too_large`, `request_timed_out`, `busy` when there are too many, or when it breaks off.
 pub(super) async fn read(extensions: &Extensions, body: Body) -> Result<Bytes, Problem> {
+    let _seat = seats::seat(extensions)?;
     let (most, time, too_large) = match extensions.get::<Context>() {
         Some(_) => (MAX_BODY, TIME, "The body is larger than 1 MiB."),
         None => {

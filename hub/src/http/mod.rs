@@ -13,8 +13,8 @@ mod page;
 mod patch;
 mod problem;
 mod routes;
+mod seats;
 mod stored;
-mod strangers;
 
 pub use app::{application, openapi};
 pub(crate) use extract::has_nul;

@@ -20,7 +20,7 @@ export function SystemPage() {
   if (!query.data) return <DetailSkeleton />
   const { version, hubs, database, vault, recordings } = query.data
   const parts = [
-    { name: 'Database', icon: Database, ok: database.ok, state: database.ok ? 'Ready' : 'Unreachable', holds: 'Users, targets, sessions and the ledger', detail: null },
+    { name: 'Database', icon: Database, ok: database.ok, state: database.ok ? 'Available' : 'Unreachable', holds: 'Users, targets, sessions and the ledger', detail: null },
     { name: 'Vault', icon: Vault, ok: vault.ok, state: sentence(vault.state), holds: 'Secrets of credentials, private keys of recordings', detail: vault.detail },
     { name: 'Recording store', icon: Film, ok: recordings.ok, state: sentence(recordings.state), holds: 'What sessions showed, encrypted', detail: spooled(recordings) },
   ]

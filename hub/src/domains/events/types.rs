@@ -137,17 +137,10 @@ event_types! {
 /// The type of an event that an administrator sends to try a subscriber. It is not published.
 pub const TEST_TYPE: &str = "openpam.test";
 
-/// Families of types that only the hub publishes.
-const OWN_FAMILIES: [&str; 8] = [
-    "openpam.session.",
-    "openpam.user.",
-    "openpam.schedule.",
-    "openpam.license.",
-    "openpam.job.",
-    "openpam.run.",
-    "openpam.satellite.",
-    "openpam.audit.",
-];
+/// Types that only the hub publishes begin so.
+const OWN_FAMILY: &str = "openpam.";
+/// But for these, which programs beside it tell of.
+const OPEN_FAMILY: &str = "openpam.automation.";
 /// What the sources of the hub's own events begin with.
 const OWN_SOURCES: &str = "openpam/";
 
@@ -370,8 +363,7 @@ pub fn is_pattern(text: &str) -> bool {
 
 /// Whether only the hub itself may publish under this type, or as this source.
 pub fn is_reserved(event_type: &str, source: &str) -> bool {
-    event_type == TEST_TYPE
-        || OWN_FAMILIES.iter().any(|family| event_type.starts_with(family))
+    (event_type.starts_with(OWN_FAMILY) && !event_type.starts_with(OPEN_FAMILY))
         || source == OWN_SOURCES.trim_end_matches('/')
         || source.starts_with(OWN_SOURCES)
 }
@@ -488,6 +480,7 @@ mod tests {
             ("openpam.session.started", "ci"),
             ("openpam.user.anything", "ci"),
             ("openpam.test", "ci"),
+            ("openpam.sessions.started", "ci"),
             ("build.done", "openpam/sessions"),
             ("build.done", "openpam"),
         ] {

@@ -229,6 +229,9 @@ pub struct AuthSession {
 pub struct DirectoryUser {
     /// Stable for the person, never used again: `oid` of Entra ID, `sub` elsewhere.
     pub external_id: String,
+    /// The directory's tenant, by which [`external_id`](Self::external_id) is unique: `tid` of Entra ID, in lower case;
+    /// empty elsewhere.
+    pub external_tid: String,
     /// Sign-in name.
     pub username: String,
     /// Name for people.

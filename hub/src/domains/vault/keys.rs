@@ -114,6 +114,16 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_costly_to_open_is_not_opened() {
+        let costly = "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: aes256-cbc\nKey-Derivation: Argon2id\n\
+                      Argon2-Memory: 67108864\nArgon2-Passes: 1\nArgon2-Parallelism: 1\n";
+        match check(CredentialKind::PrivateKey, &fields(costly, Some("x"))) {
+            Err(CredentialError::Invalid(errors)) => assert!(errors[0].message.contains("too much time or memory")),
+            other => panic!("should be refused, not {other:?}"),
+        }
+    }
+
+    #[test]
     fn a_key_is_opened_before_it_is_stored() {
         let kind = CredentialKind::PrivateKey;
         let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();

@@ -52,7 +52,11 @@ pub(crate) async fn login(connection: &mut Connection, username: &str, secret: L
 /// give up waiting; the turn is kept until the work has ended.
 async fn read_key_apart(pem: SecretString, passphrase: Option<SecretString>) -> Result<PrivateKey, SshError> {
     let unreadable = || SshError::CredentialUnusable("the private key cannot be read");
-    let turn = TURNS.acquire().await.map_err(|_| unreadable())?;
+    // One that is not encrypted takes no time, and waits for none that is.
+    let turn = match passphrase {
+        Some(_) => Some(TURNS.acquire().await.map_err(|_| unreadable())?),
+        None => None,
+    };
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
         read_key(&pem, passphrase.as_ref())
@@ -190,6 +194,14 @@ mod tests {
         for prompt in ["Verification code:", "New password:", "One-time password (OATH):", "Continue? "] {
             assert!(!asks_for_password(prompt), "{prompt}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_costly_to_open_is_not_opened() {
+        let costly = "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: aes256-cbc\nKey-Derivation: Argon2id\n\
+                      Argon2-Memory: 67108864\nArgon2-Passes: 1\nArgon2-Parallelism: 1\n";
+        let error = read_key(&SecretString::from(costly), Some(&SecretString::from("x"))).unwrap_err();
+        assert!(error.message().contains("too much time or memory"), "{error}");
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub(super) async fn open(hub: &Hub, context: &Context, wish: Wish) -> Result<Ses
 async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<SessionId, Problem> {
     let begun = Instant::now();
     let prepared = match hub.recordings() {
-        Some(_) => Some(recordings::prepare(hub, context).await?),
+        Some(_) => Some(recordings::prepare(hub, context).await),
         None => None,
     };
     let Some(user_id) = context.principal.user_id() else { return Err(denied(Denial::NotAPerson)) };
@@ -132,6 +132,8 @@ async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<Sess
             return Err(problem);
         }
     };
+    // Only now: who may not is told that, whatever state the vault is in.
+    let prepared = prepared.transpose()?;
     let id: SessionId = hub.ids().fresh();
     let live = LiveSession::new(id, context.clone(), user_id, allowed.target.id, allowed.credential.id);
     let place = LiveSessions::admit(hub, live)?;

@@ -15,8 +15,7 @@ export function TargetState({ target }: { target: Target }) {
       {missing}
     </Badge>
   ) : (
-    <Badge tone="success" dot>
-      Ready
-    </Badge>
+    // Whether the machine answers is for the connection test to say.
+    <Badge dot>Set up</Badge>
   )
 }

@@ -139,6 +139,7 @@ impl Verified {
             return Err(IdentityError::TenantNotAllowed);
         }
         // Without `oid` a token of Entra ID has only a `sub` that differs by application.
+        let external_tid = directory.tid.as_deref().unwrap_or_default().to_ascii_lowercase();
         let external_id = match (directory.tid, directory.oid) {
             (Some(_), Some(oid)) => oid,
             (Some(_), None) => {
@@ -159,6 +160,7 @@ impl Verified {
         let username = username.unwrap_or_else(|| external_id.chars().take(MAX_TEXT).collect());
         Ok(DirectoryUser {
             external_id,
+            external_tid,
             display_name: text(self.name).unwrap_or_else(|| username.clone()),
             username,
             email: text(self.email),
@@ -211,6 +213,7 @@ mod tests {
     fn the_person_is_known_by_oid_and_groups_are_a_set() {
         let user = entra("t1").admit(&tids("t1")).unwrap();
         assert_eq!((user.external_id.as_str(), user.username.as_str()), ("oid-1", "ada@corp.test"));
+        assert_ne!(user.external_tid, "");
         assert_eq!(user.display_name, "ada@corp.test");
         assert_eq!(user.groups, ["a", "b"]);
         let mut without = entra("t1");

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use openpam_ids::TenantId;
 use openpam_secret::{ExposeSecret as _, SecretHash, SecretString, random_token};
 use openpam_telemetry::names;
+use sqlx::PgConnection;
 use tracing::Instrument as _;
 use url::Url;
 
@@ -13,7 +14,7 @@ use super::{
         credentials::SessionCookie,
         provider::{Callback, FlowSecrets, Provider},
         store::{
-            flows::{self, NewFlow},
+            flows::{self, DirectoryAccount, NewFlow},
             sessions, sign_in as store,
         },
         types::{DirectoryUser, is_local_path},
@@ -139,7 +140,7 @@ async fn attempt(
     let tenant_id = context.tenant_id;
     let mut tx = hub.db().begin(context).await?;
     let user = &vouched.user;
-    let account = flows::upsert_user(&mut tx, tenant_id, user, hub.clock().now()).await?;
+    let account = upsert(hub, &mut tx, context, user).await?;
     if !account.enabled {
         return Err(IdentityError::AccountDisabled);
     }
@@ -228,13 +229,31 @@ async fn refresh_claims(hub: &Hub, context: &Context) -> Result<(), IdentityErro
 async fn take_over(hub: &Hub, context: &Context, user: &DirectoryUser) -> Result<(), IdentityError> {
     let (user_id, _) = browser(context)?;
     let mut tx = hub.db().begin(context).await?;
-    if flows::external_id(&mut tx, user_id).await?.as_deref() != Some(user.external_id.as_str()) {
+    // Claims of somebody else are nobody's here.
+    if upsert(hub, &mut tx, context, user).await?.id != user_id {
         return Err(IdentityError::SessionRevoked);
     }
-    flows::upsert_user(&mut tx, context.tenant_id, user, hub.clock().now()).await?;
     flows::replace_groups(&mut tx, context.tenant_id, user_id, &user.groups).await?;
     tx.commit().await.map_err(DbError::from)?;
     Ok(())
+}
+
+/// Takes over what the directory says about a person, and writes down who lost their name to them.
+async fn upsert(
+    hub: &Hub,
+    connection: &mut PgConnection,
+    context: &Context,
+    user: &DirectoryUser,
+) -> Result<DirectoryAccount, IdentityError> {
+    let account = flows::upsert_user(connection, context.tenant_id, user, hub.clock().now()).await?;
+    for renamed in &account.renamed {
+        let event = Event::success("user.update")
+            .on("user", renamed.id, &renamed.username)
+            .with_change("username", user.username.as_str(), renamed.username.as_str())
+            .with("taken_by", account.id.to_string());
+        audit::record(connection, context, event).await?;
+    }
+    Ok(account)
 }
 
 /// The provider no longer vouches for the person: this sign-in is over.
@@ -255,7 +274,7 @@ pub(in super::super) async fn logout_url(hub: &Hub, context: &Context) -> Result
     let Some(provider) = hub.identity().provider() else { return Ok(None) };
     let Actor::User(user_id) = context.principal.actor else { return Ok(None) };
     let mut tx = hub.db().begin(context).await?;
-    let from_directory = flows::external_id(&mut tx, user_id).await?.is_some();
+    let from_directory = flows::is_of_directory(&mut tx, user_id).await?;
     drop(tx);
     if !from_directory {
         return Ok(None);

@@ -62,6 +62,14 @@ pub(in super::super) struct DirectoryAccount {
     pub(in super::super) enabled: bool,
     /// They were not known before.
     pub(in super::super) is_new: bool,
+    /// Who had their name before, and what they are called now.
+    pub(in super::super) renamed: Vec<Renamed>,
+}
+
+/// A person who is called otherwise now, for their name is another's.
+pub(in super::super) struct Renamed {
+    pub(in super::super) id: UserId,
+    pub(in super::super) username: String,
 }
 
 /// Takes over what the directory says about a person.
@@ -72,20 +80,32 @@ pub(in super::super) async fn upsert_user(
     now: DateTime<Utc>,
 ) -> Result<DirectoryAccount> {
     // A user name may pass from one person to another: who has it no more gives way.
-    sqlx::query!(
-        "update users set username = left(username, 150) || ' ' || left(external_id, 40)
-         where source = 'oidc' and lower(username) = lower($1) and external_id <> $2",
+    let renamed = sqlx::query_as!(
+        Renamed,
+        r#"update users set username = left(username, 150) || ' ' || left(external_id, 40)
+           where source = 'oidc' and lower(username) = lower($1) and external_id <> $2
+           returning user_id as "id: UserId", username"#,
         user.username,
         user.external_id
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    // Of whom the directory's tenant was not known yet.
+    sqlx::query!(
+        "update users set external_tid = $2 where source = 'oidc' and external_id = $1 and external_tid = '' and $2 <> ''
+         and not exists (select from users other where other.source = 'oidc' and other.external_id = $1
+                         and other.external_tid = $2)",
+        user.external_id,
+        user.external_tid
     )
     .execute(&mut *connection)
     .await?;
     let id: UserId = Ids.fresh();
     let row = sqlx::query!(
         r#"insert into users (user_id, tenant_id, source, external_id, username, display_name, email,
-                              oidc_groups_overage, last_login_at)
-           values ($1, $2, 'oidc', $3, $4, $5, $6, $7, $8)
-           on conflict (tenant_id, source, external_id) where external_id is not null do update set
+                              oidc_groups_overage, last_login_at, external_tid)
+           values ($1, $2, 'oidc', $3, $4, $5, $6, $7, $8, $9)
+           on conflict (tenant_id, source, external_id, external_tid) where external_id is not null do update set
                username = excluded.username, display_name = excluded.display_name, email = excluded.email,
                oidc_groups_overage = excluded.oidc_groups_overage, last_login_at = excluded.last_login_at
            returning user_id as "user_id: UserId", enabled"#,
@@ -96,11 +116,12 @@ pub(in super::super) async fn upsert_user(
         user.display_name,
         user.email,
         user.groups_overage,
-        now
+        now,
+        user.external_tid
     )
     .fetch_one(connection)
     .await?;
-    Ok(DirectoryAccount { id: row.user_id, enabled: row.enabled, is_new: row.user_id == id })
+    Ok(DirectoryAccount { id: row.user_id, enabled: row.enabled, is_new: row.user_id == id, renamed })
 }
 
 /// Makes the person's directory groups exactly those named. Groups that are new here are called by
@@ -158,10 +179,8 @@ pub(in super::super) async fn replace_groups(
     Ok(())
 }
 
-/// The directory's key of a person.
-pub(in super::super) async fn external_id(connection: &mut PgConnection, user: UserId) -> Result<Option<String>> {
-    let row = sqlx::query!("select external_id from users where user_id = $1 and source = 'oidc'", user.as_uuid())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.and_then(|row| row.external_id))
+/// Whether the directory has told of this person.
+pub(in super::super) async fn is_of_directory(connection: &mut PgConnection, user: UserId) -> Result<bool> {
+    let found = sqlx::query_scalar!("select 1 from users where user_id = $1 and source = 'oidc'", user.as_uuid());
+    Ok(found.fetch_optional(connection).await?.is_some())
 }
