@@ -2,6 +2,7 @@
 
 mod access;
 mod asciinema;
+mod aside;
 mod crashes;
 mod endings;
 mod flow;

@@ -15,18 +15,18 @@ use openpam_tests::{
 use serde_json::{Value, json};
 
 /// A hub's options with the object store, and what is needed to look into it.
-struct Store {
-    options: HubOptions,
-    bucket: Bucket,
-    prefix: String,
-    proxy: FaultProxy,
-    spool: Arc<Folder>,
+pub(crate) struct Store {
+    pub(crate) options: HubOptions,
+    pub(crate) bucket: Bucket,
+    pub(crate) prefix: String,
+    pub(crate) proxy: FaultProxy,
+    pub(crate) spool: Arc<Folder>,
     /// The secret key's file.
-    _secret: Arc<Folder>,
+    pub(crate) _secret: Arc<Folder>,
 }
 
 impl Store {
-    async fn new(stack: &Stack, locked: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn new(stack: &Stack, locked: bool) -> anyhow::Result<Self> {
         let s3 = &stack.servers.s3;
         let name = if locked { &s3.locked_bucket } else { &s3.bucket };
         let (proxy, endpoint) = FaultProxy::in_front_of(&s3.endpoint).await?;
@@ -55,21 +55,21 @@ impl Store {
     }
 
     /// Where in the bucket a recording is.
-    fn path(&self, recording: &Value) -> anyhow::Result<String> {
+    pub(crate) fn path(&self, recording: &Value) -> anyhow::Result<String> {
         Ok(format!("{}/{}", self.prefix, recording["path"].as_str().context("no path")?))
     }
 
     /// Files in the spool.
-    fn waiting(&self) -> anyhow::Result<usize> {
+    pub(crate) fn waiting(&self) -> anyhow::Result<usize> {
         self.files(|name| name != "lock")
     }
 
     /// Those that were set aside.
-    fn rejected(&self) -> anyhow::Result<usize> {
+    pub(crate) fn rejected(&self) -> anyhow::Result<usize> {
         self.files(|name| name.ends_with(".rejected"))
     }
 
-    fn files(&self, counts: impl Fn(&str) -> bool) -> anyhow::Result<usize> {
+    pub(crate) fn files(&self, counts: impl Fn(&str) -> bool) -> anyhow::Result<usize> {
         let mut folders = vec![self.spool.0.clone()];
         let mut files = 0;
         while let Some(folder) = folders.pop() {
@@ -99,7 +99,7 @@ async fn becomes(client: &openpam_tests::Client, session: &str, state: &str) -> 
     .await
 }
 
-async fn retention(client: &openpam_tests::Client, session: &str) -> anyhow::Result<Value> {
+pub(crate) async fn retention(client: &openpam_tests::Client, session: &str) -> anyhow::Result<Value> {
     client.get(&format!("/sessions/{session}/recording/retention")).await
 }
 
@@ -468,7 +468,7 @@ async fn what_a_spool_lost_or_cannot_give_is_not_waited_for_for_ever() -> anyhow
 }
 
 /// A running session of which segments wait in the spool, as the store is away; where they are.
-async fn waiting_session(
+pub(crate) async fn waiting_session(
     world: &World,
     store: &Store,
     reachable: &openpam_tests::world::Reachable,
@@ -492,7 +492,7 @@ async fn waiting_session(
 }
 
 /// Segments in a folder of the spool, in order.
-fn segments_in(folder: &std::path::Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+pub(crate) fn segments_in(folder: &std::path::Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
     let files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
     let mut files =
         files.into_iter().filter(|file| file.extension().is_some_and(|end| end == "segment")).collect::<Vec<_>>();
@@ -500,116 +500,7 @@ fn segments_in(folder: &std::path::Path) -> anyhow::Result<Vec<std::path::PathBu
     Ok(files)
 }
 
-const HUBS_ARE_GONE: &str = "update hubs set last_seen_at = now() - interval '1 hour' where stopped_at is null and last_seen_at < now() - interval '7 seconds'";
-
-#[tokio::test]
-async fn a_session_of_which_something_is_set_aside_ends_with_its_next_segment() -> anyhow::Result<()> {
-    let stack = Stack::load()?;
-    let store = Store::new(&stack, false).await?;
-    let world = World::start_with(stack, store.options.clone()).await?;
-    let reachable = world.password_target().await?;
-    let (mut terminal, session, folder) = waiting_session(&world, &store, &reachable).await?;
-    let first = segments_in(&folder)?.first().cloned().context("nothing waits")?;
-    std::fs::write(&first, b"not a segment any more")?;
-    store.proxy.set(Fault::None);
-    let aside = format!("/audit/entries?object_id={session}&action=recording.spool_aside");
-    eventually("the trail says at once that it is set aside", Duration::from_secs(30), || async {
-        Ok((!world.admin.list(&aside).await?.is_empty()).then_some(()))
-    })
-    .await?;
-    terminal.type_line("head -c 60000000 /dev/urandom | base64").await?;
-    let ended = terminal.end(Duration::from_secs(40)).await?;
-    assert_eq!(ended.code, 4500, "{ended:?}");
-    assert_eq!(world.session_becomes(&session, "failed").await?["error_code"], "recording_failed");
-    Ok(())
-}
-
-#[tokio::test]
-async fn what_was_set_aside_of_an_open_recording_is_tried_again_and_what_nobody_was_told_of_is_no_alarm()
--> anyhow::Result<()> {
-    let stack = Stack::load()?;
-    let store = Store::new(&stack, false).await?;
-    let mut world = World::start_with(stack, store.options.clone()).await?;
-    let reachable = world.password_target().await?;
-    let (_terminal, session, folder) = waiting_session(&world, &store, &reachable).await?;
-    world.hub.kill().await?;
-    let noted = format!("select segments from recordings where session_id = '{session}'");
-    let noted: usize = world.database.by_hand(&noted).await?.parse()?;
-    let first = segments_in(&folder)?.first().cloned().context("nothing waits")?;
-    let content = std::fs::read(&first)?;
-    std::fs::write(&first, b"the disk gives something else")?;
-    // Written before the crash and never noted.
-    std::fs::write(folder.join(format!("{noted:010}.segment")), &content)?;
-    store.proxy.set(Fault::None);
-    let aside = async |client: &openpam_tests::Client| {
-        client.list(&format!("/audit/entries?object_id={session}&action=recording.spool_aside")).await
-    };
-    let mut second = world.another_hub().await?;
-    let client = world.admin.at(second.url());
-    let told = eventually("what is damaged is set aside and told", Duration::from_secs(60), || async {
-        let told = aside(&client).await?;
-        Ok((!told.is_empty() && store.rejected()? == 1).then_some(told))
-    })
-    .await?;
-    assert_eq!((told.len(), &told[0]["detail"]["count"]), (1, &json!(1)), "{told:?}");
-    assert_eq!(retention(&client, &session).await?["state"], "recording");
-    second.kill().await?;
-
-    // The disk gives it again.
-    std::fs::write(first.with_extension("segment.rejected"), &content)?;
-    let third = world.another_hub().await?;
-    let client = world.admin.at(third.url());
-    let recording = eventually("the recording is closed with all of it", Duration::from_secs(120), || async {
-        world.database.by_hand(HUBS_ARE_GONE).await?;
-        let answer = client.call(Method::GET, &format!("/sessions/{session}/recording"), None).await?;
-        let recording = serde_json::from_str::<Value>(&answer.text)?;
-        Ok((recording["state"] == "completed").then_some(recording))
-    })
-    .await?;
-    assert_eq!(recording["verification"]["verdict"], "intact", "{recording}");
-    assert_eq!(recording["segments"].as_array().map(Vec::len), Some(noted), "{recording}");
-    eventually("what nobody was told of is kept all the same", Duration::from_secs(20), || async {
-        Ok((store.rejected()? == 1 && store.waiting()? == 1).then_some(()))
-    })
-    .await?;
-    let told = aside(&client).await?;
-    assert_eq!(told.len(), 1, "it is no alarm: {told:?}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_spool_that_comes_back_while_its_recording_is_signed_adds_nothing_to_it() -> anyhow::Result<()> {
-    let stack = Stack::load()?;
-    let mut store = Store::new(&stack, false).await?;
-    store.options.recording.insert("spool_wait_seconds", "5".to_owned());
-    let mut world = World::start_with(stack, store.options.clone()).await?;
-    let reachable = world.password_target().await?;
-    let (_terminal, session, folder) = waiting_session(&world, &store, &reachable).await?;
-    world.hub.kill().await?;
-    let waiting = segments_in(&folder)?;
-    let first =
-        waiting.first().and_then(|file| file.file_stem()?.to_str()?.parse::<usize>().ok()).context("no number")?;
-    // As another hub that waited for it no longer, and died between what it noted and its signature.
-    let noted = "update recordings set closing_at = now(), segments";
-    world.database.by_hand(&format!("{noted} = {first} where session_id = '{session}'")).await?;
-    store.proxy.set(Fault::None);
-    let again = world.another_hub().await?;
-    let client = world.admin.at(again.url());
-    let recording = eventually("the recording is closed", Duration::from_secs(120), || async {
-        world.database.by_hand(HUBS_ARE_GONE).await?;
-        let answer = client.call(Method::GET, &format!("/sessions/{session}/recording"), None).await?;
-        let recording = serde_json::from_str::<Value>(&answer.text)?;
-        Ok((recording["state"] == "completed").then_some(recording))
-    })
-    .await?;
-    assert_eq!(recording["verification"]["verdict"], "intact", "{recording}");
-    let keys = store.bucket.keys(&store.path(&recording)?).await?;
-    assert_eq!(keys.len(), first + 1, "something is in the store that no manifest names: {keys:?}");
-    assert_eq!(store.rejected()?, waiting.len(), "what came too late is gone");
-    let aside = format!("/audit/entries?object_id={session}&action=recording.spool_aside");
-    ensure!(!client.list(&aside).await?.is_empty(), "it is not told");
-    Ok(())
-}
+pub(crate) const HUBS_ARE_GONE: &str = "update hubs set last_seen_at = now() - interval '1 hour' where stopped_at is null and last_seen_at < now() - interval '7 seconds'";
 
 /// Waits until a recording is deleted.
 async fn becomes_purged(client: &openpam_tests::Client, session: &str) -> anyhow::Result<()> {
