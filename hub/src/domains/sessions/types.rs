@@ -121,11 +121,12 @@ impl End {
 
     /// Nobody pressed a key for `limit`.
     pub fn idle(limit: Duration) -> Self {
-        let minutes = limit.as_secs().div_ceil(60);
-        Self::access_ended(
-            "idle_timeout",
-            format!("The session ended because no key was pressed for {minutes} minutes."),
-        )
+        let time = match limit.as_secs() {
+            60 => "a minute".to_owned(),
+            seconds if seconds.is_multiple_of(60) => format!("{} minutes", seconds / 60),
+            seconds => format!("{seconds} seconds"),
+        };
+        Self::access_ended("idle_timeout", format!("The session ended because no key was pressed for {time}."))
     }
 
     /// The status the session ends with.
