@@ -491,6 +491,23 @@ async fn strangers_of_one_address_do_not_take_all_places() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn requests_that_are_given_up_leave_no_transaction_to_the_next() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    for number in 0..1_500_u64 {
+        let asked = world.admin.get("/targets");
+        // The moments of a transaction's beginning are among these.
+        let _ = tokio::time::timeout(Duration::from_micros(300 + number % 100 * 30), asked).await;
+    }
+    for _ in 0..40 {
+        world.admin.get("/targets").await?;
+    }
+    let log = world.hub.log();
+    let warned = log.lines().filter(|line| line.contains("already a transaction in progress")).collect::<Vec<_>>();
+    ensure!(warned.is_empty(), "{} of {warned:?}", warned.len());
+    Ok(())
+}
+
+#[tokio::test]
 async fn for_strangers_nothing_is_compressed_anew() -> anyhow::Result<()> {
     let world = World::default().await?;
     let answer = async |client: &Client, path: &str| {

@@ -262,6 +262,13 @@ impl<'ast> Visit<'ast> for Codes {
         self.in_code_function = outer;
     }
 
+    fn visit_item_const(&mut self, constant: &'ast syn::ItemConst) {
+        if constant.ident.to_string().starts_with("CODE_") {
+            self.add(Some(&*constant.expr));
+        }
+        syn::visit::visit_item_const(self, constant);
+    }
+
     fn visit_lit_str(&mut self, text: &'ast syn::LitStr) {
         if self.in_code_function && is_code(&text.value()) {
             self.found.insert(text.value());
@@ -327,6 +334,7 @@ fn codes_are_found_wherever_they_are_written() -> anyhow::Result<()> {
         "hub/src/sample.rs",
         r#"
         impl Error { fn code(&self) -> &'static str { match self { Self::A => "from_function", Self::B => "B!" } } }
+        const CODE_A: &str = "from_constant"; const OTHER: &str = "no_code";
         const SIZE: MessageError = MessageError { code: "from_field", message: "text" };
         fn f() {
             Problem::new(StatusCode::OK, "from_problem", "Text.");
@@ -339,8 +347,16 @@ fn codes_are_found_wherever_they_are_written() -> anyhow::Result<()> {
         "#,
     );
     let found = codes(&[sample])?;
-    let expected =
-        ["from_add", "from_end", "from_field", "from_function", "from_into", "from_invalid_field", "from_problem"];
+    let expected = [
+        "from_add",
+        "from_constant",
+        "from_end",
+        "from_field",
+        "from_function",
+        "from_into",
+        "from_invalid_field",
+        "from_problem",
+    ];
     assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), expected);
     assert_eq!(documented("| code |\n|---|\n| `a_b` | x |\ntext `c_d`\n"), BTreeSet::from(["a_b".to_owned()]));
     Ok(())

@@ -7,7 +7,7 @@ use std::{ops::DerefMut, str::FromStr as _, time::Duration};
 use openpam_ids::TenantId;
 use openpam_secret::{ExposeSecret as _, SecretString};
 use sqlx::{
-    Connection as _, PgConnection, Postgres, Transaction,
+    Connection as _, PgConnection, Postgres, Row as _, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode},
 };
@@ -78,7 +78,15 @@ impl Db {
             .max_connections(config.max_connections)
             .acquire_timeout(Duration::from_secs(config.acquire_timeout_seconds))
             .idle_timeout(Duration::from_secs(300))
-            .test_before_acquire(true)
+            .test_before_acquire(false)
+            // Whoever gives up while a transaction begins leaves the connection in it. As one simple query, the moment of
+            // the transaction and that of the statement are the same only where none was open.
+            .before_acquire(|connection, _| {
+                Box::pin(async move {
+                    let row = sqlx::raw_sql("select now() = statement_timestamp()").fetch_one(connection).await?;
+                    row.try_get::<bool, _>(0)
+                })
+            })
             // Also where the database came up after the hub, or another one answers by now.
             .after_connect(|connection, _| {
                 Box::pin(async move {

@@ -103,7 +103,16 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         Some(at) if text[at..].starts_with(", expected struct ") => {
             "A value is not of the right kind, expected an object.".to_owned()
         }
-        Some(at) => format!("A value is not of the right kind{}.", before_position(&text[at..])),
+        Some(at) => {
+            let expected = before_position(&text[at..]);
+            let kind = expected.trim_start_matches(", expected ");
+            let is_integer =
+                kind.strip_prefix(['u', 'i']).is_some_and(|bits| bits.parse::<u8>().is_ok() || bits == "size");
+            format!(
+                "A value is not of the right kind{}.",
+                if is_integer { ", expected a whole number" } else { expected }
+            )
+        }
         None => "A value is not of the right kind.".to_owned(),
     }
 }
@@ -229,7 +238,7 @@ mod tests {
             inner: Inner,
         }
         for (text, detail) in [
-            (r#"{"inner":{"port":"x"}}"#, "inner.port: A value is not of the right kind, expected u16."),
+            (r#"{"inner":{"port":"x"}}"#, "inner.port: A value is not of the right kind, expected a whole number."),
             (r#"{"inner":"x"}"#, "inner: A value is not of the right kind, expected an object."),
             (r#"{"inner":{}}"#, "inner.port: is required"),
             ("{}", "inner: is required"),

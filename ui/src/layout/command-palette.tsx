@@ -97,13 +97,13 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
                 <Item value="sign out" keywords={['Sign out', 'log out', 'leave']} icon={LogOut} onSelect={signingOut.begin}>
                   Sign out
                 </Item>
-                <Item value="theme dark" keywords={['theme', 'appearance']} icon={Moon} onSelect={go(() => setTheme('dark'))}>
+                <Item value="theme dark" keywords={['Use the dark theme', 'appearance']} icon={Moon} onSelect={go(() => setTheme('dark'))}>
                   Use the dark theme
                 </Item>
-                <Item value="theme light" keywords={['theme', 'appearance']} icon={Sun} onSelect={go(() => setTheme('light'))}>
+                <Item value="theme light" keywords={['Use the light theme', 'appearance']} icon={Sun} onSelect={go(() => setTheme('light'))}>
                   Use the light theme
                 </Item>
-                <Item value="theme system" keywords={['theme', 'appearance']} icon={SunMoon} onSelect={go(() => setTheme('system'))}>
+                <Item value="theme system" keywords={['Follow the system’s theme', 'appearance']} icon={SunMoon} onSelect={go(() => setTheme('system'))}>
                   Follow the system’s theme
                 </Item>
               </Command.Group>

@@ -101,7 +101,7 @@ function TokenOnce({ token, onClose }: { token: string; onClose: () => void }) {
       <Dialog open={leaving} onClose={() => setLeaving(false)} title="Close without the token?">
         <DialogBody className="pt-1 text-sm text-muted">It was not copied, and nobody can show it again. You would have to revoke it and make another one.</DialogBody>
         <DialogFooter>
-          <Button autoFocus onClick={() => setLeaving(false)}>
+          <Button data-first onClick={() => setLeaving(false)}>
             Show the token
           </Button>
           <Button variant="danger" onClick={onClose}>

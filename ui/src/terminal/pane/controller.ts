@@ -209,6 +209,8 @@ export class PaneController {
 
   retryNow(): void {
     this.#connection?.retryNow()
+    // The button goes with its banner.
+    this.focus()
   }
 
   /** Replaces the socket of an open session. */

@@ -45,7 +45,7 @@ export function ReconnectBanner({ connection, onNow }: { connection: Extract<Con
 }
 
 /** The link is dead and nobody said so: what is typed now is kept, and sent when the hub answers. */
-export function SilenceBanner({ since }: { since: number }) {
+export function SilenceBanner({ since, onNow }: { since: number; onNow(): void }) {
   const now = useClock(true)
   return (
     <div role="status" className={cn(BANNER, 'bg-warning-soft text-warning-text')}>
@@ -53,6 +53,9 @@ export function SilenceBanner({ since }: { since: number }) {
       <span className="min-w-0 flex-1">
         No answer from the hub for {inWords(now - since)}. What you type is sent when it answers again.
       </span>
+      <button type="button" onClick={onNow} className="rounded px-2 font-medium underline underline-offset-2 hover:bg-hover">
+        Reconnect now
+      </button>
     </div>
   )
 }
