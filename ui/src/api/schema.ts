@@ -1507,6 +1507,14 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description How a place for checkpoints fares. */
+        AnchorCheck: {
+            /** @description `file` or `bucket`. */
+            name: string;
+            ok: boolean;
+            /** @description `available`, `unavailable`, `differs` or, on a hub that does not lead, `unknown`. */
+            state: string;
+        };
         /** @description An API token without its secret. */
         ApiToken: {
             /** Format: date-time */
@@ -1909,6 +1917,11 @@ export interface components {
         LedgerCheck: {
             /** @description Whether checkpoints are kept outside the database. Where not, nobody can tell that it was rolled back. */
             anchored: boolean;
+            /**
+             * @description Where they are kept, and how each fares. Only the hub that leads the ledger knows; what is not available there
+             *     holds up no act.
+             */
+            anchors: components["schemas"]["AnchorCheck"][];
             ok: boolean;
             state: string;
         };
