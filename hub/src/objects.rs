@@ -3,7 +3,7 @@
 
 mod s3;
 
-use std::{path::Path as FilePath, sync::Arc};
+use std::{path::Path as FilePath, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -11,6 +11,7 @@ use futures::TryStreamExt as _;
 use object_store::{
     ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, local::LocalFileSystem, path::Path,
 };
+use tokio::time::timeout;
 use uuid::Uuid;
 
 pub use s3::Version;
@@ -21,6 +22,8 @@ use crate::config::Bucket;
 const PROBES: &str = ".doctor";
 /// Pages of the list of a folder's folders, and of what is read of a folder to find its first object that counts.
 const MAX_PAGES: usize = 100;
+/// How long a store may take to say whether it has object lock.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Why a store did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -196,10 +199,10 @@ impl Objects {
 
     /// Whether the bucket has object lock; `None` for a folder.
     pub async fn has_lock(&self) -> Result<Option<bool>> {
-        match &self.s3 {
-            Some(s3) => s3.has_lock().await.map(Some),
-            None => Ok(None),
-        }
+        let Some(s3) = &self.s3 else { return Ok(None) };
+        // Asked at the start of a hub, which a store that hangs must not hold up.
+        let answer = timeout(LOOK, s3.has_lock()).await;
+        answer.unwrap_or_else(|_| Err(Error::Failed("it does not answer in time".to_owned()))).map(Some)
     }
 
     /// The object lock of what is stored.

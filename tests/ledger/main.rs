@@ -10,6 +10,7 @@ mod keys;
 mod proofs;
 mod sequence;
 mod tampering;
+mod witness;
 
 use std::{process::Stdio, time::Duration};
 

@@ -173,6 +173,7 @@ pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCo
         former_names: config.ledger.former_names.clone(),
         anchor_file: is_read,
         bucket,
+        witnesses: config.ledger.witness_keys(),
     };
     let outcomes = ledger::verify(&db, &scope).await?;
     let mut out = io::stdout().lock();
@@ -194,6 +195,7 @@ fn print(out: &mut impl io::Write, outcome: &Outcome, verbose: bool) -> io::Resu
     let what = match outcome.name.as_str() {
         "anchor" | "bucket" => "checkpoints",
         "database" => "guards",
+        name if name.starts_with("witness ") => "signatures",
         _ => "entries",
     };
     writeln!(out, "{}: {}, {} {what} looked at", outcome.name, outcome.verdict, outcome.entries)?;

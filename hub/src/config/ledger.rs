@@ -1,9 +1,18 @@
 //! The ledger's section, and where its checkpoints go.
 
+use openpam_ledger::{KeyType, LedgerName, VerifierKey};
 use openpam_secret::SecretString;
 use serde::Deserialize;
+use url::Url;
 
-use super::{Config, ObjectLock, buckets, buckets::Bucket, load::Mistakes};
+use super::{
+    Config, ObjectLock, buckets,
+    buckets::Bucket,
+    load::{Mistakes, is_loopback},
+};
+
+/// Witnesses of one ledger: a checkpoint takes so many signatures, the log's own and those of keys before beside.
+const MAX_WITNESSES: usize = 8;
 
 /// The ledger.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,6 +54,9 @@ pub struct Ledger {
     pub anchor_object_lock: ObjectLock,
     /// Days for which nobody can delete a checkpoint from the bucket.
     pub anchor_object_lock_days: u64,
+    /// Witnesses that sign the system's checkpoints: each its verifier key (`name+id+key`), a space, and the URL below
+    /// which it takes `add-checkpoint` (C2SP tlog-witness).
+    pub witnesses: Vec<String>,
     /// Seconds between checkpoints in each anchor.
     pub anchor_interval_seconds: u64,
     /// Whether a tenant's subscribers get its checkpoints too, as events `openpam.ledger.checkpoint`: one in each such
@@ -96,10 +108,54 @@ impl Default for Ledger {
             anchor_s3_secret_access_key: None,
             anchor_object_lock: ObjectLock::Compliance,
             anchor_object_lock_days: 365,
+            witnesses: Vec::new(),
             anchor_interval_seconds: 60,
             checkpoint_events: true,
             beat_interval_seconds: 600,
         }
+    }
+}
+
+/// Somebody else who signs checkpoints.
+#[derive(Debug, Clone)]
+pub struct Witness {
+    /// Whose signatures are its.
+    pub key: VerifierKey,
+    /// Where it is asked.
+    pub url: Url,
+}
+
+impl Witness {
+    /// Reads one of `ledger.witnesses`.
+    ///
+    /// # Errors
+    /// With what is wrong, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (key, url) = text.trim().split_once(' ').ok_or("must be a verifier key, a space and a URL")?;
+        let key = VerifierKey::parse(key).map_err(|error| format!("{key}: {error}"))?;
+        if key.kind() != KeyType::CosignatureV1 {
+            return Err(format!("the key of {} is none of a witness: cosignature/v1 is asked for", key.name()));
+        }
+        let mut url = Url::parse(url.trim()).map_err(|error| format!("{url}: {error}"))?;
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback(&url) => {}
+            "http" => return Err("plain http is only for loopback: use https".to_owned()),
+            _ => return Err("must begin with https://".to_owned()),
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+            return Err("must be scheme, host, port and path only".to_owned());
+        }
+        let path = format!("{}/add-checkpoint", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        Ok(Self { key, url })
+    }
+}
+
+impl Ledger {
+    /// The keys of the witnesses.
+    pub fn witness_keys(&self) -> Vec<VerifierKey> {
+        self.witnesses.iter().filter_map(|text| Witness::parse(text).ok()).map(|witness| witness.key).collect()
     }
 }
 
@@ -115,13 +171,30 @@ pub(super) fn validate(config: &Config, mistakes: &mut Mistakes) {
         }
         None => {}
     }
+    let mut names = Vec::<String>::new();
+    for text in &ledger.witnesses {
+        match Witness::parse(text) {
+            // They are told apart, in the database too, by their names; these must not be an anchor's.
+            Ok(witness)
+                if names.iter().any(|name| name == witness.key.name())
+                    || ["file", "bucket"].contains(&witness.key.name()) =>
+            {
+                mistakes.add("ledger.witnesses", format!("{} is a name that is taken", witness.key.name()));
+            }
+            Ok(witness) => names.push(witness.key.name().to_owned()),
+            Err(message) => mistakes.add("ledger.witnesses", message),
+        }
+    }
+    if ledger.witnesses.len() > MAX_WITNESSES {
+        mistakes.add("ledger.witnesses", format!("must not be more than {MAX_WITNESSES}"));
+    }
     mistakes.range("ledger.beat_interval_seconds", ledger.beat_interval_seconds, 1, 86_400);
     for former in &ledger.former_names {
-        if openpam_ledger::LedgerName::new(former).is_none() || *former == config.ledger_name() {
+        if LedgerName::new(former).is_none() || *former == config.ledger_name() {
             mistakes.add("ledger.former_names", format!("{former:?} is no other name of a ledger"));
         }
     }
-    if openpam_ledger::LedgerName::new(&config.ledger_name()).is_none() {
+    if LedgerName::new(&config.ledger_name()).is_none() {
         mistakes.add("ledger.name", "must be at most 200 letters, digits, . - _ /, with no slash at its ends");
     }
 }

@@ -23,8 +23,14 @@ const SECRET_KEYS: [&str; 8] = [
     "aws.secret_access_key",
 ];
 /// Lists, so that the environment can give them as comma-separated text.
-const LIST_KEYS: [&str; 4] =
-    ["server.trusted_proxies", "oidc.allowed_tids", "oidc.scopes", "targets.address_exceptions"];
+const LIST_KEYS: [&str; 6] = [
+    "server.trusted_proxies",
+    "oidc.allowed_tids",
+    "oidc.scopes",
+    "targets.address_exceptions",
+    "ledger.former_names",
+    "ledger.witnesses",
+];
 const ROLES: [&str; 3] = ["admin", "operator", "auditor"];
 
 /// Who asks for the configuration.
@@ -579,6 +585,27 @@ mod tests {
         let error = with("anchor_s3_bucket = \"b\"\nanchor_s3_endpoint = \"http://s3.example.com\"").unwrap_err();
         assert_eq!(keys(&error), ["ledger.anchor_s3_endpoint"]);
         assert!(error.to_string().contains("ledger.anchor_s3_allow_http"), "{error}");
+    }
+
+    #[test]
+    fn a_witness_is_a_key_of_its_kind_and_a_url_that_nobody_can_listen_to() {
+        let key = |kind| openpam_ledger::VerifierKey::new("w.example.com", kind, [7; 32]).unwrap().to_string();
+        let witness = key(openpam_ledger::KeyType::CosignatureV1);
+        let with = |witnesses: &[String]| load_text(&format!("{VALID}[ledger]\nwitnesses = {witnesses:?}"), &[]);
+        let config = with(&[format!("{witness} https://w.example.com/a/")]).unwrap();
+        let read = crate::config::Witness::parse(&config.ledger.witnesses[0]).unwrap();
+        assert_eq!(read.url.as_str(), "https://w.example.com/a/add-checkpoint");
+        assert!(with(&[format!("{witness} http://127.0.0.1:1")]).is_ok());
+        let log = key(openpam_ledger::KeyType::Ed25519);
+        for wrong in [
+            vec![format!("{witness} http://w.example.com")],
+            vec![format!("{log} https://w.example.com")],
+            vec![format!("{witness} https://w.example.com/?a=b")],
+            vec![witness.clone()],
+            vec![format!("{witness} https://a.example.com"), format!("{witness} https://b.example.com")],
+        ] {
+            assert_eq!(keys(&with(&wrong).unwrap_err()), ["ledger.witnesses"], "{wrong:?}");
+        }
     }
 
     #[test]

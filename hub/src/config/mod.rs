@@ -14,7 +14,7 @@ use openpam_secret::SecretString;
 
 pub use buckets::Bucket;
 pub use buses::{Aws, Nats};
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Witness};
 pub use sections::{
     Config, Database, Events, Identity, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server, Targets,
     Terminal, Vault,

@@ -40,11 +40,11 @@ pub(super) struct LedgerCheck {
     anchors: Vec<AnchorCheck>,
 }
 
-/// How a place for checkpoints fares.
+/// How a place for checkpoints, or a witness of them, fares.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct AnchorCheck {
-    /// `file` or `bucket`.
-    name: &'static str,
+    /// `file`, `bucket`, or a witness's name.
+    name: String,
     ok: bool,
     /// `available`, `unavailable`, `differs` or, on a hub that does not lead, `unknown`.
     state: &'static str,
@@ -81,9 +81,11 @@ pub(super) async fn readyz(State(hub): State<Hub>) -> impl IntoResponse {
     };
     let (ok, state) = hub.ledger().health();
     let config = &hub.config().ledger;
-    let configured = [("file", config.anchor_file.is_some()), ("bucket", config.anchor_s3_bucket.is_some())];
-    let anchors = configured.into_iter().filter(|(_, is_configured)| *is_configured).map(|(name, _)| {
-        let state = hub.ledger().anchor(name);
+    let anchors = [("file", config.anchor_file.is_some()), ("bucket", config.anchor_s3_bucket.is_some())];
+    let anchors = anchors.into_iter().filter(|(_, is_configured)| *is_configured).map(|(name, _)| name.to_owned());
+    let witnesses = config.witness_keys().into_iter().map(|key| key.name().to_owned());
+    let anchors = anchors.chain(witnesses).map(|name| {
+        let state = hub.ledger().anchor(&name);
         AnchorCheck { name, ok: state.is_ok(), state: state.name() }
     });
     let anchors = anchors.collect();

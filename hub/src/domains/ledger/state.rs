@@ -8,6 +8,7 @@ use std::{
 use anyhow::Context as _;
 use openpam_ledger::Log;
 
+use super::witness::client;
 use crate::{
     config::{Ledger as Config, ObjectLock},
     objects::Objects,
@@ -23,9 +24,11 @@ const GONE_SECONDS: f64 = 10.0;
 pub struct Ledger {
     seen: Mutex<Option<Seen>>,
     /// By name, while this hub leads.
-    anchors: Mutex<BTreeMap<&'static str, AnchorState>>,
+    anchors: Mutex<BTreeMap<String, AnchorState>>,
     /// The bucket for checkpoints.
     bucket: Option<Objects>,
+    /// What asks witnesses.
+    client: Option<reqwest::Client>,
     /// Logs that are not the ones that a hub wrote or read before.
     altered: Mutex<HashSet<Log>>,
     /// Logs that cannot be gone on from as they are stored.
@@ -75,7 +78,8 @@ impl Ledger {
     /// # Errors
     /// When the bucket cannot be used at all, or has no lock. One that does not answer is not such a case.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
-        let Some(bucket) = config.anchor_bucket() else { return Ok(Self::default()) };
+        let client = (!config.witnesses.is_empty()).then(client).transpose().context("witnesses of the ledger")?;
+        let Some(bucket) = config.anchor_bucket() else { return Ok(Self { client, ..Self::default() }) };
         let objects = Objects::bucket(&bucket).context("the bucket of the ledger's checkpoints")?;
         if bucket.object_lock != ObjectLock::None {
             match objects.has_lock().await {
@@ -87,7 +91,11 @@ impl Ledger {
                 Err(error) => tracing::warn!(%error, "whether the ledger's bucket has object lock is not known yet"),
             }
         }
-        Ok(Self { bucket: Some(objects), ..Self::default() })
+        Ok(Self { bucket: Some(objects), client, ..Self::default() })
+    }
+
+    pub(super) fn client(&self) -> Option<&reqwest::Client> {
+        self.client.as_ref()
     }
 
     pub(super) fn bucket(&self) -> Option<&Objects> {
@@ -101,8 +109,8 @@ impl Ledger {
     }
 
     /// How an anchor fares; `true` where this is news.
-    pub(super) fn note_anchor(&self, name: &'static str, state: AnchorState) -> bool {
-        locked(&self.anchors).insert(name, state) != Some(state)
+    pub(super) fn note_anchor(&self, name: &str, state: AnchorState) -> bool {
+        locked(&self.anchors).insert(name.to_owned(), state) != Some(state)
     }
 
     /// How an anchor fares, as far as this hub knows.

@@ -25,6 +25,7 @@ use super::{
     sequence::Sequencer,
     sign::Signing,
     store,
+    witness::Witness,
 };
 use crate::state::Hub;
 
@@ -49,9 +50,9 @@ pub fn start_tasks(hub: &Hub) {
         // For the life of the process: whoever ends the connection does not make it forget.
         let mut known = Known::default();
         // Likewise: an anchor that hangs is not asked a second time.
-        let mut anchors = Anchor::configured(&hub);
+        let mut elsewhere = Elsewhere { anchors: Anchor::configured(&hub), witnesses: Witness::configured(&hub) };
         while !hub.lifecycle().is_ending() {
-            match run(&hub, &mut failing, &mut known, &mut anchors).await {
+            match run(&hub, &mut failing, &mut known, &mut elsewhere).await {
                 Ok(()) => return,
                 Err(LedgerError::Fenced) => tracing::warn!("another hub leads the ledger now"),
                 // Once per outage.
@@ -74,7 +75,7 @@ async fn pause(hub: &Hub, time: Duration) {
 }
 
 /// On one connection: waits for its turn, leads, until something fails or the hub ends.
-async fn run(hub: &Hub, failing: &mut bool, known: &mut Known, anchors: &mut [Anchor]) -> Result<(), LedgerError> {
+async fn run(hub: &Hub, failing: &mut bool, known: &mut Known, elsewhere: &mut Elsewhere) -> Result<(), LedgerError> {
     let mut connection = hub.db().dedicated("openpam-hub-ledger").await?;
     store::prepare_connection(&mut connection).await?;
     let name = hub.config().ledger_name();
@@ -89,8 +90,9 @@ async fn run(hub: &Hub, failing: &mut bool, known: &mut Known, anchors: &mut [An
             }
             let ledger = LedgerName::new(&stored).ok_or(LedgerError::Stored("its name is none"))?;
             tracing::info!(epoch, has_lock, ledger = stored, "leading the ledger");
-            anchors.iter_mut().for_each(|anchor| anchor.begin_to_lead(hub));
-            let leader = Leader { hub, connection, epoch, has_lock, ledger, anchors, keyring, watch, known };
+            elsewhere.anchors.iter_mut().for_each(|anchor| anchor.begin_to_lead(hub));
+            elsewhere.witnesses.iter_mut().for_each(|witness| witness.begin_to_lead(hub));
+            let leader = Leader { hub, connection, epoch, has_lock, ledger, elsewhere, keyring, watch, known };
             return leader.lead(failing).await;
         }
         if watch.is_due() {
@@ -150,13 +152,19 @@ fn alarm(hub: &Hub, ledger: &LedgerName, signer: Option<&Signer>, known: &mut Kn
     known.alarms.tend(hub, signer.map(Signer::id));
 }
 
+/// Where checkpoints go, for the life of the process.
+struct Elsewhere {
+    anchors: Vec<Anchor>,
+    witnesses: Vec<Witness>,
+}
+
 struct Leader<'h> {
     hub: &'h Hub,
     connection: PgConnection,
     epoch: i64,
     has_lock: bool,
     ledger: LedgerName,
-    anchors: &'h mut [Anchor],
+    elsewhere: &'h mut Elsewhere,
     keyring: Keyring,
     watch: Watch,
     known: &'h mut Known,
@@ -340,7 +348,7 @@ impl Leader<'_> {
     /// Whether the stored ledger goes on from what is anchored, everywhere.
     async fn fits_anchors(&mut self) -> Result<bool, LedgerError> {
         let mut fits = true;
-        for anchor in self.anchors.iter_mut() {
+        for anchor in &mut self.elsewhere.anchors {
             fits &= anchor.fits(self.hub, &mut self.connection, &self.ledger).await?;
         }
         if !fits {
@@ -352,8 +360,11 @@ impl Leader<'_> {
 
     async fn send_to_anchors(&mut self) -> Result<(), LedgerError> {
         let Some(signer) = &self.keyring.signer else { return Ok(()) };
-        for anchor in self.anchors.iter_mut() {
+        for anchor in &mut self.elsewhere.anchors {
             anchor.send(self.hub, &mut self.connection, self.epoch, (&self.ledger, signer)).await?;
+        }
+        for witness in &mut self.elsewhere.witnesses {
+            witness.tend(self.hub, &mut self.connection, self.epoch, (&self.ledger, signer)).await?;
         }
         Ok(())
     }

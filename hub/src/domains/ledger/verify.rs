@@ -9,6 +9,7 @@ use std::{
 use openpam_ids::TenantId;
 use openpam_ledger::{
     Anchors, Frontier, Hash, Kind, LedgerName, Log, Report, Signers, TILE_WIDTH, TreeHead, Verdict, Verifier,
+    VerifierKey,
 };
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use super::{
     anchor::{BUCKET, FILE},
     contents::{Check, Told},
+    cosigned::verify_cosignatures,
     error::LedgerError,
     guards::verify_guards,
     proofs,
@@ -66,6 +68,8 @@ pub struct Scope {
     pub anchor_file: bool,
     /// Signed checkpoints that the bucket has, where there is one and it could be read; likewise.
     pub bucket: Option<Vec<String>>,
+    /// Keys of the witnesses whose signatures are looked at.
+    pub witnesses: Vec<VerifierKey>,
 }
 
 /// Something that is wrong.
@@ -80,7 +84,7 @@ pub struct Finding {
 /// What came of one log.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The tenant's slug, `system`, `anchor` (the file and what was given), `bucket`, or `database`.
+    /// The tenant's slug, `system`, `anchor` (the file and what was given), `bucket`, `database`, or `witness` and a name.
     pub name: String,
     /// Stable name of the verdict: `intact`, `consistent` (nothing is signed yet), or the worst of the findings.
     pub verdict: &'static str,
@@ -178,6 +182,7 @@ pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError>
         outcomes.push(outcome);
     }
     outcomes.push(system.finish(&mut connection, &lengths, scope.tenant.is_none()).await?);
+    outcomes.extend(verify_cosignatures(&mut connection, &context.ledger, &scope.witnesses).await?);
     Ok(outcomes)
 }
 

@@ -36,7 +36,7 @@ use crate::{config::Ledger as Config, context::Actor, db::set_scope, objects::Ob
 /// which another leads.
 const GRACE: Duration = Duration::from_millis(200);
 /// After this time it is told that an anchor does not answer. It is waited for nevertheless.
-const SLOW: Duration = Duration::from_secs(5);
+pub(super) const SLOW: Duration = Duration::from_secs(5);
 /// Between looks at an anchor that cannot be read, or that has another ledger.
 const AGAIN: Duration = Duration::from_secs(2);
 /// The names of anchors, in the database too.
@@ -128,14 +128,14 @@ pub async fn bucket_notes(config: &Config) -> Result<Option<Vec<String>>, String
 
 /// Work that goes on aside.
 #[derive(Debug)]
-struct Aside<T> {
+pub(super) struct Aside<T> {
     take: oneshot::Receiver<T>,
-    since: Instant,
+    pub(super) since: Instant,
 }
 
 impl<T> Aside<T> {
     /// What came of it, where it is through within that time; of work that was given up, that.
-    async fn within(&mut self, time: Duration) -> Option<Result<T, AnchorError>> {
+    pub(super) async fn within(&mut self, time: Duration) -> Option<Result<T, AnchorError>> {
         let done = timeout(time, &mut self.take).await.ok()?;
         Some(done.map_err(|_| AnchorError::Failed("it was given up".to_owned())))
     }
@@ -195,13 +195,8 @@ impl Anchor {
         hub.ledger().note_anchor(self.name, AnchorState::Unknown);
     }
 
-    /// How it fares; told where it is news.
     fn note(&self, hub: &Hub, state: AnchorState) -> bool {
-        gauge!(names::LEDGER_ANCHOR_AVAILABLE, "anchor" => self.name).set(match state {
-            AnchorState::Available => 1.0,
-            AnchorState::Unknown | AnchorState::Unavailable | AnchorState::Differs => 0.0,
-        });
-        hub.ledger().note_anchor(self.name, state)
+        note_state(hub, self.name, state)
     }
 
     fn fails(&self, hub: &Hub, error: &dyn std::fmt::Display) {
@@ -373,8 +368,21 @@ impl Anchor {
     }
 }
 
+/// How an anchor or a witness fares; `true` where it is news.
+pub(super) fn note_state(hub: &Hub, name: &str, state: AnchorState) -> bool {
+    gauge!(names::LEDGER_ANCHOR_AVAILABLE, "anchor" => name.to_owned()).set(match state {
+        AnchorState::Available => 1.0,
+        AnchorState::Unknown | AnchorState::Unavailable | AnchorState::Differs => 0.0,
+    });
+    hub.ledger().note_anchor(name, state)
+}
+
 /// Begins it.
-fn aside<T: Send + 'static>(hub: &Hub, work: impl Future<Output = T> + Send + 'static, since: Instant) -> Aside<T> {
+pub(super) fn aside<T: Send + 'static>(
+    hub: &Hub,
+    work: impl Future<Output = T> + Send + 'static,
+    since: Instant,
+) -> Aside<T> {
     let (give, take) = oneshot::channel();
     hub.lifecycle().spawn_child(async move {
         // Nobody waits for it where the process is about to end.
