@@ -250,6 +250,9 @@ enum EvidenceCommand {
         /// Ed25519 public key, base64, of the ledger to trust; may be repeated
         #[arg(long, value_name = "KEY")]
         trust: Vec<String>,
+        /// Verifier key (`name+id+key`) of a witness that must have signed; may be repeated
+        #[arg(long, value_name = "KEY")]
+        witness: Vec<String>,
         /// Say more of what is in it
         #[arg(long, short)]
         verbose: bool,
@@ -398,10 +401,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 without_recording,
                 partial,
                 trust,
+                witness,
                 verbose,
             }) => {
                 use openpam_hub::commands::evidence;
-                let check = evidence::Check { bundle, trust, session, without_recording, partial, verbose };
+                let check = evidence::Check { bundle, trust, witness, session, without_recording, partial, verbose };
                 return evidence::verify(&check);
             }
             Command::Recording(command) => return look_at_recording(command).await,

@@ -54,7 +54,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         origin,
         identity: Identity::new(&config)?,
         vault: Vault::new(&config)?,
-        ledger: Ledger::default(),
+        ledger: Ledger::open(&config.ledger).await?,
         recordings: storage(&config.recording).await?,
         indexer: Indexer::default(),
         verifications: Verifications::default(),

@@ -14,6 +14,7 @@ pub mod dial;
 pub mod domains;
 pub mod gateway;
 pub mod http;
+pub(crate) mod objects;
 pub mod permissions;
 pub mod state;
 mod tally;

@@ -191,8 +191,8 @@ fn the_operators_guide_lists_every_key_with_its_default() -> anyhow::Result<()> 
         let lines = texts.into_iter().flat_map(str::lines).filter(|line| !line.starts_with("//!"));
         anyhow::Ok(lines.collect::<Vec<_>>().join("\n"))
     };
-    let sections = text(&["hub/src/config/sections.rs", "hub/src/config/buses.rs"])?;
-    let validation = text(&["hub/src/config/load.rs", "hub/src/config/buses.rs"])?;
+    let sections = text(&["hub/src/config/sections.rs", "hub/src/config/buses.rs", "hub/src/config/ledger.rs"])?;
+    let validation = text(&["hub/src/config/load.rs", "hub/src/config/buses.rs", "hub/src/config/ledger.rs"])?;
     let expected = reference(&keys(&sections, &validation)?);
     let path = root().join("docs/operator.md");
     let guide = std::fs::read_to_string(&path)?;

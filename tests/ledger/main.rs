@@ -1,13 +1,16 @@
 //! The ledger: sequencing on a real database, whoever leads and whatever dies; and verification, whatever was
 //! changed by hand.
 
+mod anchors;
 mod crash;
 mod damage;
 mod erasure;
+mod feed;
 mod keys;
 mod proofs;
 mod sequence;
 mod tampering;
+mod witness;
 
 use std::{process::Stdio, time::Duration};
 

@@ -86,6 +86,16 @@ impl Bucket {
         Ok(())
     }
 
+    /// Hides an object behind a mark of deletion; its versions stay.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn hide(&self, key: &str) -> anyhow::Result<()> {
+        let answer = self.ask(Method::DELETE, &format!("/{key}"), Vec::new()).await?;
+        ensure!(answer.status().is_success(), "{key}: {answer:?}");
+        Ok(())
+    }
+
     /// Downloads all objects below a prefix into one folder.
     ///
     /// # Errors

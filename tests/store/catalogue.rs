@@ -10,6 +10,7 @@ pub const WITHOUT_TENANT: &[(&str, &str)] = &[
     ("hubs", "processes serve every tenant"),
     ("_sqlx_migrations", "sqlx's own book-keeping"),
     ("ledger_anchors", "how far anchors have come, of every log"),
+    ("ledger_cosignatures", "what witnesses signed of the tree over all tenants; hashes only"),
     ("ledger_keys", "public keys of the installation's ledger"),
     ("ledger_leader", "one hub leads for every tenant"),
     ("ledger_system_checkpoints", "heads of the tree over all tenants; hashes only"),

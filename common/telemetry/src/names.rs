@@ -41,6 +41,10 @@ pub const LEDGER_LEADER: &str = "openpam_ledger_leader";
 pub const LEDGER_ENTRIES: &str = "openpam_ledger_entries_total";
 /// Age of the oldest entry that no checkpoint speaks for yet.
 pub const LEDGER_CHECKPOINT_LAG: &str = "openpam_ledger_checkpoint_lag_seconds";
+/// 1 while an anchor of the ledger, by name, takes the checkpoints of the hub that leads.
+pub const LEDGER_ANCHOR_AVAILABLE: &str = "openpam_ledger_anchor_available";
+/// Checkpoints that an anchor of the ledger, by name, took from this hub.
+pub const LEDGER_ANCHORED: &str = "openpam_ledger_anchored_checkpoints_total";
 /// Attempts to deliver an event, by subscriber and outcome.
 pub const EVENT_DELIVERIES: &str = "openpam_event_deliveries_total";
 /// Sign-ins by method and outcome.
@@ -77,6 +81,8 @@ pub(crate) fn describe() {
     describe_gauge!(LEDGER_LEADER, "1 on the hub that leads the ledger");
     describe_counter!(LEDGER_ENTRIES, "Entries of the ledger that this hub gave their places");
     describe_gauge!(LEDGER_CHECKPOINT_LAG, Unit::Seconds, "Age of the oldest entry that no checkpoint speaks for yet");
+    describe_gauge!(LEDGER_ANCHOR_AVAILABLE, "1 while an anchor, by name, takes the ledger's checkpoints");
+    describe_counter!(LEDGER_ANCHORED, "Checkpoints that an anchor of the ledger, by name, took");
     describe_counter!(EVENT_DELIVERIES, "Attempts to deliver an event, by subscriber and outcome");
     describe_counter!(LOGINS, "Sign-ins by method and outcome");
     describe_counter!(DECISIONS, "Access decisions by action and outcome");

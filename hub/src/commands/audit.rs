@@ -135,6 +135,7 @@ pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCo
     let (mut kept, mut said) = (Kept::default(), Vec::new());
     let configured = config.ledger.anchor_file.as_deref().map(Path::new);
     let is_missing = configured.is_some_and(|path| !path.exists());
+    let is_read = configured.is_some() && !is_missing;
     for path in verify.anchor.iter().map(PathBuf::as_path).chain(configured) {
         if is_missing && Some(path) == configured {
             said.push(format!("anchor: missing\n  anchor_missing: the configuration names {}", path.display()));
@@ -146,6 +147,16 @@ pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCo
             said.push(format!("{}: {broken} lines are no checkpoints", path.display()));
         }
     }
+    let bucket = match ledger::bucket_notes(&config.ledger).await {
+        Ok(notes) => notes,
+        Err(reason) => {
+            // One that cannot be read is no reason to find nothing.
+            let name = config.ledger.anchor_s3_bucket.as_deref().unwrap_or_default();
+            said.push(format!("bucket: missing\n  anchor_missing: the bucket {name} cannot be read: {reason}"));
+            None
+        }
+    };
+    let is_missing = is_missing || (bucket.is_none() && config.ledger.anchor_s3_bucket.is_some());
     if kept.thinned > 0 {
         said.push(format!(
             "anchor: {} smaller checkpoints were not looked at, larger ones speak for them",
@@ -160,7 +171,9 @@ pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCo
         anchored: kept.into_notes(),
         name: config.ledger.name.clone(),
         former_names: config.ledger.former_names.clone(),
-        anchor_file: configured.is_some() && !is_missing,
+        anchor_file: is_read,
+        bucket,
+        witnesses: config.ledger.witness_keys(),
     };
     let outcomes = ledger::verify(&db, &scope).await?;
     let mut out = io::stdout().lock();
@@ -180,8 +193,9 @@ pub async fn verify(config_path: &Path, verify: Verify) -> anyhow::Result<ExitCo
 
 fn print(out: &mut impl io::Write, outcome: &Outcome, verbose: bool) -> io::Result<()> {
     let what = match outcome.name.as_str() {
-        "anchor" => "checkpoints",
+        "anchor" | "bucket" => "checkpoints",
         "database" => "guards",
+        name if name.starts_with("witness ") => "signatures",
         _ => "entries",
     };
     writeln!(out, "{}: {}, {} {what} looked at", outcome.name, outcome.verdict, outcome.entries)?;
@@ -204,7 +218,7 @@ fn print(out: &mut impl io::Write, outcome: &Outcome, verbose: bool) -> io::Resu
         writeln!(out, "  no signed checkpoint speaks for it yet")?;
     }
     // What the anchor has of a former ledger is always told.
-    for warning in outcome.warnings.iter().filter(|_| verbose || outcome.name == "anchor") {
+    for warning in outcome.warnings.iter().filter(|_| verbose || what == "checkpoints") {
         writeln!(out, "  warning: {warning}")?;
     }
     if verbose {

@@ -170,7 +170,7 @@ async fn examine(config_path: &Path) -> Report {
     vault::examine(&config, hub.as_ref(), &mut report).await;
     provider::examine(&config, &mut report).await;
     recordings::examine(&config, &mut report).await;
-    ledger::examine(&config.ledger, &mut report);
+    ledger::examine(&config.ledger, &mut report).await;
     nats::examine(&config, &mut report).await;
     report
 }

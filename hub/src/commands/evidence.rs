@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
-use openpam_ledger::{BundleReader, BundleWriter, Content, Entry, Evidence, Field, Signers, Verdict};
+use chrono::DateTime;
+use openpam_ledger::{
+    BundleReader, BundleWriter, Content, Entry, Evidence, Field, Signers, Verdict, Verified, VerifierKey,
+};
 use openpam_recordings::{SignerKey, Verifier, dir::Folder};
 
 use super::audit;
@@ -136,6 +139,8 @@ pub struct Check {
     pub bundle: PathBuf,
     /// Keys to trust, base64.
     pub trust: Vec<String>,
+    /// Keys of witnesses that must have signed, `name+id+key`.
+    pub witness: Vec<String>,
     /// The session that it is to be about.
     pub session: Option<String>,
     /// The recording may be left out of the file.
@@ -239,7 +244,14 @@ pub fn verify(check: &Check) -> anyhow::Result<ExitCode> {
     let log_keys = audit::keys(&check.trust)?;
     let asked = check.session.as_deref().map(session_id).transpose()?;
     let trusts = !log_keys.is_empty();
-    let signers = if trusts { Signers::Trusted { log_keys, witnesses: Vec::new(), needed: 0 } } else { Signers::Any };
+    let witnesses = witnesses(&check.witness)?;
+    if !trusts && !witnesses.is_empty() {
+        bail!("--witness is for who names the ledger's key too: --trust");
+    }
+    let signers = match trusts {
+        true => Signers::Trusted { log_keys, witnesses: witnesses.clone(), needed: 0 },
+        false => Signers::Any,
+    };
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut reader = BundleReader::new(BufReader::new(file))?;
     let mut evidence = Evidence::new(signers, None);
@@ -261,6 +273,7 @@ pub fn verify(check: &Check) -> anyhow::Result<ExitCode> {
     }
     let report = evidence.finish();
     audit::print_report(&mut out, &report)?;
+    let witnessed = print_witnesses(&mut out, report.system.as_ref(), &witnesses)?;
     if check.verbose {
         for (action, count) in &told.actions {
             writeln!(out, "  {count} × {action}")?;
@@ -287,8 +300,37 @@ pub fn verify(check: &Check) -> anyhow::Result<ExitCode> {
     if unknown > 0 {
         writeln!(out, "{unknown} sections are not known to this program")?;
     }
-    let sound = one && recorded && complete && unknown == 0 && !matches!(report.verdict, Verdict::Defective(_));
+    let sound =
+        one && witnessed && recorded && complete && unknown == 0 && !matches!(report.verdict, Verdict::Defective(_));
     audit::conclude(&mut out, sound, trusts)
+}
+
+/// Keys of witnesses as they are given on the command line.
+fn witnesses(texts: &[String]) -> anyhow::Result<Vec<VerifierKey>> {
+    texts.iter().map(|text| VerifierKey::parse(text).with_context(|| format!("{text} is no verifier key"))).collect()
+}
+
+/// Who has signed the system's checkpoint. `false` where one of those that must have did not.
+fn print_witnesses(
+    out: &mut impl io::Write,
+    system: Option<&Verified>,
+    witnesses: &[VerifierKey],
+) -> anyhow::Result<bool> {
+    let mut all = true;
+    for witness in witnesses {
+        let signed = system.into_iter().flat_map(|system| &system.witnesses).find(|(name, _)| name == witness.name());
+        match signed.and_then(|(_, time)| DateTime::from_timestamp(i64::try_from(*time).ok()?, 0)) {
+            Some(time) => {
+                let time = time.format("%Y-%m-%d %H:%M:%S UTC");
+                writeln!(out, "  the witness {} had seen nothing else by {time}", witness.name())?;
+            }
+            None => {
+                all = false;
+                writeln!(out, "  not_cosigned: the witness {} has not signed it", witness.name())?;
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Which session the file is about. `false` where it is not about the one that was asked for, or about several.

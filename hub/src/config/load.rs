@@ -6,22 +6,31 @@ use config::{Environment, File, FileFormat};
 use serde_json::Value;
 use url::Url;
 
-use super::{Config, ConfigError, Mistake, ObjectLock, Recording, RecordingStore, buses, read_secret_file, tls};
+use super::{
+    Config, ConfigError, Mistake, ObjectLock, Recording, RecordingStore, buckets, buses, ledger, read_secret_file, tls,
+};
 use crate::addresses;
 
 /// Keys that hold a secret: allowed in the environment, refused in the file.
-const SECRET_KEYS: [&str; 7] = [
+const SECRET_KEYS: [&str; 8] = [
     "database.password",
     "database.owner_password",
     "vault.secret_id",
     "oidc.client_secret",
     "recording.s3_secret_access_key",
+    "ledger.anchor_s3_secret_access_key",
     "nats.password",
     "aws.secret_access_key",
 ];
 /// Lists, so that the environment can give them as comma-separated text.
-const LIST_KEYS: [&str; 4] =
-    ["server.trusted_proxies", "oidc.allowed_tids", "oidc.scopes", "targets.address_exceptions"];
+const LIST_KEYS: [&str; 6] = [
+    "server.trusted_proxies",
+    "oidc.allowed_tids",
+    "oidc.scopes",
+    "targets.address_exceptions",
+    "ledger.former_names",
+    "ledger.witnesses",
+];
 const ROLES: [&str; 3] = ["admin", "operator", "auditor"];
 
 /// Who asks for the configuration.
@@ -168,6 +177,11 @@ fn resolve_secrets(config: &mut Config, mistakes: &mut Mistakes) {
         recording.s3_secret_access_key =
             read("recording.s3_secret_access_key_file", recording.s3_secret_access_key_file.as_ref());
     }
+    let ledger = &mut config.ledger;
+    if ledger.anchor_s3_secret_access_key.is_none() {
+        ledger.anchor_s3_secret_access_key =
+            read("ledger.anchor_s3_secret_access_key_file", ledger.anchor_s3_secret_access_key_file.as_ref());
+    }
 }
 
 fn validate(config: &Config, mistakes: &mut Mistakes) {
@@ -281,16 +295,7 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     if let Some(aws) = &config.aws {
         buses::validate_aws(aws, mistakes);
     }
-    mistakes.range("ledger.anchor_interval_seconds", config.ledger.anchor_interval_seconds, 1, 86_400);
-    mistakes.range("ledger.beat_interval_seconds", config.ledger.beat_interval_seconds, 1, 86_400);
-    for former in &config.ledger.former_names {
-        if openpam_ledger::LedgerName::new(former).is_none() || *former == config.ledger_name() {
-            mistakes.add("ledger.former_names", format!("{former:?} is no other name of a ledger"));
-        }
-    }
-    if openpam_ledger::LedgerName::new(&config.ledger_name()).is_none() {
-        mistakes.add("ledger.name", "must be at most 200 letters, digits, . - _ /, with no slash at its ends");
-    }
+    ledger::validate(config, mistakes);
 }
 
 fn validate_store(recording: &Recording, mistakes: &mut Mistakes) {
@@ -300,37 +305,7 @@ fn validate_store(recording: &Recording, mistakes: &mut Mistakes) {
         }
         return;
     }
-    mistakes.required("recording.s3_bucket", &recording.s3_bucket);
-    mistakes.required("recording.s3_region", &recording.s3_region);
-    let prefix = &recording.s3_prefix;
-    let clean = |part: &str| {
-        !matches!(part, "" | "." | "..")
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    };
-    if !prefix.is_empty() && !prefix.split('/').all(clean) {
-        mistakes.add("recording.s3_prefix", "must be names of letters, digits, - _ . with a slash between them");
-    }
-    if let Some(endpoint) = &recording.s3_endpoint {
-        mistakes.url("recording.s3_endpoint", endpoint, &["https", "http"]);
-        match Url::parse(endpoint) {
-            Ok(url) if url.scheme() == "http" && !is_loopback(&url) && !recording.s3_allow_http => {
-                mistakes.add(
-                    "recording.s3_endpoint",
-                    "plain http is only for loopback: use https, or set recording.s3_allow_http",
-                );
-            }
-            Ok(url) if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
-                mistakes.add("recording.s3_endpoint", "must be scheme, host and port only");
-            }
-            _ => {}
-        }
-    }
-    if recording.s3_access_key_id.is_some() != recording.s3_secret_access_key.is_some() {
-        mistakes.add(
-            "recording.s3_access_key_id",
-            "set it together with recording.s3_secret_access_key_file or OPENPAM_RECORDING__S3_SECRET_ACCESS_KEY",
-        );
-    }
+    buckets::validate("recording.s3_", &recording.bucket(), mistakes);
 }
 
 /// What the hub reads from other files when it starts.
@@ -349,6 +324,7 @@ fn validate_for_hub(config: &Config, mistakes: &mut Mistakes) {
         );
     }
     mistakes.ca_file("recording.s3_ca_file", config.recording.s3_ca_file.as_deref());
+    mistakes.ca_file("ledger.anchor_s3_ca_file", config.ledger.anchor_s3_ca_file.as_deref());
     mistakes.ca_file("events.webhook_ca_file", config.events.webhook_ca_file.as_deref());
     if let Some(nats) = &config.nats {
         mistakes.ca_file("nats.ca_file", nats.ca_file.as_deref());
@@ -587,6 +563,51 @@ mod tests {
         assert!(!error.to_string().contains("planted"));
         let error = with("directory = \"/d\"\nobject_lock = \"compliance\"").unwrap_err();
         assert_eq!(keys(&error), ["recording.object_lock"]);
+    }
+
+    #[test]
+    fn a_bucket_for_checkpoints_needs_what_it_is_reached_by() {
+        let with = |ledger: &str| load_text(&format!("{VALID}[ledger]\n{ledger}"), &[]);
+        let config = with("anchor_s3_bucket = \"b\"").unwrap();
+        assert!(config.ledger.anchor_bucket().is_some_and(|bucket| bucket.object_lock == ObjectLock::Compliance));
+        assert!(config.ledger.is_anchored());
+        let error = with(
+            r#"
+            anchor_s3_endpoint = "http://s3.example.com"
+            anchor_s3_secret_access_key = "planted"
+            anchor_object_lock_days = 0
+            "#,
+        )
+        .unwrap_err();
+        assert_eq!(
+            keys(&error),
+            ["ledger.anchor_s3_secret_access_key", "ledger.anchor_object_lock_days", "ledger.anchor_s3_bucket"]
+        );
+        assert!(!error.to_string().contains("planted"));
+        let error = with("anchor_s3_bucket = \"b\"\nanchor_s3_endpoint = \"http://s3.example.com\"").unwrap_err();
+        assert_eq!(keys(&error), ["ledger.anchor_s3_endpoint"]);
+        assert!(error.to_string().contains("ledger.anchor_s3_allow_http"), "{error}");
+    }
+
+    #[test]
+    fn a_witness_is_a_key_of_its_kind_and_a_url_that_nobody_can_listen_to() {
+        let key = |kind| openpam_ledger::VerifierKey::new("w.example.com", kind, [7; 32]).unwrap().to_string();
+        let witness = key(openpam_ledger::KeyType::CosignatureV1);
+        let with = |witnesses: &[String]| load_text(&format!("{VALID}[ledger]\nwitnesses = {witnesses:?}"), &[]);
+        let config = with(&[format!("{witness} https://w.example.com/a/")]).unwrap();
+        let read = crate::config::Witness::parse(&config.ledger.witnesses[0]).unwrap();
+        assert_eq!(read.url.as_str(), "https://w.example.com/a/add-checkpoint");
+        assert!(with(&[format!("{witness} http://127.0.0.1:1")]).is_ok());
+        let log = key(openpam_ledger::KeyType::Ed25519);
+        for wrong in [
+            vec![format!("{witness} http://w.example.com")],
+            vec![format!("{log} https://w.example.com")],
+            vec![format!("{witness} https://w.example.com/?a=b")],
+            vec![witness.clone()],
+            vec![format!("{witness} https://a.example.com"), format!("{witness} https://b.example.com")],
+        ] {
+            assert_eq!(keys(&with(&wrong).unwrap_err()), ["ledger.witnesses"], "{wrong:?}");
+        }
     }
 
     #[test]

@@ -3,17 +3,21 @@
 //! Secrets come from the environment or from files that the configuration names, never from the
 //! TOML file itself. All mistakes are found and reported at once.
 
+mod buckets;
 mod buses;
+mod ledger;
 mod load;
 mod sections;
 pub mod tls;
 
 use openpam_secret::SecretString;
 
+pub use buckets::Bucket;
 pub use buses::{Aws, Nats};
+pub use ledger::{Ledger, Witness};
 pub use sections::{
-    Config, Database, Events, Identity, Ledger, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server,
-    Targets, Terminal, Vault,
+    Config, Database, Events, Identity, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server, Targets,
+    Terminal, Vault,
 };
 
 /// One mistake in the configuration.

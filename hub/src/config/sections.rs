@@ -9,7 +9,11 @@ use ipnetwork::IpNetwork;
 use openpam_secret::SecretString;
 use serde::Deserialize;
 
-use super::buses::{Aws, Nats};
+use super::{
+    buckets::Bucket,
+    buses::{Aws, Nats},
+    ledger::Ledger,
+};
 
 /// The whole configuration, valid once [`Config::load`] has returned it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -53,37 +57,6 @@ impl Config {
             let host = url.and_then(|url| url.host_str().map(|host| host.replace(['[', ']'], "").replace(':', "-")));
             format!("{}/ledger", host.as_deref().unwrap_or("openpam"))
         })
-    }
-}
-
-/// The ledger.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
-pub struct Ledger {
-    /// Name that the ledger's checkpoints begin with; without it the host of `server.public_url` and
-    /// `/ledger`. What the first hub began with stays.
-    pub name: Option<String>,
-    /// Names that it had before restores which took it behind its anchor (`openpam audit resume`): checkpoints of
-    /// theirs in the anchor are not held against it.
-    pub former_names: Vec<String>,
-    /// File to which the leading hub appends checkpoints: best where the database's administrator has no hand,
-    /// and the same for every hub. A ledger that is not the one in it is not signed.
-    pub anchor_file: Option<String>,
-    /// Seconds between checkpoints in that file.
-    pub anchor_interval_seconds: u64,
-    /// Seconds between two beats of a tenant's log: entries that show afterwards for how long no hub gave places.
-    pub beat_interval_seconds: u64,
-}
-
-impl Default for Ledger {
-    fn default() -> Self {
-        Self {
-            name: None,
-            former_names: Vec::new(),
-            anchor_file: None,
-            anchor_interval_seconds: 60,
-            beat_interval_seconds: 600,
-        }
     }
 }
 
@@ -502,6 +475,23 @@ impl Recording {
     /// Whether there is a place for recordings.
     pub fn has_store(&self) -> bool {
         self.store == RecordingStore::S3 || self.directory.is_some()
+    }
+
+    /// The bucket of the store `s3`.
+    pub fn bucket(&self) -> Bucket {
+        Bucket {
+            name: self.s3_bucket.clone(),
+            prefix: self.s3_prefix.clone(),
+            region: self.s3_region.clone(),
+            endpoint: self.s3_endpoint.clone(),
+            path_style: self.s3_path_style,
+            allow_http: self.s3_allow_http,
+            ca_file: self.s3_ca_file.clone(),
+            access_key_id: self.s3_access_key_id.clone(),
+            secret_access_key: self.s3_secret_access_key.clone(),
+            object_lock: self.object_lock,
+            object_lock_days: self.object_lock_days,
+        }
     }
 }
 

@@ -35,6 +35,19 @@ pub(super) struct LedgerCheck {
     state: String,
     /// Whether checkpoints are kept outside the database. Where not, nobody can tell that it was rolled back.
     anchored: bool,
+    /// Where they are kept, and how each fares. Only the hub that leads the ledger knows; what is not available there
+    /// holds up no act.
+    anchors: Vec<AnchorCheck>,
+}
+
+/// How a place for checkpoints, or a witness of them, fares.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct AnchorCheck {
+    /// `file`, `bucket`, or a witness's name.
+    name: String,
+    ok: bool,
+    /// `available`, `unavailable`, `differs` or, on a hub that does not lead, `unknown`.
+    state: &'static str,
 }
 
 /// Alive.
@@ -67,8 +80,16 @@ pub(super) async fn readyz(State(hub): State<Hub>) -> impl IntoResponse {
         None => Check { ok: true, state: "not_configured".to_owned() },
     };
     let (ok, state) = hub.ledger().health();
-    let anchored = hub.config().ledger.anchor_file.is_some();
-    let ledger = LedgerCheck { ok, state: state.to_owned(), anchored };
+    let config = &hub.config().ledger;
+    let anchors = [("file", config.anchor_file.is_some()), ("bucket", config.anchor_s3_bucket.is_some())];
+    let anchors = anchors.into_iter().filter(|(_, is_configured)| *is_configured).map(|(name, _)| name.to_owned());
+    let witnesses = config.witness_keys().into_iter().map(|key| key.name().to_owned());
+    let anchors = anchors.chain(witnesses).map(|name| {
+        let state = hub.ledger().anchor(&name);
+        AnchorCheck { name, ok: state.is_ok(), state: state.name() }
+    });
+    let anchors = anchors.collect();
+    let ledger = LedgerCheck { ok, state: state.to_owned(), anchored: config.is_anchored(), anchors };
     let ending = hub.lifecycle().is_ending();
     let ready = database.ok && vault.ok && !ending;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

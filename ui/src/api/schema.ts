@@ -665,6 +665,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit/checkpoint/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A signed checkpoint of the tenant, and that it is in the system's log, which witnesses sign. */
+        get: operations["get_system_checkpoint"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit/consistency": {
         parameters: {
             query?: never;
@@ -1507,6 +1524,14 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description How a place for checkpoints, or a witness of them, fares. */
+        AnchorCheck: {
+            /** @description `file`, `bucket`, or a witness's name. */
+            name: string;
+            ok: boolean;
+            /** @description `available`, `unavailable`, `differs` or, on a hub that does not lead, `unknown`. */
+            state: string;
+        };
         /** @description An API token without its secret. */
         ApiToken: {
             /** Format: date-time */
@@ -1909,6 +1934,11 @@ export interface components {
         LedgerCheck: {
             /** @description Whether checkpoints are kept outside the database. Where not, nobody can tell that it was rolled back. */
             anchored: boolean;
+            /**
+             * @description Where they are kept, and how each fares. Only the hub that leads the ledger knows; what is not available there
+             *     holds up no act.
+             */
+            anchors: components["schemas"]["AnchorCheck"][];
             ok: boolean;
             state: string;
         };
@@ -3265,6 +3295,28 @@ export interface components {
             recordings: components["schemas"]["RecordingsStatus"];
             vault: components["schemas"]["VaultStatus"];
             version: string;
+        };
+        /** @description The proof that a signed checkpoint of the tenant is in the system's log, which holds those of every tenant. */
+        SystemInclusionProof: {
+            /** @description The tenant's signed checkpoint; its text is the leaf. */
+            checkpoint: string;
+            /** @description The proof (RFC 9162 §2.1.3), base64. */
+            hashes: string[];
+            /**
+             * Format: int64
+             * @description The leaf's place.
+             */
+            index: number;
+            /**
+             * Format: int64
+             * @description Leaves of the system's tree.
+             */
+            size: number;
+            /**
+             * @description The system's signed checkpoint (C2SP tlog-checkpoint), with the signatures of witnesses (cosignature/v1), where
+             *     there are some.
+             */
+            system_checkpoint: string;
         };
         /** @description A target with everything an admin sets. */
         Target: {
@@ -5824,6 +5876,42 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+            /** @description Nothing is signed yet */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_system_checkpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SystemInclusionProof"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description Nothing is signed yet */

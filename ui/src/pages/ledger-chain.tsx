@@ -13,6 +13,7 @@ const STATES: Record<string, string> = {
   no_leader: 'No hub seals entries',
   checkpoints_late: 'Signatures are late',
   behind_anchor: 'Does not match its anchor',
+  anchor_unavailable: 'An anchor does not answer',
   altered: 'Was rewritten',
   damaged: 'Is damaged',
 }

@@ -45,6 +45,7 @@ fn secret_files(config: &Config) -> Vec<(&'static str, &str)> {
         ("vault.secret_id_file", config.vault.secret_id_file.as_deref()),
         ("vault.wrapped_secret_id_file", config.vault.wrapped_secret_id_file.as_deref()),
         ("recording.s3_secret_access_key_file", config.recording.s3_secret_access_key_file.as_deref()),
+        ("ledger.anchor_s3_secret_access_key_file", config.ledger.anchor_s3_secret_access_key_file.as_deref()),
         ("oidc.client_secret_file", oidc.and_then(|oidc| oidc.client_secret_file.as_deref())),
     ]
     .into_iter()

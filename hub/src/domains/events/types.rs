@@ -82,6 +82,17 @@ pub enum Event {
         /// `local` or `oidc`.
         method: &'static str,
     },
+    /// The ledger of the tenant has a signed head: who keeps it can tell later that the ledger was cut off.
+    LedgerCheckpoint {
+        /// The log's name.
+        origin: String,
+        /// Entries.
+        size: u64,
+        /// Root of their tree, base64.
+        root: String,
+        /// The signed checkpoint (C2SP tlog-checkpoint) as it is.
+        note: String,
+    },
 }
 
 /// An account, as others may know it.
@@ -132,6 +143,7 @@ event_types! {
     USER_DISABLED = "openpam.user.disabled",
     USER_DELETED = "openpam.user.deleted",
     USER_SIGNED_IN = "openpam.user.signed_in",
+    LEDGER_CHECKPOINT = "openpam.ledger.checkpoint",
 }
 
 /// The type of an event that an administrator sends to try a subscriber. It is not published.
@@ -155,6 +167,7 @@ impl Event {
             Self::UserDisabled(_) => USER_DISABLED,
             Self::UserDeleted { .. } => USER_DELETED,
             Self::UserSignedIn { .. } => USER_SIGNED_IN,
+            Self::LedgerCheckpoint { .. } => LEDGER_CHECKPOINT,
         }
     }
 
@@ -162,6 +175,7 @@ impl Event {
     pub fn source(&self) -> &'static str {
         match self {
             Self::SessionStarted { .. } | Self::SessionEnded { .. } => "openpam/sessions",
+            Self::LedgerCheckpoint { .. } => "openpam/ledger",
             _ => "openpam/identity",
         }
     }
@@ -175,6 +189,7 @@ impl Event {
             Self::UserCreated(user) | Self::UserUpdated { user, .. } | Self::UserDisabled(user) => {
                 format!("users/{}", user.user_id)
             }
+            Self::LedgerCheckpoint { size, .. } => format!("checkpoints/{size}"),
             Self::UserDeleted { user_id, .. } | Self::UserSignedIn { user_id, .. } => format!("users/{user_id}"),
         }
     }
@@ -428,6 +443,12 @@ mod tests {
             Event::UserDisabled(user()),
             Event::UserDeleted { user_id: id.into(), username: "ada".to_owned() },
             Event::UserSignedIn { user_id: id.into(), username: "ada".to_owned(), method: "oidc" },
+            Event::LedgerCheckpoint {
+                origin: "pam.example.com/ledger/tenants/00000000-0000-0000-0000-000000000001".to_owned(),
+                size: 7,
+                root: "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=".to_owned(),
+                note: "the text\n\n\u{2014} and its signature\n".to_owned(),
+            },
         ]
     }
 

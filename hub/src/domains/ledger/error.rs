@@ -25,9 +25,6 @@ pub enum LedgerError {
     /// The private key is not the one of the public key.
     #[error("the signing key in the vault at {0} is not the one that the database names")]
     Key(String),
-    /// An anchor could not be read or written.
-    #[error("the ledger's anchor: {0}")]
-    Anchor(#[from] std::io::Error),
     /// A bundle could not be written.
     #[error(transparent)]
     Bundle(#[from] openpam_ledger::BundleError),

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, io::Write};
 
 use openpam_ids::TenantId;
-use openpam_ledger::{BundleWriter, LedgerName, LedgerWriter, Plan, RangeProof};
+use openpam_ledger::{BundleWriter, Checkpoint, LedgerName, LedgerWriter, Log, Plan, RangeProof};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
@@ -57,6 +57,9 @@ pub async fn write_evidence<W: Write>(
     if *last >= size {
         return Err(LedgerError::NotSigned { size: size.cast_unsigned() });
     }
+    // What witnesses have signed is worth more than what came since.
+    let cosigned = cosigned(&mut tx, &ledger).await?.filter(|(size, _)| *last < *size);
+    let (size, note) = cosigned.unwrap_or((size, note));
     let size = size.cast_unsigned();
     let mut writer = LedgerWriter::new(to, &ledger, tenant_id.as_uuid(), &note)?;
     for (first, end) in ranges(&places) {
@@ -67,8 +70,8 @@ pub async fn write_evidence<W: Write>(
         writer.range(&proof)?;
         write_entries(&mut tx, &mut writer, first, end).await?;
     }
-    let system = system_proof(&mut tx, size).await?;
-    writer.finish(system.as_ref().map(|(note, index, proof)| (note.as_str(), *index, proof.as_slice())))?;
+    let system = system_proof(&mut tx, &ledger, size).await?;
+    writer.finish(system.as_ref().map(|system| (system.note.as_str(), system.index, system.proof.as_slice())))?;
     tx.rollback().await?;
     Ok(Written { entries: places.len() as u64, size })
 }
@@ -102,19 +105,51 @@ async fn write_entries<W: Write>(
     Ok(())
 }
 
-/// The system's last checkpoint, and the proof that the tenant's of that size is in it.
-async fn system_proof(
+/// The tenant's largest checkpoint that is in what witnesses have signed of the system's log.
+pub(super) async fn cosigned(
     connection: &mut PgConnection,
+    ledger: &LedgerName,
+) -> Result<Option<(i64, String)>, LedgerError> {
+    let Some((until, _)) = stored::last_cosigned(connection, &ledger.origin(Log::System)).await? else {
+        return Ok(None);
+    };
+    let Some(leaf) = stored::last_own_leaf(connection, until).await? else { return Ok(None) };
+    let size = Checkpoint::parse(&leaf)?.head().size.cast_signed();
+    Ok(stored::last_checkpoint(connection, Some(size)).await?.filter(|(there, _)| *there == size))
+}
+
+/// A checkpoint of the system's, and the proof that a tenant's is in it.
+#[derive(Debug)]
+pub(super) struct SystemProof {
+    /// With the signatures of witnesses, where there are some.
+    pub(super) note: String,
+    /// Its leaves.
+    pub(super) size: u64,
+    /// The place of the tenant's.
+    pub(super) index: u64,
+    pub(super) proof: Vec<openpam_ledger::Hash>,
+}
+
+/// That the tenant's checkpoint of that size is in the system's log: as far as witnesses have signed it, or else
+/// as far as it goes.
+pub(super) async fn system_proof(
+    connection: &mut PgConnection,
+    ledger: &LedgerName,
     size: u64,
-) -> Result<Option<(String, u64, Vec<openpam_ledger::Hash>)>, LedgerError> {
+) -> Result<Option<SystemProof>, LedgerError> {
     let Some(index) = stored::system_place(connection, size.cast_signed()).await? else { return Ok(None) };
-    let Some((whole, note)) = stored::last_system_checkpoint(connection).await? else { return Ok(None) };
-    let (index, whole) = (index.cast_unsigned(), whole.cast_unsigned());
-    let plan = Plan::inclusion(index, whole).map_err(|_| LedgerError::NoSuchPlace)?;
+    let cosigned = stored::last_cosigned(connection, &ledger.origin(Log::System)).await?;
+    let last = match cosigned.filter(|(whole, _)| *whole > index) {
+        Some(cosigned) => Some(cosigned),
+        None => stored::last_system_checkpoint(connection).await?,
+    };
+    let Some((whole, note)) = last else { return Ok(None) };
+    let (index, size) = (index.cast_unsigned(), whole.cast_unsigned());
+    let plan = Plan::inclusion(index, size).map_err(|_| LedgerError::NoSuchPlace)?;
     let nodes = plan.nodes().collect::<Vec<_>>();
-    let hashes = proofs::read(connection, Tree::System, whole, &nodes).await?;
+    let hashes = proofs::read(connection, Tree::System, size, &nodes).await?;
     let proof = plan.assemble(&hashes).ok_or(LedgerError::Stored("a proof cannot be made"))?;
-    Ok(Some((note, index, proof)))
+    Ok(Some(SystemProof { note, size, index, proof }))
 }
 
 /// Every key that ever signed, for whoever gives out a bundle to say which to trust.

@@ -28,6 +28,7 @@ pub(crate) fn routes() -> Routes {
         .add(read, routes!(get_inclusion))
         .add(read, routes!(get_consistency))
         .add(read, routes!(get_checkpoint))
+        .add(read, routes!(get_system_checkpoint))
 }
 
 impl From<LedgerError> for Problem {
@@ -121,6 +122,22 @@ struct ConsistencyProof {
     old_root: String,
     new_size: u64,
     new_root: String,
+    hashes: Vec<String>,
+}
+
+/// The proof that a signed checkpoint of the tenant is in the system's log, which holds those of every tenant.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct SystemInclusionProof {
+    /// The tenant's signed checkpoint; its text is the leaf.
+    checkpoint: String,
+    /// The leaf's place.
+    index: u64,
+    /// Leaves of the system's tree.
+    size: u64,
+    /// The system's signed checkpoint (C2SP tlog-checkpoint), with the signatures of witnesses (cosignature/v1), where
+    /// there are some.
+    system_checkpoint: String,
+    /// The proof (RFC 9162 §2.1.3), base64.
     hashes: Vec<String>,
 }
 
@@ -238,4 +255,23 @@ async fn get_checkpoint(State(hub): State<Hub>, context: Context) -> Result<impl
     let mut tx = hub.db().begin(&context).await?;
     let note = service::checkpoint(&mut tx).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], note))
+}
+
+/// A signed checkpoint of the tenant, and that it is in the system's log, which witnesses sign.
+#[utoipa::path(get, path = "/api/v1/audit/checkpoint/system", tag = "audit",
+    responses((status = 200, body = SystemInclusionProof), (status = 404, body = ProblemBody),
+              (status = 409, body = ProblemBody, description = "Nothing is signed yet")))]
+async fn get_system_checkpoint(
+    State(hub): State<Hub>,
+    context: Context,
+) -> Result<Json<SystemInclusionProof>, Problem> {
+    let mut tx = hub.db().begin(&context).await?;
+    let (checkpoint, system) = service::system(&mut tx).await?;
+    Ok(Json(SystemInclusionProof {
+        checkpoint,
+        index: system.index,
+        size: system.size,
+        system_checkpoint: system.note,
+        hashes: encoded(&system.proof),
+    }))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_lc_rs::rand::SystemRandom;
 use chrono::{DateTime, Utc};
 use openpam_ids::LedgerKeyId;
-use openpam_ledger::{Hash, KeyType, LedgerName, Log, Plan, TreeHead, VerifierKey};
+use openpam_ledger::{Checkpoint, Hash, KeyType, LedgerName, Log, Plan, TreeHead, VerifierKey};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use super::{
     alarms as stored_alarms,
     anchor::root_at,
     error::LedgerError,
+    evidence::{SystemProof, cosigned, system_proof},
     keys, proofs,
     store::{
         self,
@@ -117,6 +118,24 @@ async fn assemble(connection: &mut PgConnection, plan: &Plan, tree: u64) -> Resu
 pub(super) async fn checkpoint(connection: &mut PgConnection) -> Result<String, LedgerError> {
     let last = stored::last_checkpoint(connection, None).await?;
     last.map(|(_, note)| note).ok_or(LedgerError::NotSigned { size: 0 })
+}
+
+/// That a tenant's checkpoint is in the system's log: that checkpoint, the last that can be shown.
+pub(super) async fn system(connection: &mut PgConnection) -> Result<(String, SystemProof), LedgerError> {
+    let ledger =
+        stored::name(connection).await?.and_then(|name| LedgerName::new(&name)).ok_or(LedgerError::NoLedger)?;
+    let (size, note) = match cosigned(connection, &ledger).await? {
+        Some(cosigned) => cosigned,
+        None => {
+            let leaf = stored::last_own_leaf(connection, i64::MAX).await?.ok_or(LedgerError::NotSigned { size: 0 })?;
+            let size = Checkpoint::parse(&leaf)?.head().size.cast_signed();
+            let missing = LedgerError::Stored("a leaf of the system's log has no checkpoint");
+            stored::last_checkpoint(connection, Some(size)).await?.filter(|(there, _)| *there == size).ok_or(missing)?
+        }
+    };
+    let size = size.cast_unsigned();
+    let proof = system_proof(connection, &ledger, size).await?.ok_or(LedgerError::NotSigned { size: 0 })?;
+    Ok((note, proof))
 }
 
 /// The ledger's name, once there is one.

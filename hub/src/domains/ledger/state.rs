@@ -1,14 +1,18 @@
 //! How the ledger fares, as this hub sees it: for readiness and metrics.
 
 use std::{
-    collections::HashSet,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::{BTreeMap, HashSet},
+    sync::{Mutex, PoisonError},
 };
 
+use anyhow::Context as _;
 use openpam_ledger::Log;
+
+use super::witness::client;
+use crate::{
+    config::{Ledger as Config, ObjectLock},
+    objects::Objects,
+};
 
 /// A checkpoint that is later than this is told.
 const LATE_SECONDS: f64 = 10.0;
@@ -19,12 +23,46 @@ const GONE_SECONDS: f64 = 10.0;
 #[derive(Debug, Default)]
 pub struct Ledger {
     seen: Mutex<Option<Seen>>,
-    /// The database's ledger is not the one that an anchor has.
-    behind_anchor: AtomicBool,
+    /// By name, while this hub leads.
+    anchors: Mutex<BTreeMap<String, AnchorState>>,
+    /// The bucket for checkpoints.
+    bucket: Option<Objects>,
+    /// What asks witnesses.
+    client: Option<reqwest::Client>,
     /// Logs that are not the ones that a hub wrote or read before.
     altered: Mutex<HashSet<Log>>,
     /// Logs that cannot be gone on from as they are stored.
     damaged: Mutex<HashSet<Log>>,
+}
+
+/// How an anchor fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnchorState {
+    /// Only the hub that leads looks at it.
+    Unknown,
+    /// It has what the ledger goes on from, and takes what comes.
+    Available,
+    /// It does not answer, or refuses.
+    Unavailable,
+    /// The database's ledger is not the one that it has.
+    Differs,
+}
+
+impl AnchorState {
+    /// Its name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Available => "available",
+            Self::Unavailable => "unavailable",
+            Self::Differs => "differs",
+        }
+    }
+
+    /// Whether nothing is known to be wrong.
+    pub const fn is_ok(self) -> bool {
+        matches!(self, Self::Unknown | Self::Available)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,13 +73,49 @@ struct Seen {
 }
 
 impl Ledger {
+    /// With the anchors of the configuration.
+    ///
+    /// # Errors
+    /// When the bucket cannot be used at all, or has no lock. One that does not answer is not such a case.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let client = (!config.witnesses.is_empty()).then(client).transpose().context("witnesses of the ledger")?;
+        let Some(bucket) = config.anchor_bucket() else { return Ok(Self { client, ..Self::default() }) };
+        let objects = Objects::bucket(&bucket).context("the bucket of the ledger's checkpoints")?;
+        if bucket.object_lock != ObjectLock::None {
+            match objects.has_lock().await {
+                Ok(Some(false)) => {
+                    anyhow::bail!("ledger.anchor_object_lock: the bucket {} has no object lock", bucket.name)
+                }
+                Ok(_) => {}
+                // What is put names its lock: a bucket without one refuses it.
+                Err(error) => tracing::warn!(%error, "whether the ledger's bucket has object lock is not known yet"),
+            }
+        }
+        Ok(Self { bucket: Some(objects), client, ..Self::default() })
+    }
+
+    pub(super) fn client(&self) -> Option<&reqwest::Client> {
+        self.client.as_ref()
+    }
+
+    pub(super) fn bucket(&self) -> Option<&Objects> {
+        self.bucket.as_ref()
+    }
     pub(super) fn note(&self, leads: bool, silence: f64, lag: f64) {
+        if !leads {
+            locked(&self.anchors).clear();
+        }
         *locked(&self.seen) = Some(Seen { leads, silence, lag });
     }
 
-    /// Whether the stored ledger is not the one that is anchored; `true` where this is news.
-    pub(super) fn note_anchor(&self, behind: bool) -> bool {
-        self.behind_anchor.swap(behind, Ordering::Relaxed) != behind
+    /// How an anchor fares; `true` where this is news.
+    pub(super) fn note_anchor(&self, name: &str, state: AnchorState) -> bool {
+        locked(&self.anchors).insert(name.to_owned(), state) != Some(state)
+    }
+
+    /// How an anchor fares, as far as this hub knows.
+    pub fn anchor(&self, name: &str) -> AnchorState {
+        locked(&self.anchors).get(name).copied().unwrap_or(AnchorState::Unknown)
     }
 
     /// A log was rewritten; `true` where this is news. It stays so for the life of the process.
@@ -69,12 +143,14 @@ impl Ledger {
 
     fn health_where(&self, counts: impl Fn(&Log) -> bool) -> (bool, &'static str) {
         let has = |logs: &Mutex<HashSet<Log>>| locked(logs).iter().any(&counts);
+        let anchor = |state| locked(&self.anchors).values().any(|anchor| *anchor == state);
         match *locked(&self.seen) {
             None => (false, "unavailable"),
             Some(_) if has(&self.altered) => (false, "altered"),
-            Some(_) if self.behind_anchor.load(Ordering::Relaxed) => (false, "behind_anchor"),
+            Some(_) if anchor(AnchorState::Differs) => (false, "behind_anchor"),
             Some(_) if has(&self.damaged) => (false, "damaged"),
             Some(seen) if seen.silence > GONE_SECONDS => (false, "no_leader"),
+            Some(_) if anchor(AnchorState::Unavailable) => (false, "anchor_unavailable"),
             Some(seen) if seen.lag > LATE_SECONDS => (false, "checkpoints_late"),
             Some(seen) if seen.leads => (true, "leading"),
             Some(_) => (true, "following"),
@@ -110,7 +186,11 @@ mod tests {
         ledger.note_damaged([one].into());
         assert_eq!((ledger.health(), ledger.health_of(one)), ((false, "damaged"), (false, "damaged")));
         assert_eq!(ledger.health_of(other), (true, "leading"), "another tenant's log is none of its business");
-        ledger.note_anchor(true);
+        assert!(ledger.note_anchor("bucket", AnchorState::Unavailable));
+        assert_eq!(ledger.health_of(other), (false, "anchor_unavailable"), "it is everybody's");
+        assert!(!ledger.note_anchor("bucket", AnchorState::Unavailable), "it is news once");
+        assert_eq!(ledger.anchor("file"), AnchorState::Unknown);
+        ledger.note_anchor("file", AnchorState::Differs);
         assert_eq!(ledger.health(), (false, "behind_anchor"));
         assert!(ledger.note_altered(one) && !ledger.note_altered(one), "it is news once");
         assert_eq!((ledger.health().1, ledger.health_of(other).1), ("altered", "behind_anchor"));

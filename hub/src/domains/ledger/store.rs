@@ -391,6 +391,26 @@ pub(super) async fn insert_system_checkpoint(
     Ok(())
 }
 
+/// Keeps what a witness signed; the first signature under a checkpoint stays.
+pub(super) async fn insert_cosignature(
+    connection: &mut PgConnection,
+    origin: &str,
+    size: i64,
+    witness: &str,
+    line: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into ledger_cosignatures (origin, size, witness, line) values ($1, $2, $3, $4) on conflict do nothing",
+        origin,
+        size,
+        witness,
+        line
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Puts a ledger of another name into the place of the one there is, as the owner. The schema that keeps that one.
 pub(super) async fn begin_anew(connection: &mut PgConnection, name: &str) -> Result<String, sqlx::Error> {
     sqlx::query_scalar!(r#"select openpam.ledger_begin_anew($1) as "kept!""#, name).fetch_one(connection).await

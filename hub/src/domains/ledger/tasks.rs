@@ -3,7 +3,7 @@
 //! Whoever has the lock leads. A leader that is not heard of, though its connection stands, is followed
 //! without the lock. Either way the new epoch is what counts: the database refuses the one before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use metrics::{counter, gauge};
 use openpam_ledger::{LedgerName, Log};
@@ -16,14 +16,16 @@ use tokio::{
 
 use super::{
     alarms,
-    anchor::{self, Compared, FileAnchor},
+    anchor::Anchor,
     beats::{Beats, Maker},
     error::LedgerError,
+    feed::Feed,
     keys::Signer,
     known::Known,
     sequence::Sequencer,
     sign::Signing,
     store,
+    witness::Witness,
 };
 use crate::state::Hub;
 
@@ -47,8 +49,10 @@ pub fn start_tasks(hub: &Hub) {
         let mut failing = false;
         // For the life of the process: whoever ends the connection does not make it forget.
         let mut known = Known::default();
+        // Likewise: an anchor that hangs is not asked a second time.
+        let mut elsewhere = Elsewhere { anchors: Anchor::configured(&hub), witnesses: Witness::configured(&hub) };
         while !hub.lifecycle().is_ending() {
-            match run(&hub, &mut failing, &mut known).await {
+            match run(&hub, &mut failing, &mut known, &mut elsewhere).await {
                 Ok(()) => return,
                 Err(LedgerError::Fenced) => tracing::warn!("another hub leads the ledger now"),
                 // Once per outage.
@@ -71,7 +75,7 @@ async fn pause(hub: &Hub, time: Duration) {
 }
 
 /// On one connection: waits for its turn, leads, until something fails or the hub ends.
-async fn run(hub: &Hub, failing: &mut bool, known: &mut Known) -> Result<(), LedgerError> {
+async fn run(hub: &Hub, failing: &mut bool, known: &mut Known, elsewhere: &mut Elsewhere) -> Result<(), LedgerError> {
     let mut connection = hub.db().dedicated("openpam-hub-ledger").await?;
     store::prepare_connection(&mut connection).await?;
     let name = hub.config().ledger_name();
@@ -86,23 +90,9 @@ async fn run(hub: &Hub, failing: &mut bool, known: &mut Known) -> Result<(), Led
             }
             let ledger = LedgerName::new(&stored).ok_or(LedgerError::Stored("its name is none"))?;
             tracing::info!(epoch, has_lock, ledger = stored, "leading the ledger");
-            let config = &hub.config().ledger;
-            let anchor = config.anchor_file.as_deref().map(FileAnchor::new);
-            let anchor_interval = Duration::from_secs(config.anchor_interval_seconds);
-            let leader = Leader {
-                hub,
-                connection,
-                epoch,
-                has_lock,
-                ledger,
-                anchor,
-                anchor_interval,
-                next_anchor: None,
-                anchored: BTreeMap::new(),
-                keyring,
-                watch,
-                known,
-            };
+            elsewhere.anchors.iter_mut().for_each(|anchor| anchor.begin_to_lead(hub));
+            elsewhere.witnesses.iter_mut().for_each(|witness| witness.begin_to_lead(hub));
+            let leader = Leader { hub, connection, epoch, has_lock, ledger, elsewhere, keyring, watch, known };
             return leader.lead(failing).await;
         }
         if watch.is_due() {
@@ -162,18 +152,19 @@ fn alarm(hub: &Hub, ledger: &LedgerName, signer: Option<&Signer>, known: &mut Kn
     known.alarms.tend(hub, signer.map(Signer::id));
 }
 
+/// Where checkpoints go, for the life of the process.
+struct Elsewhere {
+    anchors: Vec<Anchor>,
+    witnesses: Vec<Witness>,
+}
+
 struct Leader<'h> {
     hub: &'h Hub,
     connection: PgConnection,
     epoch: i64,
     has_lock: bool,
     ledger: LedgerName,
-    anchor: Option<FileAnchor>,
-    anchor_interval: Duration,
-    /// When checkpoints are anchored again. `None` while the stored ledger is not compared with the anchor.
-    next_anchor: Option<Instant>,
-    /// How far the anchor goes, by its own account.
-    anchored: BTreeMap<String, u64>,
+    elsewhere: &'h mut Elsewhere,
     keyring: Keyring,
     watch: Watch,
     known: &'h mut Known,
@@ -211,6 +202,7 @@ impl Leader<'_> {
         let mut sequencer = Sequencer::new();
         let mut signing = Signing::default();
         let mut beats = Beats::new(Duration::from_secs(self.hub.config().ledger.beat_interval_seconds));
+        let mut feed = Feed::new(&self.hub.config().ledger);
         let mut unsigned_since: Option<Instant> = None;
         let mut next = Instant::now();
         while !self.hub.lifecycle().is_ending() {
@@ -247,7 +239,10 @@ impl Leader<'_> {
                     }
                     Err(error) => return Err(error),
                 }
-                self.send_to_anchor().await?;
+                self.send_to_anchors().await?;
+                if let Some(signer) = &self.keyring.signer {
+                    feed.publish(&mut self.connection, self.epoch, (&self.ledger, signer)).await?;
+                }
                 if !self.has_lock {
                     self.has_lock = store::try_lock(&mut self.connection).await?;
                 }
@@ -326,7 +321,7 @@ impl Keyring {
 
 impl Leader<'_> {
     async fn sign(&mut self, signing: &mut Signing) -> Result<(), LedgerError> {
-        if !self.fits_anchor().await? {
+        if !self.fits_anchors().await? {
             return Ok(());
         }
         if self.watch.is_due() {
@@ -350,57 +345,27 @@ impl Leader<'_> {
         beats.make(&mut self.connection, maker, sequencer).await
     }
 
-    /// Whether the stored ledger goes on from what is anchored. Where it does not, the database was rolled back,
-    /// and signing would be a fork.
-    async fn fits_anchor(&mut self) -> Result<bool, LedgerError> {
-        let Some(anchor) = self.anchor.as_mut().filter(|_| self.next_anchor.is_none()) else { return Ok(true) };
-        let former = &self.hub.config().ledger.former_names;
-        let former = former.iter().filter_map(|name| LedgerName::new(name)).collect::<Vec<_>>();
-        match anchor::compare(&mut self.connection, &self.ledger, &former, anchor).await {
-            Ok(Compared::Fits(sizes)) => {
-                self.hub.ledger().note_anchor(false);
-                self.anchored = sizes;
-                self.next_anchor = Some(Instant::now());
-                Ok(true)
-            }
-            Ok(Compared::Differs { origin, reason }) => {
-                if self.hub.ledger().note_anchor(true) {
-                    tracing::error!(origin, reason, "the ledger is not the one that is anchored: nothing is signed");
-                }
-                store::fence(&mut self.connection, self.epoch).await?;
-                Ok(false)
-            }
-            Err(LedgerError::Anchor(error)) => {
-                // Not being able to look is no proof of anything; the checkpoints wait.
-                tracing::error!(%error, "the anchor cannot be read: nothing is signed");
-                store::fence(&mut self.connection, self.epoch).await?;
-                Ok(false)
-            }
-            Err(error) => Err(error),
+    /// Whether the stored ledger goes on from what is anchored, everywhere.
+    async fn fits_anchors(&mut self) -> Result<bool, LedgerError> {
+        let mut fits = true;
+        for anchor in &mut self.elsewhere.anchors {
+            fits &= anchor.fits(self.hub, &mut self.connection, &self.ledger).await?;
         }
+        if !fits {
+            // Says that this leader is there.
+            store::fence(&mut self.connection, self.epoch).await?;
+        }
+        Ok(fits)
     }
 
-    async fn send_to_anchor(&mut self) -> Result<(), LedgerError> {
-        let (Some(anchor), Some(due), Some(signer)) = (&mut self.anchor, self.next_anchor, &self.keyring.signer) else {
-            return Ok(());
-        };
-        if Instant::now() < due {
-            return Ok(());
+    async fn send_to_anchors(&mut self) -> Result<(), LedgerError> {
+        let Some(signer) = &self.keyring.signer else { return Ok(()) };
+        for anchor in &mut self.elsewhere.anchors {
+            anchor.send(self.hub, &mut self.connection, self.epoch, (&self.ledger, signer)).await?;
         }
-        self.next_anchor = Some(Instant::now() + self.anchor_interval);
-        let now = self.hub.clock().now();
-        let has = &mut self.anchored;
-        match anchor::send(&mut self.connection, self.epoch, (&self.ledger, signer), anchor, has, now).await {
-            Ok(_) => Ok(()),
-            Err(LedgerError::Anchor(error)) => {
-                tracing::error!(%error, "checkpoints could not be anchored; trying again later");
-                if error.kind() == std::io::ErrorKind::NotFound {
-                    // What is gone is compared anew.
-                    self.next_anchor = None;
-                }
-                Ok(())
-            }
-            Err(error) => Err(error),
+        for witness in &mut self.elsewhere.witnesses {
+            witness.tend(self.hub, &mut self.connection, self.epoch, (&self.ledger, signer)).await?;
         }
+        Ok(())
     }
 }

@@ -9,13 +9,15 @@ use std::{
 use openpam_ids::TenantId;
 use openpam_ledger::{
     Anchors, Frontier, Hash, Kind, LedgerName, Log, Report, Signers, TILE_WIDTH, TreeHead, Verdict, Verifier,
+    VerifierKey,
 };
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::{
-    anchor::FILE,
+    anchor::{BUCKET, FILE},
     contents::{Check, Told},
+    cosigned::verify_cosignatures,
     error::LedgerError,
     guards::verify_guards,
     proofs,
@@ -64,6 +66,10 @@ pub struct Scope {
     pub former_names: Vec<String>,
     /// Whether the file that the hub anchors in is among them: then it must have all that the database says it took.
     pub anchor_file: bool,
+    /// Signed checkpoints that the bucket has, where there is one and it could be read; likewise.
+    pub bucket: Option<Vec<String>>,
+    /// Keys of the witnesses whose signatures are looked at.
+    pub witnesses: Vec<VerifierKey>,
 }
 
 /// Something that is wrong.
@@ -78,7 +84,7 @@ pub struct Finding {
 /// What came of one log.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The tenant's slug, `system`, `anchor`, or `database`.
+    /// The tenant's slug, `system`, `anchor` (the file and what was given), `bucket`, `database`, or `witness` and a name.
     pub name: String,
     /// Stable name of the verdict: `intact`, `consistent` (nothing is signed yet), or the worst of the findings.
     pub verdict: &'static str,
@@ -142,13 +148,21 @@ pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError>
         Some(slug) => vec![db.tenant_by_slug(slug).await?.ok_or_else(|| LedgerError::NoTenant(slug.clone()))?],
         None => db.tenant_ids().await?,
     };
-    let context = Against { ledger, signers, anchored: by_origin(&scope.anchored) };
+    let elsewhere = scope.anchored.iter().chain(scope.bucket.iter().flatten());
+    let context = Against { ledger, signers, anchored: by_origin(elsewhere) };
     let mut outcomes = Vec::new();
     let renamed = scope.name.as_ref().filter(|configured| **configured != name);
+    let known = scope.tenant.is_none().then(|| tenants.iter().map(|id| id.as_uuid()).collect::<BTreeSet<_>>());
     if !scope.anchored.is_empty() || scope.anchor_file || renamed.is_some() {
         let taken = if scope.anchor_file { store::anchored(&mut connection, FILE).await? } else { HashMap::default() };
-        let known = scope.tenant.is_none().then(|| tenants.iter().map(|id| id.as_uuid()).collect::<BTreeSet<_>>());
-        outcomes.push(verify_anchors(&context, scope, known.as_ref(), &taken));
+        let kept = Kept { name: "anchor", notes: by_origin(&scope.anchored), taken };
+        let renamed = renamed.map(|to| format!("the database's ledger is {name}, the configuration's {to}"));
+        outcomes.push(verify_anchor(&context.ledger, scope, known.as_ref(), kept, renamed));
+    }
+    if let Some(notes) = &scope.bucket {
+        let taken = store::anchored(&mut connection, BUCKET).await?;
+        let kept = Kept { name: BUCKET, notes: by_origin(notes), taken };
+        outcomes.push(verify_anchor(&context.ledger, scope, known.as_ref(), kept, None));
     }
     let mut guards = Findings::default();
     let entries = verify_guards(&mut connection, &mut guards).await?;
@@ -168,27 +182,35 @@ pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError>
         outcomes.push(outcome);
     }
     outcomes.push(system.finish(&mut connection, &lengths, scope.tenant.is_none()).await?);
+    outcomes.extend(verify_cosignatures(&mut connection, &context.ledger, &scope.witnesses).await?);
     Ok(outcomes)
+}
+
+/// What one anchor has, and what it took by the database's account.
+struct Kept {
+    name: &'static str,
+    notes: HashMap<String, Vec<String>>,
+    taken: HashMap<String, i64>,
 }
 
 /// The checkpoints that were kept elsewhere: each is of a log that is here, and none is missing that was `taken`. A
 /// ledger under another name, or without a tenant, would otherwise be held against none of them.
-fn verify_anchors(
-    against: &Against,
+fn verify_anchor(
+    ledger: &LedgerName,
     scope: &Scope,
     tenants: Option<&BTreeSet<Uuid>>,
-    taken: &HashMap<String, i64>,
+    kept: Kept,
+    renamed: Option<String>,
 ) -> Outcome {
     let (mut findings, mut warnings) = (Findings::default(), Vec::new());
-    let former = scope.former_names.iter().filter_map(|name| LedgerName::new(name)).collect::<Vec<_>>();
-    if let Some(configured) = scope.name.as_ref().filter(|name| **name != against.ledger.to_string()) {
-        let message = format!("the database's ledger is {}, the configuration's {configured}", against.ledger);
+    if let Some(message) = renamed {
         findings.add("name_differs", message);
     }
-    let mut origins = against.anchored.iter().collect::<Vec<_>>();
+    let former = scope.former_names.iter().filter_map(|name| LedgerName::new(name)).collect::<Vec<_>>();
+    let mut origins = kept.notes.iter().collect::<Vec<_>>();
     origins.sort();
     for (origin, notes) in origins {
-        let is_here = match against.ledger.log(origin) {
+        let is_here = match ledger.log(origin) {
             Some(Log::Tenant(tenant_id)) => tenants.is_none_or(|tenants| tenants.contains(&tenant_id)),
             Some(Log::System) => true,
             None => false,
@@ -199,24 +221,24 @@ fn verify_anchors(
                 "{origin}: the former ledger {before} went to {most} entries there, and nothing here is held against it"
             ));
         } else if !is_here {
-            let (name, count) = (&against.ledger, notes.len());
-            let message = format!("{count} checkpoints of {origin:?}, and no log here, of {name}, has that name");
+            let count = notes.len();
+            let message = format!("{count} checkpoints of {origin:?}, and no log here, of {ledger}, has that name");
             findings.add("anchor_unused", message);
         }
     }
-    let mut taken = taken.iter().collect::<Vec<_>>();
+    let mut taken = kept.taken.iter().collect::<Vec<_>>();
     taken.sort();
     for (origin, size) in taken {
-        let notes = against.anchored.get(origin).into_iter().flatten();
+        let notes = kept.notes.get(origin).into_iter().flatten();
         let has = notes.filter_map(|note| size_of(note)).max().unwrap_or(0);
         if has < size.cast_unsigned() {
             let message = format!("it took a checkpoint of {size} entries of {origin}, and goes to {has}");
             findings.add("anchor_incomplete", message);
         }
     }
-    let entries = against.anchored.values().map(|notes| notes.len() as u64).sum();
+    let entries = kept.notes.values().map(|notes| notes.len() as u64).sum();
     Outcome {
-        name: "anchor".to_owned(),
+        name: kept.name.to_owned(),
         verdict: findings.listed.first().map_or("intact", |finding| finding.code),
         entries,
         anchored: None,
@@ -248,7 +270,7 @@ impl Against {
 }
 
 /// Checkpoints by the log that they name in their first line.
-fn by_origin(notes: &[String]) -> HashMap<String, Vec<String>> {
+fn by_origin<'n>(notes: impl IntoIterator<Item = &'n String>) -> HashMap<String, Vec<String>> {
     let mut sorted = HashMap::<String, Vec<String>>::new();
     for note in notes {
         let origin = note.lines().next().unwrap_or_default().to_owned();

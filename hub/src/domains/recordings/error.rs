@@ -8,6 +8,7 @@ use crate::{
     db::DbError,
     domains::{audit::AuditError, sessions, vault::VaultError},
     http::Problem,
+    objects,
 };
 
 /// Why something could not be done with a recording.
@@ -152,6 +153,16 @@ impl Error {
             | Self::Forbidden
             | Self::Vault(_)
             | Self::Database(_) => true,
+        }
+    }
+}
+
+impl From<objects::Error> for Error {
+    fn from(error: objects::Error) -> Self {
+        match error {
+            objects::Error::Failed(reason) => Self::Store(reason),
+            objects::Error::Occupied(path) => Self::Occupied(path),
+            objects::Error::TooLarge(path) => Self::TooLarge(path),
         }
     }
 }

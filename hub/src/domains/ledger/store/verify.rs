@@ -507,3 +507,48 @@ pub(crate) async fn last_system_checkpoint(
         .await?;
     Ok(row.map(|row| (row.size, row.note)))
 }
+
+/// What a witness signed, with the checkpoint that it is under, where that is there.
+pub(crate) struct Cosignature {
+    pub(crate) size: i64,
+    pub(crate) witness: String,
+    pub(crate) line: String,
+    pub(crate) note: Option<String>,
+}
+
+/// Signatures of witnesses under the system's checkpoints of that name, behind one, in order.
+pub(crate) async fn cosignatures(
+    connection: &mut PgConnection,
+    origin: &str,
+    behind: (i64, &str),
+    most: i32,
+) -> Result<Vec<Cosignature>, sqlx::Error> {
+    sqlx::query_as!(
+        Cosignature,
+        r#"select c.size, c.witness, c.line, s.note as "note?"
+           from ledger_cosignatures c left join ledger_system_checkpoints s on s.size = c.size
+           where c.origin = $1 and (c.size, c.witness) > ($2, $3) order by c.size, c.witness limit $4"#,
+        origin,
+        behind.0,
+        behind.1,
+        i64::from(most)
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The largest of the system's checkpoints that a witness has signed, with what witnesses signed under it.
+pub(crate) async fn last_cosigned(
+    connection: &mut PgConnection,
+    origin: &str,
+) -> Result<Option<(i64, String)>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select s.size, s.note || string_agg(c.line, '' order by c.witness) as "note!"
+           from ledger_cosignatures c join ledger_system_checkpoints s on s.size = c.size
+           where c.origin = $1 group by s.size, s.note order by s.size desc limit 1"#,
+        origin
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| (row.size, row.note)))
+}

@@ -1,5 +1,6 @@
 //! An S3-compatible object store. `object_store` puts and gets; what it does not know is here: object
-//! lock, and versions, without which nothing is really deleted from a bucket that has object lock.
+//! lock, and versions, without which nothing is really deleted from a bucket that has object lock, and nothing
+//! read that was hidden there.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -22,8 +23,8 @@ use openpam_secret::ExposeSecret as _;
 use serde::Deserialize;
 use url::Url;
 
-use super::{super::Error, DOCTOR};
-use crate::{aws, config::Recording, context::Clock};
+use super::{Error, PROBES};
+use crate::{aws, config::Bucket, context::Clock};
 
 /// What requests are signed for.
 const SERVICE: &str = "s3";
@@ -33,7 +34,7 @@ const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-sdk-checksum-algorit
 const BODY_HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 /// Bytes read of an answer that is no object: a page of a list is the largest.
 const MAX_ANSWER: usize = 8 << 20;
-/// Pages of one recording's list: a thousand versions each.
+/// Pages of one list: a thousand versions each.
 const MAX_PAGES: usize = 4_000;
 /// Deletions at the same time.
 const AT_ONCE: usize = 8;
@@ -76,7 +77,7 @@ impl HttpService for Locking {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         if let Some(lock) = self.access.lock
             && request.method() == Method::PUT
-            && self.access.is_recording(&request)
+            && self.access.is_object(&request)
         {
             self.access.add_lock(&mut request, lock).await.map_err(|error| unsigned(&error))?;
         }
@@ -99,11 +100,11 @@ impl HttpConnector for Connector {
 }
 
 impl Access {
-    /// Whether the request is for a recording in the bucket: credentials are asked for by PUT, too.
-    fn is_recording(&self, request: &HttpRequest) -> bool {
+    /// Whether the request is for an object in the bucket that is to stay: credentials are asked for by PUT, too.
+    fn is_object(&self, request: &HttpRequest) -> bool {
         let uri = request.uri().to_string();
         uri.strip_prefix(self.bucket.as_str().trim_end_matches('/'))
-            .is_some_and(|rest| rest.starts_with('/') && !rest.contains(&format!("/{DOCTOR}/")))
+            .is_some_and(|rest| rest.starts_with('/') && !rest.contains(&format!("/{PROBES}/")))
     }
 
     async fn add_lock(&self, request: &mut HttpRequest, lock: Lock) -> Result<(), String> {
@@ -135,14 +136,14 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Makes the client of a bucket.
-pub(super) fn open(config: &Recording) -> anyhow::Result<(AmazonS3, S3)> {
+pub(super) fn open(config: &Bucket) -> anyhow::Result<(AmazonS3, S3)> {
     let lock = config
         .object_lock
         .mode()
         .map(|mode| Lock { mode, lasts: TimeDelta::days(i64::try_from(config.object_lock_days).unwrap_or(36_500)) });
     let access = Arc::new(Access {
         bucket: bucket_url(config)?,
-        region: config.s3_region.clone(),
+        region: config.region.clone(),
         lock,
         credentials: OnceLock::new(),
         client: OnceLock::new(),
@@ -152,15 +153,15 @@ pub(super) fn open(config: &Recording) -> anyhow::Result<(AmazonS3, S3)> {
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout(REQUEST_TIMEOUT)
         .with_allow_http(plain_http);
-    if let Some(file) = &config.s3_ca_file {
+    if let Some(file) = &config.ca_file {
         for certificate in Certificate::from_pem_bundle(&std::fs::read(file)?)? {
             options = options.with_root_certificate(certificate);
         }
     }
     let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(&config.s3_bucket)
-        .with_region(&config.s3_region)
-        .with_virtual_hosted_style_request(!config.s3_path_style)
+        .with_bucket_name(&config.name)
+        .with_region(&config.region)
+        .with_virtual_hosted_style_request(!config.path_style)
         .with_allow_http(plain_http)
         // INVARIANT: nothing that is stored is overwritten.
         .with_conditional_put(S3ConditionalPut::ETagMatch)
@@ -173,12 +174,12 @@ pub(super) fn open(config: &Recording) -> anyhow::Result<(AmazonS3, S3)> {
         })
         .with_client_options(options)
         .with_http_connector(Connector(access.clone()));
-    if let Some(endpoint) = &config.s3_endpoint {
+    if let Some(endpoint) = &config.endpoint {
         // With the bucket in the host name the endpoint has it already.
-        let whole = if config.s3_path_style { endpoint.as_str() } else { access.bucket.as_str() };
+        let whole = if config.path_style { endpoint.as_str() } else { access.bucket.as_str() };
         builder = builder.with_endpoint(whole.trim_end_matches('/'));
     }
-    builder = match (&config.s3_access_key_id, &config.s3_secret_access_key) {
+    builder = match (&config.access_key_id, &config.secret_access_key) {
         (Some(id), Some(secret)) => builder.with_access_key_id(id).with_secret_access_key(secret.expose_secret()),
         _ => aws::SOURCES.into_iter().fold(builder, |builder, (name, key)| match std::env::var(name) {
             Ok(value) if !value.is_empty() => builder.with_config(key, value),
@@ -193,13 +194,13 @@ pub(super) fn open(config: &Recording) -> anyhow::Result<(AmazonS3, S3)> {
 }
 
 /// A client of our own for what `object_store` cannot ask.
-fn store_client(access: &Access, config: &Recording) -> anyhow::Result<HttpClient> {
+fn store_client(access: &Access, config: &Bucket) -> anyhow::Result<HttpClient> {
     let mut client = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(REQUEST_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .https_only(access.bucket.scheme() == "https");
-    if let Some(file) = &config.s3_ca_file {
+    if let Some(file) = &config.ca_file {
         for certificate in reqwest::Certificate::from_pem_bundle(&std::fs::read(file)?)? {
             client = client.add_root_certificate(certificate);
         }
@@ -207,15 +208,15 @@ fn store_client(access: &Access, config: &Recording) -> anyhow::Result<HttpClien
     Ok(HttpClient::new(client.build()?))
 }
 
-fn bucket_url(config: &Recording) -> anyhow::Result<Url> {
-    let (bucket, region) = (&config.s3_bucket, &config.s3_region);
-    let endpoint = config.s3_endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+fn bucket_url(config: &Bucket) -> anyhow::Result<Url> {
+    let (bucket, region) = (&config.name, &config.region);
+    let endpoint = config.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
     let mut url = Url::parse(&endpoint)?;
-    if config.s3_path_style {
+    if config.path_style {
         url.set_path(bucket);
     } else {
         let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
-        if config.s3_endpoint.is_some() {
+        if config.endpoint.is_some() {
             url.set_host(Some(&host))?;
         } else {
             url = Url::parse(&format!("https://{bucket}.s3.{region}.amazonaws.com"))?;
@@ -232,13 +233,41 @@ struct ListVersionsResult {
     versions: Vec<Version>,
     #[serde(default, rename = "DeleteMarker")]
     delete_markers: Vec<Version>,
+    #[serde(default)]
+    common_prefixes: Vec<CommonPrefix>,
+    #[serde(default)]
+    is_truncated: bool,
+    next_key_marker: Option<String>,
+    next_version_id_marker: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CommonPrefix {
+    prefix: String,
+}
+
+/// Where the next page of a list begins.
+#[derive(Debug, Clone)]
+pub(super) struct Marker {
+    key: String,
+    version_id: Option<String>,
+}
+
+/// A page of what is below a prefix, hidden versions included.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) versions: Vec<Version>,
+    pub(super) folders: Vec<String>,
+    pub(super) next: Option<Marker>,
 }
 
 /// One version of an object, or the mark that it was deleted.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Version {
-    key: String,
+pub struct Version {
+    /// The object's key.
+    pub key: String,
     version_id: String,
 }
 
@@ -267,7 +296,7 @@ impl Answer {
     fn error(&self) -> Error {
         let text = String::from_utf8_lossy(&self.body);
         let said = quick_xml::de::from_str::<S3Error>(&text).unwrap_or_default();
-        Error::Store(format!("it answers {}: {} {}", self.status, said.code, said.message).trim_end().to_owned())
+        Error::Failed(format!("it answers {}: {} {}", self.status, said.code, said.message).trim_end().to_owned())
     }
 }
 
@@ -278,7 +307,7 @@ impl S3 {
     }
 
     async fn ask(&self, method: Method, key: &str, query: &[(&str, &str)]) -> Result<Answer, Error> {
-        let failed = |error: &dyn std::fmt::Display| Error::Store(error.to_string());
+        let failed = |error: &dyn std::fmt::Display| Error::Failed(error.to_string());
         let mut url = self.access.bucket.clone();
         url.set_path(&format!("{}/{key}", url.path().trim_end_matches('/')));
         if !query.is_empty() {
@@ -289,17 +318,17 @@ impl S3 {
         let mut request = http::Request::new(HttpRequestBody::empty());
         *request.method_mut() = method;
         *request.uri_mut() = url.as_str().parse().map_err(|error: http::uri::InvalidUri| failed(&error))?;
-        self.access.sign(&mut request, None).await.map_err(Error::Store)?;
-        let client = self.access.client.get().ok_or_else(|| Error::Store("it is not open".to_owned()))?;
+        self.access.sign(&mut request, None).await.map_err(Error::Failed)?;
+        let client = self.access.client.get().ok_or_else(|| Error::Failed("it is not open".to_owned()))?;
         let answer =
-            client.execute(request).await.map_err(|error| Error::Store(openpam_telemetry::with_causes(&error)))?;
+            client.execute(request).await.map_err(|error| Error::Failed(openpam_telemetry::with_causes(&error)))?;
         let (parts, body) = answer.into_parts();
         let mut stream = body.bytes_stream();
         let mut whole = Vec::new();
         while let Some(piece) = stream.next().await {
             whole.extend_from_slice(&piece.map_err(|error| failed(&error))?);
             if whole.len() > MAX_ANSWER {
-                return Err(Error::Store("its answer is too large".to_owned()));
+                return Err(Error::Failed("its answer is too large".to_owned()));
             }
         }
         Ok(Answer { status: parts.status, headers: parts.headers, body: whole.into() })
@@ -332,15 +361,49 @@ impl S3 {
         Ok(until.and_then(|until| DateTime::parse_from_rfc3339(until).ok()).map(|until| until.to_utc()))
     }
 
+    /// A page of the versions below a prefix, by key, the newest of each key first; what is deleted is there as long as
+    /// the store keeps it. With `folders` those directly below alone, and the names of the folders that have others.
+    pub(super) async fn versions(&self, prefix: &str, folders: bool, from: Option<&Marker>) -> Result<Page, Error> {
+        let mut query = vec![("prefix", prefix), ("versions", "")];
+        if folders {
+            query.push(("delimiter", "/"));
+        }
+        if let Some(from) = from {
+            query.push(("key-marker", &from.key));
+            query.extend(from.version_id.as_deref().map(|id| ("version-id-marker", id)));
+        }
+        let page = self.list(&query).await?;
+        let next = page.next_key_marker.filter(|_| page.is_truncated);
+        Ok(Page {
+            versions: page.versions,
+            folders: page.common_prefixes.into_iter().map(|folder| folder.prefix).collect(),
+            next: next.map(|key| Marker { key, version_id: page.next_version_id_marker }),
+        })
+    }
+
+    /// One version's bytes; `None` where it is gone.
+    pub(super) async fn version(&self, version: &Version) -> Result<Option<Bytes>, Error> {
+        let answer = self.ask(Method::GET, &version.key, &[("versionId", &version.version_id)]).await?;
+        match answer.status {
+            StatusCode::OK => Ok(Some(answer.body)),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(answer.error()),
+        }
+    }
+
+    async fn list(&self, query: &[(&str, &str)]) -> Result<ListVersionsResult, Error> {
+        let answer = self.ask(Method::GET, "", query).await?;
+        if answer.status != StatusCode::OK {
+            return Err(answer.error());
+        }
+        quick_xml::de::from_str(&String::from_utf8_lossy(&answer.body))
+            .map_err(|error| Error::Failed(format!("its list cannot be read: {error}")))
+    }
+
     /// Deletes every version of what is below the prefix, deletion marks included.
     pub(super) async fn delete_below(&self, prefix: &str) -> Result<(), Error> {
         for _ in 0..MAX_PAGES {
-            let answer = self.ask(Method::GET, "", &[("prefix", prefix), ("versions", "")]).await?;
-            if answer.status != StatusCode::OK {
-                return Err(answer.error());
-            }
-            let page = quick_xml::de::from_str::<ListVersionsResult>(&String::from_utf8_lossy(&answer.body))
-                .map_err(|error| Error::Store(format!("its list cannot be read: {error}")))?;
+            let page = self.list(&[("prefix", prefix), ("versions", "")]).await?;
             let versions = page.versions.into_iter().chain(page.delete_markers).collect::<Vec<_>>();
             if versions.is_empty() {
                 return Ok(());
@@ -355,7 +418,7 @@ impl S3 {
                 deleted?;
             }
         }
-        Err(Error::Store("its list does not end".to_owned()))
+        Err(Error::Failed("its list does not end".to_owned()))
     }
 
     /// Deletes one version for good. One that is gone is fine.
@@ -384,14 +447,15 @@ fn encoded(value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn config(endpoint: Option<&str>, path_style: bool) -> Recording {
-        Recording {
+    fn config(endpoint: Option<&str>, path_style: bool) -> Bucket {
+        let recording = crate::config::Recording {
             s3_bucket: "records".to_owned(),
             s3_endpoint: endpoint.map(str::to_owned),
             s3_path_style: path_style,
             s3_region: "eu-central-1".to_owned(),
-            ..Recording::default()
-        }
+            ..crate::config::Recording::default()
+        };
+        recording.bucket()
     }
 
     #[test]
@@ -411,9 +475,12 @@ mod tests {
         let page: ListVersionsResult = quick_xml::de::from_str(
             "<ListVersionsResult><Version><Key>a</Key><VersionId>1</VersionId></Version><DeleteMarker><Key>a</Key>\
              <VersionId>2</VersionId></DeleteMarker><Version><Key>b</Key><VersionId>3</VersionId></Version>\
+             <CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes><NextKeyMarker>b</NextKeyMarker>\
              <IsTruncated>true</IsTruncated></ListVersionsResult>",
         )
         .unwrap();
+        assert_eq!((page.common_prefixes[0].prefix.as_str(), page.is_truncated), ("a/", true));
+        assert_eq!((page.next_key_marker.as_deref(), page.next_version_id_marker), (Some("b"), None));
         assert_eq!((page.versions.len(), page.delete_markers.len()), (2, 1));
         assert_eq!((page.versions[1].key.as_str(), page.versions[1].version_id.as_str()), ("b", "3"));
     }

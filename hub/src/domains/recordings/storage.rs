@@ -1,8 +1,6 @@
 //! Where segments and manifests are kept: a folder, or an S3-compatible object store with a spool on
 //! this machine's disk for the time when it is down. One object each, written once.
 
-mod s3;
-
 use std::{
     path::{Path as FilePath, PathBuf},
     sync::{
@@ -15,10 +13,7 @@ use std::{
 use anyhow::Context as _;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt as _;
-use object_store::{
-    ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, local::LocalFileSystem, path::Path,
-};
+use object_store::path::Path;
 use openpam_ids::{SessionId, TenantId};
 use openpam_recordings::{
     MAX_MANIFEST_BYTES, MAX_SEGMENT_BYTES, SealedSegment,
@@ -32,10 +27,11 @@ use super::{
     Error,
     spool::{Part, Spool},
 };
-use crate::config::{ObjectLock, Recording, RecordingStore};
+use crate::{
+    config::{ObjectLock, Recording, RecordingStore},
+    objects::Objects,
+};
 
-/// Where the doctor writes.
-const DOCTOR: &str = ".doctor";
 /// How long the store may take for one object where a spool can have it instead.
 const ATTEMPT: Duration = Duration::from_secs(4);
 /// How long a look whether the store answers may take, and how long its answer holds.
@@ -86,12 +82,9 @@ pub struct Storage {
 
 #[derive(Debug)]
 struct Inner {
-    store: Arc<dyn ObjectStore>,
-    /// Below which path of it.
-    prefix: Path,
+    objects: Objects,
     /// The folder, where it is one.
     folder: Option<PathBuf>,
-    s3: Option<s3::S3>,
     spool: Option<Spool>,
     /// It failed: what is to be stored goes to the spool at once, until the spool gets rid of something.
     down: AtomicBool,
@@ -129,27 +122,17 @@ impl Storage {
     /// # Errors
     /// When it cannot be used at all.
     pub fn connect(config: &Recording) -> anyhow::Result<Option<Self>> {
-        let (store, folder, s3): (Arc<dyn ObjectStore>, _, _) = match (config.store, &config.directory) {
+        let (objects, folder) = match (config.store, &config.directory) {
             (RecordingStore::Local, None) => return Ok(None),
             (RecordingStore::Local, Some(folder)) => {
                 std::fs::create_dir_all(folder).with_context(|| format!("cannot keep recordings in {folder}"))?;
-                let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true).with_automatic_cleanup(true);
-                (Arc::new(store), Some(PathBuf::from(folder)), None)
+                (Objects::folder(folder, &config.s3_prefix)?, Some(PathBuf::from(folder)))
             }
             (RecordingStore::S3, _) => {
-                let (store, s3) = s3::open(config).context("the object store of recordings")?;
-                (Arc::new(store), None, Some(s3))
+                (Objects::bucket(&config.bucket()).context("the object store of recordings")?, None)
             }
         };
-        let inner = Inner {
-            store,
-            prefix: Path::from(config.s3_prefix.as_str()),
-            folder,
-            s3,
-            spool: None,
-            down: AtomicBool::new(false),
-            looked: Mutex::new(None),
-        };
+        let inner = Inner { objects, folder, spool: None, down: AtomicBool::new(false), looked: Mutex::new(None) };
         Ok(Some(Self { inner: Arc::new(inner) }))
     }
 
@@ -163,14 +146,8 @@ impl Storage {
         self.inner.spool.as_ref().map_or(0, Spool::bytes)
     }
 
-    fn place(&self, parts: impl IntoIterator<Item = String>) -> Path {
-        let below = Path::from_iter(parts);
-        let whole = self.inner.prefix.parts().chain(below.parts());
-        Path::from_iter(whole)
-    }
-
     fn path(&self, tenant: TenantId, session: SessionId, name: &str) -> Path {
-        self.place([tenant.to_string(), session.to_string(), name.to_owned()])
+        self.inner.objects.place([tenant.to_string(), session.to_string(), name.to_owned()])
     }
 
     /// Stores a segment. The same again is fine, another one of this number is not.
@@ -232,35 +209,11 @@ impl Storage {
 
     /// Puts it into the store itself.
     pub(super) async fn put(&self, part: &Part, bytes: Bytes) -> Result<(), Error> {
-        self.put_at(&self.path(part.tenant, part.session, &part.name), bytes).await
-    }
-
-    async fn put_at(&self, path: &Path, bytes: Bytes) -> Result<(), Error> {
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.inner.store.put_opts(path, PutPayload::from_bytes(bytes.clone()), options).await {
-            Ok(_) => Ok(()),
-            Err(object_store::Error::AlreadyExists { .. }) => {
-                // An attempt before arrived although it was not answered, or something is badly wrong.
-                match self.get_at(path, bytes.len()).await {
-                    Ok(there) if there.as_ref() == Some(&bytes) => Ok(()),
-                    Ok(_) | Err(Error::TooLarge(_)) => Err(Error::Occupied(path.to_string())),
-                    Err(error) => Err(error),
-                }
-            }
-            Err(error) => Err(Error::Store(openpam_telemetry::with_causes(&error))),
-        }
+        Ok(self.inner.objects.put(&self.path(part.tenant, part.session, &part.name), bytes).await?)
     }
 
     async fn get_at(&self, path: &Path, most: usize) -> Result<Option<Bytes>, Error> {
-        let found = match self.inner.store.get(path).await {
-            Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(Error::Store(openpam_telemetry::with_causes(&error))),
-        };
-        if found.meta.size > most as u64 {
-            return Err(Error::TooLarge(path.to_string()));
-        }
-        found.bytes().await.map(Some).map_err(|error| Error::Store(openpam_telemetry::with_causes(&error)))
+        Ok(self.inner.objects.get(path, most).await?)
     }
 
     async fn get(&self, part: &Part, most: usize) -> Result<Option<Bytes>, Error> {
@@ -284,9 +237,8 @@ impl Storage {
 
     /// Whether the store has anything at all of a tenant.
     pub(super) async fn has_any(&self, tenant: TenantId) -> Result<bool, Error> {
-        let folder = self.place([tenant.to_string()]);
-        let first = self.inner.store.list(Some(&folder)).try_next().await;
-        first.map(|found| found.is_some()).map_err(|error| Error::Store(openpam_telemetry::with_causes(&error)))
+        let folder = self.inner.objects.place([tenant.to_string()]);
+        Ok(self.inner.objects.has_any(&folder).await?)
     }
 
     /// As [`Self::segment`], of the store alone.
@@ -301,11 +253,7 @@ impl Storage {
 
     /// Whether the store has a segment, without reading it.
     pub(super) async fn has_segment(&self, tenant: TenantId, session: SessionId, seq: u32) -> Result<bool, Error> {
-        match self.inner.store.head(&self.path(tenant, session, &segment_name(seq))).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(Error::Store(openpam_telemetry::with_causes(&error))),
-        }
+        Ok(self.inner.objects.has(&self.path(tenant, session, &segment_name(seq))).await?)
     }
 
     /// As [`Self::manifest`], of the store alone.
@@ -320,44 +268,18 @@ impl Storage {
         tenant: TenantId,
         session: SessionId,
     ) -> Result<Option<DateTime<Utc>>, Error> {
-        match &self.inner.s3 {
-            Some(s3) => s3.locked_until(self.path(tenant, session, MANIFEST_NAME).as_ref()).await,
-            None => Ok(None),
-        }
+        Ok(self.inner.objects.locked_until(&self.path(tenant, session, MANIFEST_NAME)).await?)
     }
 
     /// Deletes all that is stored of a recording, for good: every version, where the store keeps several.
     pub(super) async fn delete(&self, tenant: TenantId, session: SessionId) -> Result<(), Error> {
-        self.delete_below(&self.place([tenant.to_string(), session.to_string()])).await
+        let folder = self.inner.objects.place([tenant.to_string(), session.to_string()]);
+        Ok(self.inner.objects.delete_below(&folder).await?)
     }
 
     /// Deletes one part, which belongs to no recording that is kept.
     pub(super) async fn delete_part(&self, part: &Part) -> Result<(), Error> {
-        let path = self.path(part.tenant, part.session, &part.name);
-        if let Some(s3) = &self.inner.s3 {
-            return s3.delete_below(path.as_ref()).await;
-        }
-        self.delete_at(&path).await
-    }
-
-    /// Deletes an object where there is no more than one version of it.
-    async fn delete_at(&self, path: &Path) -> Result<(), Error> {
-        match self.inner.store.delete(path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(Error::Store(openpam_telemetry::with_causes(&error))),
-        }
-    }
-
-    async fn delete_below(&self, folder: &Path) -> Result<(), Error> {
-        if let Some(s3) = &self.inner.s3 {
-            return s3.delete_below(&format!("{folder}/")).await;
-        }
-        let failed = |error: object_store::Error| Error::Store(openpam_telemetry::with_causes(&error));
-        let objects: Vec<_> = self.inner.store.list(Some(folder)).try_collect().await.map_err(failed)?;
-        for object in objects {
-            self.delete_at(&object.location).await?;
-        }
-        Ok(())
+        Ok(self.inner.objects.delete(&self.path(part.tenant, part.session, &part.name)).await?)
     }
 
     /// Whether it takes what it is given, as far as that is known without storing anything.
@@ -383,8 +305,7 @@ impl Storage {
         if let Some(folder) = &self.inner.folder {
             return tokio::fs::metadata(folder).await.is_ok_and(|metadata| metadata.is_dir());
         }
-        let nothing = self.place([DOCTOR.to_owned(), "nothing".to_owned()]);
-        matches!(self.inner.store.head(&nothing).await, Ok(_) | Err(object_store::Error::NotFound { .. }))
+        self.inner.objects.answers().await
     }
 
     /// Whether the bucket has object lock; `None` for a folder.
@@ -392,15 +313,12 @@ impl Storage {
     /// # Errors
     /// When it does not say.
     pub async fn has_lock(&self) -> Result<Option<bool>, Error> {
-        match &self.inner.s3 {
-            Some(s3) => s3.has_lock().await.map(Some),
-            None => Ok(None),
-        }
+        Ok(self.inner.objects.has_lock().await?)
     }
 
     /// The object lock of what is stored.
     pub fn lock_mode(&self) -> Option<&'static str> {
-        self.inner.s3.as_ref().and_then(s3::S3::lock_mode)
+        self.inner.objects.lock_mode()
     }
 
     /// Writes a small object, reads it back, tries to overwrite it, and deletes it.
@@ -408,21 +326,6 @@ impl Storage {
     /// # Errors
     /// With the first of these that did not go as it must, in words.
     pub async fn try_out(&self, id: Uuid) -> Result<(), String> {
-        let folder = self.place([DOCTOR.to_owned(), id.to_string()]);
-        let path = self.place([DOCTOR.to_owned(), id.to_string(), "probe".to_owned()]);
-        let first = Bytes::from_static(b"openpam doctor");
-        let words = |what: &'static str| move |error: Error| format!("{what}: {error}");
-        self.put_at(&path, first.clone()).await.map_err(words("nothing can be written"))?;
-        let read = self.get_at(&path, 64).await.map_err(words("what was written cannot be read"))?;
-        let overwritten = self.put_at(&path, Bytes::from_static(b"overwritten")).await;
-        self.delete_below(&folder).await.map_err(words("what was written cannot be deleted"))?;
-        if read != Some(first) {
-            return Err("what was written reads differently".to_owned());
-        }
-        match overwritten {
-            Err(Error::Occupied(_)) => Ok(()),
-            Ok(()) => Err("what is there can be overwritten: the store does not know If-None-Match".to_owned()),
-            Err(error) => Err(format!("whether it refuses to overwrite is not known: {error}")),
-        }
+        self.inner.objects.try_out(id).await
     }
 }
