@@ -58,8 +58,8 @@ test('a person who is signed out everywhere loses the session and is led to the 
   const page = await browserFor(person.api)
   const terminal = await Terminal.open(page, target)
   await world.admin.delete(`/admin/users/${person.id}/sessions`)
-  await expect(terminal.ending).toContainText(You were signed out, { timeout: PROMPTLY })
-  await page.getByRole('button', { name: Sign in }).click()
+  await expect(terminal.ending).toContainText('You were signed out', { timeout: PROMPTLY })
+  await page.getByRole('button', { name: 'Sign in' }).click()
   await expect(page.getByRole('button', { name: 'Sign in' }).or(page.getByRole('link', { name: 'Continue with Entra ID' })).first()).toBeVisible()
 })
 
