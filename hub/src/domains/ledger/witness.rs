@@ -64,8 +64,15 @@ pub(super) struct Witness {
     /// The last tree under which its signature is kept here.
     kept: u64,
     conflicts: u32,
-    /// What it was asked to sign: the note, of so many leaves.
-    work: Option<(Aside<Result<Answer, AnchorError>>, Note, u64)>,
+    work: Option<Asked>,
+}
+
+/// What it was asked to sign: the note, of so many leaves.
+#[derive(Debug)]
+struct Asked {
+    answer: Aside<Result<Answer, AnchorError>>,
+    note: Note,
+    size: u64,
 }
 
 impl Witness {
@@ -115,14 +122,14 @@ impl Witness {
         epoch: i64,
         signed: (&LedgerName, &Signer),
     ) -> Result<(), LedgerError> {
-        if let Some((asking, ..)) = &mut self.work {
-            let Some(answer) = asking.within(Duration::ZERO).await else {
-                if asking.since.elapsed() > SLOW {
+        if let Some(asked) = &mut self.work {
+            let Some(answer) = asked.answer.within(Duration::ZERO).await else {
+                if asked.answer.since.elapsed() > SLOW {
                     self.fails(hub, &"it does not answer in time");
                 }
                 return Ok(());
             };
-            let Some((_, note, size)) = self.work.take() else { return Ok(()) };
+            let Some(Asked { note, size, .. }) = self.work.take() else { return Ok(()) };
             return match answer.flatten() {
                 Ok(answer) => self.take(hub, connection, (epoch, signed.0), (note, size), answer).await,
                 Err(error) => {
@@ -164,7 +171,7 @@ impl Witness {
         let note = Note::parse(text.as_bytes())?;
         let body = witness_request(self.size, &proof, &note);
         let asking = post(self.client.clone(), self.url.clone(), body);
-        self.work = Some((aside(hub, asking, Instant::now()), note, size));
+        self.work = Some(Asked { answer: aside(hub, asking, Instant::now()), note, size });
         Ok(())
     }
 
