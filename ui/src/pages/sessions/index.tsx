@@ -19,6 +19,7 @@ import { mayEndAny, mayJoin, mayPlay, mayWatch } from '@/lib/access'
 import { useAttended } from '@/lib/attention'
 import { formatBytes } from '@/lib/format'
 import { dayEnd, dayStart, PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
+import { neverOpened } from '@/lib/sessions'
 import type { SessionsSearch } from '@/router'
 import { EndSessionDialog } from './end'
 
@@ -36,6 +37,7 @@ const STATUSES = [
 /** Whether a session was recorded; leads to the player for those who may play it. */
 function RecordedMark({ session, playable }: { session: Session; playable: boolean }) {
   if (session.recording_path === null) return <span className="text-faint">No</span>
+  if (neverOpened(session)) return <span className="text-faint">Nothing to show</span>
   // Red is what is being recorded now.
   const dot = session.status === 'active' && <span aria-hidden className="size-1.5 rounded-full bg-danger" />
   const word = session.status === 'active' ? 'Recording' : 'Recorded'
@@ -207,7 +209,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
                 <Eye aria-hidden className="size-4 opacity-70" /> Show details
               </Link>
             </MenuItem>
-            {session.recording_path !== null && mayPlay(me, session.user_id) && (
+            {session.recording_path !== null && !neverOpened(session) && mayPlay(me, session.user_id) && (
               <MenuItem asChild>
                 <Link to="/sessions/$id" params={{ id: session.id }} search={{ t: 0 }} state={{ play: true }}>
                   <Play aria-hidden className="size-4 opacity-70" /> Play recording

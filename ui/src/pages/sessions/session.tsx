@@ -15,6 +15,7 @@ import { Elapsed, RelativeTime } from '@/components/time'
 import { may, mayEndAny, mayJoin, mayPlay, mayWatch } from '@/lib/access'
 import { useAttended } from '@/lib/attention'
 import { formatBytes, formatExact } from '@/lib/format'
+import { neverOpened } from '@/lib/sessions'
 import { EndSessionDialog } from './end'
 import { ParticipantsCard } from './participants'
 import { RecordingCard } from './recording'
@@ -78,7 +79,7 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
         )
       }
     >
-      {mayPlay(me, session.user_id) && (
+      {mayPlay(me, session.user_id) && !neverOpened(session) && (
         <div className="mb-4">
           <RecordingCard session={session} />
         </div>
@@ -123,7 +124,7 @@ function SessionDetail({ session, list }: { session: Session; list: typeof ALL |
                 </Fact>
                 <Fact label="Protocol">{session.protocol.toUpperCase()}</Fact>
                 <Fact label="From">{session.client_ip && <code className="font-mono text-xs">{session.client_ip}</code>}</Fact>
-                <Fact label="Recorded">{session.recording_path === null ? 'No' : 'Yes'}</Fact>
+                <Fact label="Recorded">{session.recording_path === null ? 'No' : neverOpened(session) ? 'Nothing was said in it' : 'Yes'}</Fact>
                 <Fact label="Reason">{session.reason && <span className="text-data whitespace-pre-wrap">{session.reason}</span>}</Fact>
                 <Fact label="Session">
                   <ShortId id={session.id} />
