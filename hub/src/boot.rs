@@ -112,7 +112,8 @@ fn start_tasks(hub: &Hub) {
         while tokio::time::timeout(GUARD_INTERVAL, guarded.lifecycle().soft().cancelled()).await.is_err() {
             // Connections that were good when they were made may be of a role that was given more since, and a database
             // that was down at the start may have an older schema.
-            if let Err(error @ (DbError::RoleTooStrong(_) | DbError::SchemaOutdated(_))) = guarded.db().verify().await {
+            let verified = tokio::time::timeout(GUARD_INTERVAL, guarded.db().verify()).await;
+            if let Ok(Err(error @ (DbError::RoleTooStrong(_) | DbError::SchemaOutdated(_)))) = verified {
                 tracing::error!(%error, "the database is not one to go on with");
                 return;
             }

@@ -11,7 +11,7 @@ use crate::{
     proof::TreeHead,
 };
 
-/// Most extension lines of a checkpoint that are read; none are written.
+/// Most extension lines of a note that are read; a checkpoint has none.
 const MAX_EXTENSIONS: usize = 16;
 const TENANTS: &str = "/tenants/";
 const SYSTEM: &str = "/system";
@@ -177,11 +177,24 @@ pub struct Verified {
 }
 
 impl Signers {
-    /// Reads a signed checkpoint of that log and checks it.
+    /// Reads a signed checkpoint of that log and checks it. One with extension lines is a statement about the log, such
+    /// as a beat, and not its checkpoint.
     ///
     /// # Errors
     /// Why it does not count.
     pub fn verify(&self, ledger: &LedgerName, log: Log, note: &[u8]) -> Result<Verified, NoteError> {
+        let verified = self.verify_extended(ledger, log, note)?;
+        if !verified.checkpoint.extensions().is_empty() {
+            return Err(NoteError::Malformed("a checkpoint, for it has extension lines"));
+        }
+        Ok(verified)
+    }
+
+    /// The same, whatever extension lines it has.
+    ///
+    /// # Errors
+    /// Why it does not count.
+    pub fn verify_extended(&self, ledger: &LedgerName, log: Log, note: &[u8]) -> Result<Verified, NoteError> {
         let note = Note::parse(note)?;
         let checkpoint = Checkpoint::parse(note.text())?;
         if checkpoint.origin != ledger.origin(log) {

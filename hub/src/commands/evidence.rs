@@ -19,7 +19,7 @@ use openpam_recordings::{SignerKey, Verifier, dir::Folder};
 
 use super::audit;
 use crate::{
-    config::Config,
+    config::{Config, RecordingStore},
     context,
     db::{Db, DbError},
     domains::{
@@ -107,6 +107,12 @@ async fn write(
 ) -> anyhow::Result<Written> {
     let mut bundle = BundleWriter::new(BufWriter::new(file))?;
     let ledger = ledger::write_evidence(db, tenant_id, session_id, &mut bundle).await?;
+    if export.recording.is_none() && config.recording.store == RecordingStore::S3 {
+        bail!(
+            "recordings are in an object store: fetch the segments and the manifest of this one into a folder, and name it \
+             with --recording"
+        );
+    }
     let of_store = config
         .recording
         .directory

@@ -196,7 +196,7 @@ async fn require_bound(connection: &mut PgConnection) -> Result<(), DbError> {
         r#"select rolname as "name!",
                   (exists (select from pg_roles as other where (other.rolsuper or other.rolbypassrls)
                            and pg_has_role(current_user, other.oid, 'member'))
-                   or exists (select from pg_class where relkind in ('r', 'p')
+                   or exists (select from pg_class where relkind in ('r', 'p') and relpersistence <> 't'
                               and pg_has_role(current_user, relowner, 'member'))) as "too_strong!"
            from pg_roles where rolname = current_user"#
     )

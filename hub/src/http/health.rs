@@ -1,6 +1,12 @@
 //! `/healthz`, `/readyz`, `/metrics`.
 
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
 use axum::{extract::State, response::IntoResponse};
+use bytes::Bytes;
 use http::{StatusCode, header};
 use serde::Serialize;
 
@@ -96,8 +102,20 @@ pub(super) async fn readyz(State(hub): State<Hub>) -> impl IntoResponse {
     (status, Json(Readiness { ready, ending, database, vault, recordings, ledger }))
 }
 
+/// How old metrics may be.
+const METRICS_FRESH: Duration = Duration::from_millis(250);
+
 /// Metrics in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(State(hub): State<Hub>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], hub.metrics().render())
+    // One text for all who ask in the same moment: nobody has signed in for it.
+    static RENDERED: Mutex<Option<(Instant, Bytes)>> = Mutex::new(None);
+    let text = {
+        let mut rendered = RENDERED.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*rendered {
+            Some((at, text)) if at.elapsed() < METRICS_FRESH => text.clone(),
+            _ => rendered.insert((Instant::now(), hub.metrics().render().into())).1.clone(),
+        }
+    };
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }

@@ -395,18 +395,15 @@ pub async fn complete(connection: &mut PgConnection, claim: &Claim, outcome: &Ou
     Ok(())
 }
 
-/// Says of the tenant's events how far they were delivered, where the last delivery went with its webhook.
+/// Says of some of the tenant's events behind `after` how far they were delivered, where the last delivery went with its
+/// webhook. The last of them, where there may be more.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn settle_all(connection: &mut PgConnection) -> Result<()> {
-    let mut after = Uuid::nil();
-    loop {
-        let events = store::unsettled(connection, after, DISPATCHED_TOGETHER).await?;
-        let Some(last) = events.last() else { return Ok(()) };
-        after = last.as_uuid();
-        store::settle(connection, &events).await?;
-    }
+pub async fn settle_some(connection: &mut PgConnection, after: Uuid) -> Result<Option<Uuid>> {
+    let events = store::unsettled(connection, after, DISPATCHED_TOGETHER).await?;
+    store::settle(connection, &events).await?;
+    Ok(events.last().map(EventId::as_uuid))
 }
 
 /// An event to try a subscriber with. It is in no outbox.

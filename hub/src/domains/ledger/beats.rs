@@ -9,7 +9,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
-use super::{error::LedgerError, keys::Signer, sequence::Sequencer, store, types::Pass};
+use super::{error::LedgerError, keys::Signer, known::Known, sequence::Sequencer, store, types::Pass};
 use crate::{
     context::{Actor, Context},
     db::set_scope,
@@ -49,7 +49,7 @@ impl Beat {
     /// signed that the log went to there at that time.
     pub(super) fn read(seq: u64, detail: &str, ledger: &LedgerName, log: Log, signers: &Signers) -> Option<Self> {
         let detail = serde_json::from_str::<Detail>(detail).ok()?;
-        let checkpoint = signers.verify(ledger, log, detail.note.as_bytes()).ok()?.checkpoint;
+        let checkpoint = signers.verify_extended(ledger, log, detail.note.as_bytes()).ok()?.checkpoint;
         let time = checkpoint.extensions().iter().find_map(|line| line.strip_prefix(TIME)?.parse().ok())?;
         (checkpoint.head().size == seq).then_some(Self { seq, time, every: detail.every_seconds })
     }
@@ -96,6 +96,7 @@ impl Beats {
         connection: &mut PgConnection,
         maker: Maker<'_>,
         sequencer: &mut Sequencer,
+        known: &mut Known,
     ) -> Result<usize, LedgerError> {
         if Instant::now() < self.look_at {
             return Ok(0);
@@ -112,10 +113,14 @@ impl Beats {
         let mut made = 0;
         for tenant_id in due {
             let mut savepoint = tx.begin().await?;
-            match self.beat(&mut savepoint, tenant_id, maker, sequencer).await {
+            match self.beat(&mut savepoint, tenant_id, maker, sequencer, known).await {
                 Ok(()) => {
                     savepoint.commit().await?;
                     made += 1;
+                }
+                Err(LedgerError::Altered(log)) => {
+                    savepoint.rollback().await?;
+                    known.refuse(log);
                 }
                 Err(error) if error.is_of_one_log() => {
                     savepoint.rollback().await?;
@@ -136,11 +141,13 @@ impl Beats {
         tenant_id: Uuid,
         maker: Maker<'_>,
         sequencer: &mut Sequencer,
+        known: &Known,
     ) -> Result<(), LedgerError> {
         set_scope(connection, &tenant_id.to_string(), &Actor::System.to_string(), "ledger").await?;
         let frontier = store::head(connection).await?.and_then(|(_, bytes)| Frontier::from_bytes(&bytes));
         let tree = frontier.ok_or(LedgerError::Stored("a head cannot be read"))?;
         let head = TreeHead { size: tree.size(), root: tree.root() };
+        known.check(connection, Log::Tenant(tenant_id), &head).await?;
         let time = format!("{TIME}{}", maker.now.timestamp_micros());
         let note =
             maker.signer.sign(&Checkpoint::new(maker.ledger, Log::Tenant(tenant_id), head).with_extension(time))?;

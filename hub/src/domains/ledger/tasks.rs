@@ -92,7 +92,8 @@ async fn run(hub: &Hub, failing: &mut bool, known: &mut Known, elsewhere: &mut E
             tracing::info!(epoch, has_lock, ledger = stored, "leading the ledger");
             elsewhere.anchors.iter_mut().for_each(|anchor| anchor.begin_to_lead(hub));
             elsewhere.witnesses.iter_mut().for_each(|witness| witness.begin_to_lead(hub));
-            let leader = Leader { hub, connection, epoch, has_lock, ledger, elsewhere, keyring, watch, known };
+            let leader =
+                Leader { hub, connection, epoch, has_lock, ledger, elsewhere, keyring, watch, known, fits: false };
             return leader.lead(failing).await;
         }
         if watch.is_due() {
@@ -168,6 +169,8 @@ struct Leader<'h> {
     keyring: Keyring,
     watch: Watch,
     known: &'h mut Known,
+    /// The stored ledger goes on from what is anchored, as far as was looked.
+    fits: bool,
 }
 
 /// The signing key, once the vault has given it. Whoever does not lead needs it too, to know what was signed: the keys
@@ -321,7 +324,8 @@ impl Keyring {
 
 impl Leader<'_> {
     async fn sign(&mut self, signing: &mut Signing) -> Result<(), LedgerError> {
-        if !self.fits_anchors().await? {
+        self.fits = self.fits_anchors().await?;
+        if !self.fits {
             return Ok(());
         }
         if self.watch.is_due() {
@@ -339,10 +343,12 @@ impl Leader<'_> {
     }
 
     /// Makes the beats that are due, once there is a key.
+    ///
+    /// INVARIANT: a beat is signed, so it speaks for no log that was rewritten: not before the anchors were read.
     async fn beat(&mut self, beats: &mut Beats, sequencer: &mut Sequencer) -> Result<usize, LedgerError> {
-        let Some(signer) = &self.keyring.signer else { return Ok(0) };
+        let Some(signer) = self.keyring.signer.as_ref().filter(|_| self.fits) else { return Ok(0) };
         let maker = Maker { epoch: self.epoch, ledger: &self.ledger, signer, now: self.hub.clock().now() };
-        beats.make(&mut self.connection, maker, sequencer).await
+        beats.make(&mut self.connection, maker, sequencer, self.known).await
     }
 
     /// Whether the stored ledger goes on from what is anchored, everywhere.

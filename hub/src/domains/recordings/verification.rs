@@ -29,6 +29,8 @@ use crate::{context::Context, state::Hub};
 /// recording.
 static VERIFICATIONS: Semaphore = Semaphore::const_new(2);
 static BACKGROUND: Semaphore = Semaphore::const_new(2);
+/// Of those in the background, how many have begun: each has a thread of its own, of which the hub has so many.
+static BEGUN: Semaphore = Semaphore::const_new(8);
 /// Segments that one in the background reads before others have their turn.
 const TURN: u32 = 64;
 /// The longest rest between two segments of one in the background.
@@ -269,9 +271,24 @@ async fn in_background(
 ) -> Result<Report, Error> {
     let listed = list(hub, context, recording, hashes).await?;
     telling.progress.send_modify(|verified| verified.listed = listed);
-    // The semaphore is never closed.
-    let turn = BACKGROUND.acquire().await.ok();
+    let _place = turn(hub, &BEGUN).await?;
+    let turn = Some(turn(hub, &BACKGROUND).await?);
+    if !telling.is_wanted() {
+        return Err(unwanted());
+    }
     read_all(hub, context, recording, Some(Slowly { telling, turn, begun: Instant::now() })).await
+}
+
+/// A turn, unless the hub ends first.
+async fn turn(hub: &Hub, turns: &'static Semaphore) -> Result<SemaphorePermit<'static>, Error> {
+    tokio::select! {
+        turn = turns.acquire() => turn.map_err(|_| unwanted()),
+        () = hub.lifecycle().soft().cancelled() => Err(unwanted()),
+    }
+}
+
+fn unwanted() -> Error {
+    Error::Store("nobody wants to know any more".to_owned())
 }
 
 /// How one in the background goes on.
@@ -289,14 +306,14 @@ impl Slowly<'_> {
     /// When it is to end.
     async fn went_on(&mut self, hub: &Hub, checked: u32) -> Result<(), Error> {
         if hub.lifecycle().soft().is_cancelled() || !self.telling.is_wanted() {
-            return Err(Error::Store("nobody wants to know any more".to_owned()));
+            return Err(unwanted());
         }
         self.telling.progress.send_modify(|verified| verified.checked = checked);
         // Whoever plays it meanwhile goes first: half of the time is theirs.
         tokio::time::sleep(self.begun.elapsed().min(LONGEST_REST)).await;
         if checked.is_multiple_of(TURN) {
             drop(self.turn.take());
-            self.turn = BACKGROUND.acquire().await.ok();
+            self.turn = Some(turn(hub, &BACKGROUND).await?);
         }
         self.begun = Instant::now();
         Ok(())

@@ -214,7 +214,8 @@ impl LiveSessions {
             }
             let own = sessions.values().filter(|other| other.user_id == session.user_id).count();
             // Nobody alone may fill a hub.
-            if own >= hub.config().terminal.max_sessions_per_person {
+            let terminal = &hub.config().terminal;
+            if own >= terminal.max_sessions_per_person.min((terminal.max_sessions / 4 * 3).max(1)) {
                 return Err(Error::TooManySessions);
             }
             sessions.insert(session.id, session.clone());

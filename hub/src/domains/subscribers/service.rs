@@ -125,10 +125,16 @@ async fn delete_now(hub: &Hub, context: &Context, id: WebhookId) -> Result<()> {
     store::delete(&mut tx, id).await?;
     // The vault's reconciler removes what is noted.
     vault::note_orphan(&mut tx, context, hub.ids().fresh(), &webhook.vault_path).await?;
-    events::settle_all(&mut tx).await?;
     let event = Event::success("webhook.delete").on("webhook", id, &webhook.name).with("pending", webhook.pending);
     audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(DbError::from)?;
+    // In pieces: whoever completes a delivery holds the event first.
+    let mut after = Some(Uuid::nil());
+    while let Some(last) = after {
+        let mut tx = hub.db().begin(context).await?;
+        after = events::settle_some(&mut tx, last).await?;
+        tx.commit().await.map_err(DbError::from)?;
+    }
     Ok(())
 }
 

@@ -376,6 +376,13 @@ impl Audience {
 
     /// The session is over.
     pub(super) fn end(&mut self, end: &End) {
+        // Who watches is still signed in.
+        let end = match end {
+            End::Expired { code: "signed_out", .. } => {
+                &End::access_ended("session_ended", "The session ended: its person was signed out.")
+            }
+            end => end,
+        };
         for member in self.members.drain(..) {
             member.participant.request_leave(Leave::SessionEnded(end.clone()));
         }

@@ -66,7 +66,7 @@ export function Pane({ pane, active, alone }: { pane: PaneController; active: bo
         </span>
       </div>
       {connection.phase === 'waiting' && <ReconnectBanner connection={connection} onNow={() => pane.retryNow()} />}
-      {state.silentSince !== null && connection.phase === 'open' && <SilenceBanner since={state.silentSince} onNow={() => pane.refreshConnection()} />}
+      {state.silentSince !== null && connection.phase === 'open' && <SilenceBanner since={state.silentSince} onNow={() => (pane.refreshConnection(), pane.focus())} />}
       {state.notice && connection.phase !== 'ended' && <NoticeBanner notice={state.notice} onClose={() => pane.dismissNotice()} />}
       <InputRequests pane={pane} />
       {state.transfer && <TransferBanner progress={state.transfer} />}

@@ -83,10 +83,12 @@ pub(in super::super) async fn upsert_user(
     let renamed = sqlx::query_as!(
         Renamed,
         r#"update users set username = left(username, 150) || ' ' || left(external_id, 40)
-           where source = 'oidc' and lower(username) = lower($1) and external_id <> $2
+           where source = 'oidc' and lower(username) = lower($1)
+             and (external_id <> $2 or external_tid not in ('', $3))
            returning user_id as "id: UserId", username"#,
         user.username,
-        user.external_id
+        user.external_id,
+        user.external_tid
     )
     .fetch_all(&mut *connection)
     .await?;
