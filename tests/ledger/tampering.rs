@@ -373,9 +373,9 @@ async fn each_change_by_a_superuser_is_found_by_its_code() -> anyhow::Result<()>
     Ok(())
 }
 
-/// Without an anchor, while the hub runs: its key must not sign what was made of the log behind its back.
 const BEATS: &str = "select count(*) from audit_events where action = 'ledger.beat'";
 
+/// Without an anchor, while the hub runs: its key must not sign what was made of the log behind its back.
 #[tokio::test]
 async fn a_leader_does_not_sign_what_was_rewritten_under_it() -> anyhow::Result<()> {
     for is_awake in [true, false] {

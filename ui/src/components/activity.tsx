@@ -10,6 +10,9 @@ import { Card } from './page'
 import { InlineProblem, Skeleton } from './states'
 import { RelativeTime } from './time'
 
+/** Comes every few minutes while a session runs, and says nothing of what anybody did. */
+const NOTED_OFTEN = 'recording.head'
+
 const DOT: Record<Outcome, string> = { success: 'bg-success', denied: 'bg-warning', failure: 'bg-danger' }
 
 /** What the ledger says about one thing; for those who may read the ledger. */
@@ -21,7 +24,7 @@ export function EntityActivity({ objectId }: { objectId: string }) {
 
 function ActivityCard({ objectId }: { objectId: string }) {
   const query = useInfiniteQuery(ledger.list({ object_id: objectId }))
-  const entries = query.data?.pages[0]?.items.slice(0, 12) ?? []
+  const entries = query.data?.pages[0]?.items.filter(({ action }) => action !== NOTED_OFTEN).slice(0, 12) ?? []
   return (
     <Card
       title="Activity"

@@ -68,6 +68,7 @@ const ACTIONS: Record<string, string> = {
   'audit.export': 'Ledger exported',
   'evidence.export': 'Evidence exported',
   'ledger.resume': 'Ledger begun anew after a restore',
+  'recording.head': 'Head of a recording noted',
   'recording.hold': 'Recording put on hold',
   'recording.key.create': 'Recording key created',
   'recording.index': 'Recording opened to index its text',

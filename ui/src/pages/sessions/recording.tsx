@@ -97,6 +97,9 @@ function Readable({ session, recording, running, onRefresh }: ReadableProps) {
   const { t, find } = route.useSearch()
   const linked = useRouterState({ select: ({ location }) => location.state.play === true })
   const [play, setPlay] = useState(linked)
+  const length = recording.segments.length
+  // What is played stays what it was: more that is stored meanwhile is played when it is asked for.
+  const [loaded, setLoaded] = useState(length)
   const change = useChangeSearch<SessionSearch>()
   const router = useRouter()
   const open = recording.state === 'recording'
@@ -149,7 +152,7 @@ function Readable({ session, recording, running, onRefresh }: ReadableProps) {
           title={open ? 'Play what is stored so far' : 'Play what the session showed'}
           className="border-t py-10"
           action={
-            <Button variant="primary" icon={Play} onClick={() => (setPlay(true), change({ t: 0 }))}>
+            <Button variant="primary" icon={Play} onClick={() => (setLoaded(length), setPlay(true), change({ t: 0 }))}>
               Play recording
             </Button>
           }
@@ -158,9 +161,16 @@ function Readable({ session, recording, running, onRefresh }: ReadableProps) {
         </EmptyState>
       ) : (
         <div className="border-t">
-          {/* More was stored since: the list of segments is another one. */}
+          {length > loaded && (
+            <p role="status" className="flex items-center justify-between gap-3 border-b bg-info-soft px-4 py-1.5 text-xs text-info-text">
+              More was recorded since.
+              <Button size="sm" onClick={() => setLoaded(length)}>
+                Load it
+              </Button>
+            </p>
+          )}
           <Suspense fallback={<PlayerSkeleton />}>
-            <Player key={recording.segments.length} sessionId={session.id} at={t} play={play} activity={activity} linkTo={linkTo} find={find} onFind={setFind} />
+            <Player key={loaded} sessionId={session.id} at={t} play={play} activity={activity} linkTo={linkTo} find={find} onFind={setFind} />
           </Suspense>
         </div>
       )}
