@@ -80,8 +80,13 @@ impl Signer {
 
     /// The tree of such a checkpoint.
     pub(super) fn head(&self, ledger: &LedgerName, log: Log, note: &str) -> Option<TreeHead> {
-        let signers = Signers::Trusted { log_keys: self.trusted.clone(), witnesses: Vec::new(), needed: 0 };
+        let signers = self.signers();
         signers.verify(ledger, log, note.as_bytes()).ok().map(|verified| verified.checkpoint.head())
+    }
+
+    /// This key, and those before it.
+    pub(super) fn signers(&self) -> Signers {
+        Signers::Trusted { log_keys: self.trusted.clone(), witnesses: Vec::new(), needed: 0 }
     }
 
     /// The checkpoint as a signed note; a signature that does not fit is refused.

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     alarms,
-    anchor::Anchor,
+    anchor::{Anchor, Trust},
     beats::{Beats, Maker},
     error::LedgerError,
     feed::Feed,
@@ -324,10 +324,6 @@ impl Keyring {
 
 impl Leader<'_> {
     async fn sign(&mut self, signing: &mut Signing) -> Result<(), LedgerError> {
-        self.fits = self.fits_anchors().await?;
-        if !self.fits {
-            return Ok(());
-        }
         if self.watch.is_due() {
             self.keyring.check(&mut self.connection).await?;
         }
@@ -336,7 +332,13 @@ impl Leader<'_> {
             store::fence(&mut self.connection, self.epoch).await?;
             self.keyring.load(self.hub, &mut self.connection, &self.ledger, self.known).await?;
         }
-        let Some(signer) = &self.keyring.signer else { return Ok(()) };
+        // The anchors are read with the key: what others wrote there does not count.
+        let trust = self.keyring.signer.as_ref().map(|signer| Trust::new(&self.ledger, signer));
+        self.fits = match trust {
+            Some(trust) => self.fits_anchors(&trust).await?,
+            None => false,
+        };
+        let Some(signer) = self.keyring.signer.as_ref().filter(|_| self.fits) else { return Ok(()) };
         signing.sign(&mut self.connection, self.epoch, &self.ledger, signer, self.known).await?;
         alarm(self.hub, &self.ledger, self.keyring.signer.as_ref(), self.known);
         Ok(())
@@ -352,10 +354,10 @@ impl Leader<'_> {
     }
 
     /// Whether the stored ledger goes on from what is anchored, everywhere.
-    async fn fits_anchors(&mut self) -> Result<bool, LedgerError> {
+    async fn fits_anchors(&mut self, trust: &Trust) -> Result<bool, LedgerError> {
         let mut fits = true;
         for anchor in &mut self.elsewhere.anchors {
-            fits &= anchor.fits(self.hub, &mut self.connection, &self.ledger).await?;
+            fits &= anchor.fits(self.hub, &mut self.connection, trust).await?;
         }
         if !fits {
             // Says that this leader is there.

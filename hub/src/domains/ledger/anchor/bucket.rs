@@ -15,7 +15,7 @@ use object_store::path::Path;
 use openpam_ledger::{LedgerName, Log, TreeHead};
 use tokio::time::{Duration, timeout};
 
-use super::{AnchorError, Largest, Line};
+use super::{AnchorError, Largest, Line, Trust, counts};
 use crate::objects::{self, Objects};
 
 /// Bytes of an object: a checkpoint with its signatures.
@@ -48,8 +48,8 @@ fn in_time<T>(result: Result<Result<T, AnchorError>, tokio::time::error::Elapsed
 }
 
 /// The largest checkpoint of each log.
-pub(super) async fn largest(objects: &Objects) -> Result<Largest, AnchorError> {
-    let found = read(objects).await?;
+pub(super) async fn largest(objects: &Objects, trust: Option<&Trust>) -> Result<Largest, AnchorError> {
+    let found = read(objects, trust).await?;
     let heads = |found: Vec<(TreeHead, String)>| {
         let mut heads = found.into_iter().map(|(head, _)| head).collect::<Vec<_>>();
         heads.dedup();
@@ -60,15 +60,15 @@ pub(super) async fn largest(objects: &Objects) -> Result<Largest, AnchorError> {
 
 /// The same as signed notes.
 pub(super) async fn notes(objects: &Objects) -> Result<Vec<String>, AnchorError> {
-    let found = read(objects).await?;
+    let found = read(objects, None).await?;
     Ok(found.into_values().flatten().map(|(_, note)| note).collect())
 }
 
-async fn read(objects: &Objects) -> Result<Found, AnchorError> {
-    in_time(timeout(READING, read_all(objects)).await)
+async fn read(objects: &Objects, trust: Option<&Trust>) -> Result<Found, AnchorError> {
+    in_time(timeout(READING, read_all(objects, trust)).await)
 }
 
-async fn read_all(objects: &Objects) -> Result<Found, AnchorError> {
+async fn read_all(objects: &Objects, trust: Option<&Trust>) -> Result<Found, AnchorError> {
     let mut logs = Vec::new();
     let ledgers = objects.folders(&objects.place([])).await?;
     // The doctor's folder is none.
@@ -83,14 +83,18 @@ async fn read_all(objects: &Objects) -> Result<Found, AnchorError> {
     }
     let reading = logs.into_iter().map(|log| {
         let objects = objects.clone();
-        async move { read_log(&objects, &log).await }
+        async move { read_log(&objects, &log, trust).await }
     });
     let found = futures::stream::iter(reading).buffer_unordered(AT_ONCE);
     found.try_filter_map(|found| async { Ok(found) }).try_collect().await
 }
 
 /// The largest checkpoint of the log in a folder, in each of its versions.
-async fn read_log(objects: &Objects, folder: &Path) -> Result<Option<(String, Vec<(TreeHead, String)>)>, AnchorError> {
+async fn read_log(
+    objects: &Objects,
+    folder: &Path,
+    trust: Option<&Trust>,
+) -> Result<Option<(String, Vec<(TreeHead, String)>)>, AnchorError> {
     let mut versions = objects.versions(folder)?;
     let (mut log, mut found, mut read) = (String::new(), Vec::new(), 0);
     let mut of_key = String::new();
@@ -108,7 +112,10 @@ async fn read_log(objects: &Objects, folder: &Path) -> Result<Option<(String, Ve
             read += 1;
             let bytes = objects.version(&version).await?.filter(|bytes| bytes.len() <= MAX_BYTES);
             let Some((checkpoint, note)) = bytes.and_then(|bytes| Line::parse(&bytes)) else { continue };
-            if checkpoint.head().size != size || !is_of(checkpoint.origin(), folder, objects) {
+            if checkpoint.head().size != size
+                || !is_of(checkpoint.origin(), folder, objects)
+                || !counts(trust, checkpoint.origin(), &note)
+            {
                 continue;
             }
             of_key.clone_from(&version.key);

@@ -14,7 +14,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use metrics::{counter, gauge};
-use openpam_ledger::{Checkpoint, Frontier, LedgerName, Log, Note, RangeProof, TreeHead};
+use openpam_ledger::{Checkpoint, Frontier, LedgerName, Log, Note, RangeProof, Signers, TreeHead};
 use openpam_telemetry::names;
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection as _, PgConnection};
@@ -74,13 +74,37 @@ impl Line {
         Ok(serde_json::to_string(self)?)
     }
 
-    /// The checkpoint of a line, and its note; nothing where it has none. Who signed it is not looked at: whoever may
-    /// write into an anchor can hold up signing, and no more.
+    /// The checkpoint of a line, and its note; nothing where it has none.
     fn parse(text: &[u8]) -> Option<(Checkpoint, String)> {
         let line = serde_json::from_slice::<Self>(text).ok()?;
         let note = Note::parse(line.note.as_bytes()).ok()?;
         Some((Checkpoint::parse(note.text()).ok()?, line.note))
     }
+}
+
+/// Whose checkpoints count: those of this ledger's logs that its keys have signed. Whoever may write into an anchor, and
+/// has none of the keys, hides nothing by what they put there.
+#[derive(Debug, Clone)]
+pub(super) struct Trust {
+    ledger: LedgerName,
+    signers: Signers,
+}
+
+impl Trust {
+    pub(super) fn new(ledger: &LedgerName, signer: &Signer) -> Self {
+        Self { ledger: ledger.clone(), signers: signer.signers() }
+    }
+
+    /// Another ledger's are not judged here.
+    fn counts(&self, origin: &str, note: &str) -> bool {
+        let log = self.ledger.log(origin);
+        log.is_none_or(|log| self.signers.verify(&self.ledger, log, note.as_bytes()).is_ok())
+    }
+}
+
+/// Whether the checkpoint of that origin counts; where nobody's keys are known, any does.
+fn counts(trust: Option<&Trust>, origin: &str, note: &str) -> bool {
+    trust.is_none_or(|trust| trust.counts(origin, note))
 }
 
 /// The largest checkpoint of each log. There is one, except where somebody put another one of its size there.
@@ -97,10 +121,10 @@ enum Place {
 
 impl Place {
     /// It may be on a disk of the network that hangs, and it may be large.
-    async fn largest(self) -> Result<Largest, AnchorError> {
+    async fn largest(self, trust: Trust) -> Result<Largest, AnchorError> {
         match self {
-            Self::File(path) => blocking(move || file::largest(&path)).await,
-            Self::Bucket(objects) => bucket::largest(&objects).await,
+            Self::File(path) => blocking(move || file::largest(&path, Some(&trust))).await,
+            Self::Bucket(objects) => bucket::largest(&objects, Some(&trust)).await,
         }
     }
 
@@ -223,7 +247,7 @@ impl Anchor {
         &mut self,
         hub: &Hub,
         connection: &mut PgConnection,
-        ledger: &LedgerName,
+        trust: &Trust,
     ) -> Result<bool, LedgerError> {
         if self.next.is_some() {
             return Ok(true);
@@ -233,7 +257,7 @@ impl Anchor {
             if Instant::now() < self.again {
                 return Ok(false);
             }
-            self.work = Work::Reading(aside(hub, self.place.clone().largest(), Instant::now()));
+            self.work = Work::Reading(aside(hub, self.place.clone().largest(trust.clone()), Instant::now()));
             wait = GRACE;
         }
         let since = match &mut self.work {
@@ -257,7 +281,7 @@ impl Anchor {
                 Some(largest) => {
                     (self.work, self.again) = (Work::Nothing, Instant::now() + AGAIN);
                     return match largest.flatten() {
-                        Ok(largest) => self.hold_against(hub, connection, ledger, &largest).await,
+                        Ok(largest) => self.hold_against(hub, connection, &trust.ledger, &largest).await,
                         Err(error) => {
                             self.fails(hub, &error);
                             Ok(false)
