@@ -17,6 +17,9 @@ pub enum Error {
     /// There is none, or not for this principal.
     #[error("no such recording")]
     NotFound,
+    /// The person, or the hub, has as many exports under way as there may be.
+    #[error("too many exports at the same time")]
+    TooManyExports,
     /// There is nothing to store recordings in.
     #[error("no store of recordings is configured")]
     NoStore,
@@ -132,6 +135,7 @@ impl Error {
             | Self::TooLarge(_)
             | Self::Closed
             | Self::Purged
+            | Self::TooManyExports
             | Self::ReasonMissing
             | Self::Session(_) => false,
             Self::NotFound
@@ -201,6 +205,12 @@ impl From<Error> for Problem {
             Error::NotHeld => {
                 Self::new(StatusCode::CONFLICT, "recording_not_held", "No legal hold keeps this recording.".to_owned())
             }
+            Error::TooManyExports => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_exports",
+                "You have two downloads of recordings under way, or this hub has many. Wait for one to end.",
+            )
+            .retry_after(10),
             Error::Purged => {
                 Self::new(StatusCode::CONFLICT, "recording_purged", "This recording was deleted.".to_owned())
             }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
 use super::{
+    exports,
     opened::{self, Reading},
     player::{self, PlayerIndex, PlayerSegment},
     service::{self, Known},
@@ -33,6 +34,8 @@ use crate::{
 
 /// Pieces of an export that wait for a slow reader.
 const WAITING: usize = 2;
+/// How long it is tried to say that an export broke off.
+const TOLD: std::time::Duration = std::time::Duration::from_secs(600);
 
 pub(crate) fn routes() -> Routes {
     Routes::new()
@@ -328,16 +331,19 @@ async fn export_recording(
     if query.format != "asciicast-v3" {
         return Err(Problem::invalid_field("format", "unknown", "must be asciicast-v3"));
     }
+    let place = exports::place(&context)?;
     let mut opened = opened::open(&hub, &context, id, Reading::Export).await?;
     // The first segment before the answer: what is wrong with the key or the store is a problem then.
     let _ = opened.segment(&hub, &context, 0).await?;
     let (sender, receiver) = tokio::sync::mpsc::channel(WAITING);
     let own_hub = hub.clone();
     let exporting = async move {
+        let _place = place;
         if let Err(error) = opened.export(&own_hub, &context, &sender).await {
             tracing::warn!(session_id = %id, %error, "an export broke off");
             // A download that ends without its end must not look whole.
-            let _ = sender.send(Err(std::io::Error::other("the export broke off"))).await;
+            let broken = Err(std::io::Error::other("the export broke off"));
+            let _ = sender.send_timeout(broken, TOLD).await;
         }
     };
     hub.lifecycle().spawn_child(tracing::Instrument::in_current_span(exporting));

@@ -10,6 +10,7 @@
 mod completer;
 mod echo;
 mod error;
+mod exports;
 mod http;
 mod index;
 mod keys;

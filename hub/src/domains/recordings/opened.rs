@@ -5,7 +5,10 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use openpam_ids::{AuditEventId, SessionId};
 use openpam_recordings::{OpenedSegment, RecipientKey, Role, Segment, SegmentHeader, SessionKey, asciicast};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc::{self, error::SendTimeoutError},
+    time::Duration,
+};
 
 use super::{
     Error, keys,
@@ -26,6 +29,9 @@ use crate::{
 
 /// How long a player may go on asking for segments.
 const PLAY_LIFETIME: TimeDelta = TimeDelta::hours(12);
+
+/// How long who exports a recording may take to read a piece of it.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is read, and for which act of the trail.
 #[derive(Debug, Clone, Copy)]
@@ -159,13 +165,15 @@ impl Opened {
                 Ok((exporter, piece))
             })
             .await?;
-            if to.send(Ok(piece)).await.is_err() {
-                return Ok(());
+            match to.send_timeout(Ok(piece), PATIENCE).await {
+                Ok(()) => {}
+                Err(SendTimeoutError::Closed(_)) => return Ok(()),
+                Err(SendTimeoutError::Timeout(_)) => return Err(Error::Store("what was sent is not read".to_owned())),
             }
         }
         let last = exporter.finish(until).map_err(failed)?;
         // Who does not listen any more misses nothing.
-        let _ = to.send(Ok(last)).await;
+        let _ = to.send_timeout(Ok(last), PATIENCE).await;
         Ok(())
     }
 }
