@@ -9,7 +9,7 @@ pub const SECONDS_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0
 pub const HTTP_REQUESTS: &str = "openpam_http_requests_total";
 /// Duration of HTTP requests by route.
 pub const HTTP_DURATION: &str = "openpam_http_request_duration_seconds";
-/// Connections that were closed before they asked anything, by reason: `address_limit`, `slow_head`, `outstayed`.
+/// Connections that were closed before they asked anything, by reason: `address_limit`, `slow_head`, `outstayed`, `gave_way`.
 pub const CONNECTIONS_REFUSED: &str = "openpam_connections_refused_total";
 /// Sessions that run now, by protocol.
 pub const SESSIONS_ACTIVE: &str = "openpam_sessions_active";

@@ -98,11 +98,11 @@ pub(super) fn start(
             let Some(visit) = visits.admit(address, trusted) else {
                 metrics::counter!(names::CONNECTIONS_REFUSED, "reason" => "address_limit").increment(1);
                 if too_many.is_due(address, Instant::now()) {
-                    tracing::warn!(%address, most = visits::MAX_PER_ADDRESS, "more connections than one address may have, or than strangers may");
+                    tracing::warn!(%address, most = visits::MAX_PER_ADDRESS, "more connections than one address may have");
                 }
                 continue;
             };
-            let place = (place, visit);
+            let place = (place, Arc::new(visit));
             let (tls, application) = (tls.clone(), application.clone());
             owner.spawn_child(serve_connection(owner.clone(), stream, peer, tls, application, place, slow.clone()));
         }
@@ -186,6 +186,11 @@ async fn serve_http<S>(
         () = lifecycle.soft().cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        () = visit.evicted() => {
+            metrics::counter!(names::CONNECTIONS_REFUSED, "reason" => "gave_way").increment(1);
+            tracing::debug!(%peer, "a stranger's connection made room for another one");
+            return;
         }
         () = outstays(&visit) => {
             connection.as_mut().graceful_shutdown();

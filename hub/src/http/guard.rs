@@ -94,7 +94,7 @@ pub(super) async fn authenticate(
     let is_known = context.is_some();
     if let Some(context) = context {
         if let Some(visit) = request.extensions().get::<Arc<Visit>>() {
-            visit.recognise();
+            visit.recognise(|| context.principal.actor.to_string());
         }
         tracing::Span::current().record("actor", tracing::field::display(&context.principal.actor));
         request.extensions_mut().insert(context);
