@@ -357,7 +357,7 @@ impl Leader<'_> {
     async fn fits_anchors(&mut self, trust: &Trust) -> Result<bool, LedgerError> {
         let mut fits = true;
         for anchor in &mut self.elsewhere.anchors {
-            fits &= anchor.fits(self.hub, &mut self.connection, trust).await?;
+            fits &= anchor.fits(self.hub, &mut self.connection, self.epoch, trust).await?;
         }
         if !fits {
             // Says that this leader is there.

@@ -247,6 +247,7 @@ impl Anchor {
         &mut self,
         hub: &Hub,
         connection: &mut PgConnection,
+        epoch: i64,
         trust: &Trust,
     ) -> Result<bool, LedgerError> {
         if self.next.is_some() {
@@ -281,7 +282,7 @@ impl Anchor {
                 Some(largest) => {
                     (self.work, self.again) = (Work::Nothing, Instant::now() + AGAIN);
                     return match largest.flatten() {
-                        Ok(largest) => self.hold_against(hub, connection, &trust.ledger, &largest).await,
+                        Ok(largest) => self.hold_against(hub, connection, epoch, (&trust.ledger, &largest)).await,
                         Err(error) => {
                             self.fails(hub, &error);
                             Ok(false)
@@ -298,12 +299,12 @@ impl Anchor {
         &mut self,
         hub: &Hub,
         connection: &mut PgConnection,
-        ledger: &LedgerName,
-        largest: &Largest,
+        epoch: i64,
+        (ledger, largest): (&LedgerName, &Largest),
     ) -> Result<bool, LedgerError> {
         let former = &hub.config().ledger.former_names;
         let former = former.iter().filter_map(|name| LedgerName::new(name)).collect::<Vec<_>>();
-        match compare(connection, ledger, &former, self.name, largest).await? {
+        match compare(connection, epoch, (ledger, &former), self.name, largest).await? {
             Compared::Fits(sizes) => {
                 (self.has, self.next) = (sizes, Some(Instant::now()));
                 self.note(hub, AnchorState::Available);
@@ -448,15 +449,29 @@ enum Compared {
 /// still has what it took. What `former` ledgers of this database have there counts for nothing else.
 async fn compare(
     connection: &mut PgConnection,
-    ledger: &LedgerName,
-    former: &[LedgerName],
+    epoch: i64,
+    (ledger, former): (&LedgerName, &[LedgerName]),
+    name: &str,
+    largest: &Largest,
+) -> Result<Compared, LedgerError> {
+    let mut tx = connection.begin().await?;
+    // With very many logs it takes long. Who would lead after the silence waits for its end, and hears of this leader then.
+    store::fence(&mut tx, epoch).await?;
+    let compared = compare_all(&mut tx, (ledger, former), name, largest).await?;
+    store::fence(&mut tx, epoch).await?;
+    tx.commit().await?;
+    Ok(compared)
+}
+
+async fn compare_all(
+    connection: &mut PgConnection,
+    (ledger, former): (&LedgerName, &[LedgerName]),
     name: &str,
     largest: &Largest,
 ) -> Result<Compared, LedgerError> {
     let differs = |origin, reason| Ok(Compared::Differs { origin, reason });
     let size = |origin: &String| largest.get(origin).into_iter().flatten().map(|head| head.size).max();
-    let mut tx = connection.begin().await?;
-    for (origin, taken) in store::anchored(&mut tx, name).await? {
+    for (origin, taken) in store::anchored(&mut *connection, name).await? {
         if size(&origin).is_none_or(|size| size < taken.cast_unsigned()) {
             return differs(origin, "the anchor has not what it took: it is gone, shortened or another one");
         }
@@ -469,12 +484,11 @@ async fn compare(
             return differs(origin.clone(), "the anchor has another ledger's checkpoints");
         };
         for anchored in heads {
-            if !has_tree(&mut tx, log, *anchored).await? {
+            if !has_tree(&mut *connection, log, *anchored).await? {
                 return differs(origin.clone(), "the ledger does not go on from what is anchored");
             }
         }
     }
-    tx.rollback().await?;
     Ok(Compared::Fits(largest.keys().filter_map(|origin| Some((origin.clone(), size(origin)?))).collect()))
 }
 
