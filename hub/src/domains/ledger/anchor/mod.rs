@@ -471,7 +471,7 @@ async fn compare_all(
 ) -> Result<Compared, LedgerError> {
     let differs = |origin, reason| Ok(Compared::Differs { origin, reason });
     let size = |origin: &String| largest.get(origin).into_iter().flatten().map(|head| head.size).max();
-    for (origin, taken) in store::anchored(&mut *connection, name).await? {
+    for (origin, taken) in store::anchored(connection, name).await? {
         if size(&origin).is_none_or(|size| size < taken.cast_unsigned()) {
             return differs(origin, "the anchor has not what it took: it is gone, shortened or another one");
         }
@@ -484,7 +484,7 @@ async fn compare_all(
             return differs(origin.clone(), "the anchor has another ledger's checkpoints");
         };
         for anchored in heads {
-            if !has_tree(&mut *connection, log, *anchored).await? {
+            if !has_tree(connection, log, *anchored).await? {
                 return differs(origin.clone(), "the ledger does not go on from what is anchored");
             }
         }
