@@ -19,9 +19,9 @@ use crate::{
 };
 
 const SESSIONS: usize = 20;
-/// What each has recorded before: little, and much.
+/// What each has recorded before: less than a segment, and some eight of them.
 const LITTLE: u64 = 256 << 10;
-const MUCH: u64 = 3 << 20;
+const MUCH: u64 = 32 << 20;
 /// How long what they cause is measured.
 const AFTER: Duration = Duration::from_secs(5);
 /// Between two keys of somebody who goes on typing: enough keys in that time for their 99th percentile.
@@ -43,7 +43,7 @@ struct Closed {
 /// When a line ends early.
 pub async fn closing(both: &Both<'_>, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let repetitions = plan.repetitions.min(5);
-    for (bytes, name) in [(LITTLE, "256 KiB"), (MUCH, "3 MiB")] {
+    for (bytes, name) in [(LITTLE, "256 KiB"), (MUCH, "32 MiB")] {
         let (mut cpu, mut echo, mut added) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..repetitions {
             let without = once(&both.plain, bytes, false).await?;
