@@ -13,7 +13,13 @@ use url::Url;
 
 /// Begins a sign-in; state and nonce as the provider sees them.
 async fn begin(client: &Client) -> anyhow::Result<(String, String)> {
-    let begun = client.call(Method::GET, "/auth/login", None).await?;
+    begin_towards(client, "/").await
+}
+
+/// Begins a sign-in that leads to `path`.
+async fn begin_towards(client: &Client, path: &str) -> anyhow::Result<(String, String)> {
+    let path: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
+    let begun = client.call(Method::GET, &format!("/auth/login?return_to={path}"), None).await?;
     assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text);
     let to = Url::parse(begun.headers.get(header::LOCATION).context("no Location")?.to_str()?)?;
     let of = |name: &str| to.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
@@ -145,6 +151,19 @@ async fn a_sign_in_that_took_too_long_or_was_refused_says_so() -> anyhow::Result
     let (to, signed_in) =
         finish(&client, &format!("error=access_denied&error_description=planted&state={state}")).await?;
     ensure!(!signed_in && to.contains("error=login_refused") && !to.contains("planted"), "sent to {to}");
+    ensure!(!to.contains("return_to"), "sent to {to}");
+    // The next attempt leads where the first would have.
+    for (wanted, kept) in [("/ledger?q=a&b", true), ("//evil.example/", false)] {
+        let (state, _) = begin_towards(&client, wanted).await?;
+        let (to, signed_in) = finish(&client, &format!("error=access_denied&state={state}")).await?;
+        let to = Url::parse("http://hub.invalid")?.join(&to)?;
+        let return_to = to.query_pairs().find(|(name, _)| name == "return_to").map(|(_, path)| path.into_owned());
+        ensure!(!signed_in && return_to.as_deref() == kept.then_some(wanted), "sent to {to}");
+    }
+    // Nor is anything told to a browser whose flow it is not.
+    let (state, _) = begin_towards(&client, "/ledger").await?;
+    let (to, _) = finish(&world.admin.stranger(), &format!("error=access_denied&state={state}")).await?;
+    ensure!(to.contains("error=") && !to.contains("ledger"), "sent to {to}");
     Ok(())
 }
 

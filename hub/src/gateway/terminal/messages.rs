@@ -53,6 +53,9 @@ pub(super) enum ServerMessage<'a> {
     /// Something the person should know.
     Notice {
         message: &'a str,
+        /// What it is about, where a program should know.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<NoticeCode>,
         #[serde(skip_serializing_if = "Option::is_none")]
         ends_at: Option<DateTime<Utc>>,
         /// Whether the session is recorded from now on, where that has changed.
@@ -74,6 +77,16 @@ pub(super) enum ServerMessage<'a> {
         /// Finds the session's log lines.
         request_id: &'a str,
     },
+}
+
+/// What a notice is about, where a program should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum NoticeCode {
+    /// The session ends for nobody types, unless a key is pressed.
+    IdleSoon,
+    /// A key was pressed after that.
+    IdleOver,
 }
 
 /// Somebody who joined.
@@ -99,12 +112,22 @@ pub(super) enum InputRight {
 impl<'a> ServerMessage<'a> {
     /// Something the person should know.
     pub(super) const fn notice(message: &'a str) -> Self {
-        Self::Notice { message, ends_at: None, recorded: None }
+        Self::Notice { message, code: None, ends_at: None, recorded: None }
     }
 
     /// The recording broke off, and the session may go on without.
     pub(super) const fn no_longer_recorded() -> Self {
-        Self::Notice { message: "This session is no longer recorded.", ends_at: None, recorded: Some(false) }
+        let message = "This session is no longer recorded.";
+        Self::Notice { message, code: None, ends_at: None, recorded: Some(false) }
+    }
+
+    /// The same notice with what it is about.
+    #[must_use]
+    pub(super) const fn with_code(mut self, of: NoticeCode) -> Self {
+        if let Self::Notice { code, .. } = &mut self {
+            *code = Some(of);
+        }
+        self
     }
 
     /// The same notice about something that happens at this time.

@@ -2,6 +2,7 @@
 
 mod attachments;
 mod audience;
+mod endings;
 mod farewell;
 mod http;
 mod input;

@@ -16,10 +16,11 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     attachments::Visit,
     audience::Audience,
+    endings::{Due, Endings},
     farewell,
     input::{self, Backlog},
     keys::is_typed,
-    messages::{ClientMessage, NOT_YOURS, ServerMessage},
+    messages::{ClientMessage, NOT_YOURS, NoticeCode, ServerMessage},
     output::Output,
     outside::{News, Outside},
     recording,
@@ -48,11 +49,6 @@ const ATTEMPT: Duration = Duration::from_secs(15);
 const ATTEMPTS: usize = 118;
 /// Unanswered signs of life after which the target counts as gone.
 const MAX_SILENCES: u32 = 3;
-/// How long before its end a session is announced to end.
-const ANNOUNCEMENTS: [(Duration, &str); 2] = [
-    (Duration::from_secs(300), "This session ends in 5 minutes: its maximum duration is reached."),
-    (Duration::from_secs(60), "This session ends in 1 minute: its maximum duration is reached."),
-];
 
 /// How long what may take.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +59,7 @@ pub(super) struct Limits {
     pub keepalive: Duration,
 }
 
+const STAYS: &str = "The session stays.";
 const RESTARTING: &str = "This hub restarts. Save your work and connect again in a moment.";
 
 enum Act {
@@ -88,11 +85,9 @@ struct Carrier {
     socket: Option<Socket>,
     backlog: Backlog,
     exit: (Option<u32>, Option<String>),
-    begun: Instant,
-    last_key: Instant,
+    endings: Endings,
     detached_since: Option<Instant>,
     was_attached: bool,
-    announced: usize,
     stop_at: Option<Instant>,
     next_sign: Instant,
     heard_from_target: u64,
@@ -123,11 +118,9 @@ pub(super) async fn carry(
         socket: None,
         backlog: Backlog::default(),
         exit: (None, None),
-        begun: now,
-        last_key: now,
+        endings: Endings::new(limits, now),
         detached_since: Some(now),
         was_attached: false,
-        announced: 0,
         stop_at: None,
         next_sign: now + limits.keepalive,
         heard_from_target: 0,
@@ -357,8 +350,10 @@ impl Carrier {
         match event {
             Event::Input(bytes) => {
                 if is_typed(&bytes) {
-                    self.last_key = Instant::now();
                     self.live.note_key();
+                    if self.endings.key(Instant::now()) {
+                        self.tell(&ServerMessage::notice(STAYS).with_code(NoticeCode::IdleOver));
+                    }
                 }
                 let Self { audience, recorder, live, .. } = self;
                 audience.person_types(&live.context.principal.name, recorder.as_mut());
@@ -415,9 +410,14 @@ impl Carrier {
         let grace = Duration::from_secs(self.hub.config().server.shutdown_grace_seconds);
         let stop_at = Instant::now() + grace.saturating_sub(Duration::from_secs(4)).max(grace / 4);
         self.stop_at = Some(stop_at);
-        let ends_at = self.time_of(stop_at);
+        let notice = ServerMessage::notice(RESTARTING).until(self.time_of(stop_at));
+        self.tell(&notice);
+    }
+
+    /// Says it to the person, where their browser is there.
+    fn tell(&mut self, message: &ServerMessage<'_>) {
         if let Some(socket) = &mut self.socket {
-            socket.queue(&ServerMessage::notice(RESTARTING).until(ends_at));
+            socket.queue(message);
         }
     }
 
@@ -428,12 +428,7 @@ impl Carrier {
 
     /// When something is due next.
     fn deadline(&self, last_output_until: Option<Instant>) -> Instant {
-        let ends = self.begun + self.limits.duration;
-        let announcement = ANNOUNCEMENTS.get(self.announced).and_then(|(before, _)| ends.checked_sub(*before));
         [
-            Some(self.last_key + self.limits.idle),
-            Some(ends),
-            announcement,
             self.detached_since.map(|since| since + self.patience()),
             // Who is at the end is asked for no more signs of life.
             last_output_until.is_none().then_some(self.next_sign),
@@ -443,8 +438,7 @@ impl Carrier {
         ]
         .into_iter()
         .flatten()
-        .min()
-        .unwrap_or(ends)
+        .fold(self.endings.next(), Instant::min)
     }
 
     /// How long the session waits for a browser.
@@ -458,20 +452,12 @@ impl Carrier {
             recorder.on_time();
             if let Some(message) = recording::holding_back(recorder)
                 && self.told_waiting.replace(message) != Some(message)
-                && let Some(socket) = &mut self.socket
             {
-                socket.queue(&ServerMessage::notice(message));
+                self.tell(&ServerMessage::notice(message));
             }
         }
         if self.stop_at.is_some_and(|at| now >= at) {
             return Some(End::Expired { code: "hub_shutdown", message: RESTARTING.to_owned() });
-        }
-        let ends = self.begun + self.limits.duration;
-        if now >= ends {
-            return Some(End::max_duration());
-        }
-        if now >= self.last_key + self.limits.idle {
-            return Some(End::idle(self.limits.idle));
         }
         if self.detached_since.is_some_and(|since| now >= since + self.patience()) {
             return Some(End::Expired {
@@ -479,16 +465,13 @@ impl Carrier {
                 message: "The browser did not come back in time.".to_owned(),
             });
         }
-        if let Some((before, message)) = ANNOUNCEMENTS.get(self.announced)
-            && ends.checked_sub(*before).is_none_or(|at| now >= at)
-        {
-            self.announced += 1;
-            let ends_at = self.time_of(ends);
-            // A session shorter than the announcement needs none this early.
-            if self.limits.duration > *before
-                && let Some(socket) = &mut self.socket
-            {
-                socket.queue(&ServerMessage::notice(message).until(ends_at));
+        while let Some(due) = self.endings.due(now) {
+            match due {
+                Due::End(end) => return Some(end),
+                Due::Say(message, code, at) => {
+                    let notice = ServerMessage::notice(message).until(self.time_of(at));
+                    self.tell(&code.map_or(notice, |code| notice.with_code(code)));
+                }
             }
         }
         None
@@ -500,9 +483,7 @@ impl Carrier {
         if self.recorder.take().is_some_and(|recorder| recorder.is_required()) {
             return Some(End::Failed { code: "recording_failed", message: recording::UNRECORDED.to_owned() });
         }
-        if let Some(socket) = &mut self.socket {
-            socket.queue(&ServerMessage::no_longer_recorded());
-        }
+        self.tell(&ServerMessage::no_longer_recorded());
         self.audience.tell(&ServerMessage::no_longer_recorded());
         None
     }

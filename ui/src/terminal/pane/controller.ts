@@ -321,6 +321,15 @@ export class PaneController {
           }
         },
         onNotice: (notice) => {
+          if (notice.code === 'idle_over') {
+            if (this.#state.notice?.code === 'idle_soon') this.dismissNotice()
+            return
+          }
+          // A key puts off that end: it is none of the session's.
+          if (notice.code === 'idle_soon') {
+            this.#set({ notice })
+            return
+          }
           const ends = notice.ends_at ? Date.parse(notice.ends_at) : Number.NaN
           const recorded = notice.recorded ?? this.#state.recorded
           this.#set({ notice, recorded, endsAt: Number.isNaN(ends) ? this.#state.endsAt : ends })

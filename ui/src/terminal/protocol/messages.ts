@@ -75,6 +75,8 @@ export interface NoticeMessage {
   message: string
   /** RFC 3339; when access ends, where the notice is about that. */
   ends_at?: string
+  /** What it is about: `idle_soon` asks for a key, `idle_over` says that one came. */
+  code?: string
   /** Whether the session is recorded from now on, where that has changed. */
   recorded?: boolean
 }
@@ -197,7 +199,7 @@ export function parseServerMessage(frame: string): ServerMessage | null {
       const message = text(fields.message)
       return message === undefined
         ? null
-        : { type: 'notice', message, ends_at: text(fields.ends_at), recorded: flag(fields.recorded) }
+        : { type: 'notice', message, ends_at: text(fields.ends_at), code: text(fields.code), recorded: flag(fields.recorded) }
     }
     case 'exit':
       return {

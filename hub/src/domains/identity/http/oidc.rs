@@ -14,9 +14,10 @@ use super::{
     super::{
         IdentityError,
         service::{
-            oidc::{self, FLOW_LIFETIME, Returned},
+            oidc::{self, Completed, FLOW_LIFETIME, Returned},
             sign_in::SignedIn,
         },
+        types::is_local_path,
     },
     me::{self, Me},
 };
@@ -86,7 +87,7 @@ async fn begin_login(
             let cookie = me::set_cookie(&hub, flow_cookie_name(&hub), begun.flow_secret.expose_secret(), age)?;
             see_other(begun.url.as_str(), cookie)
         }
-        Err(error) => back_to_sign_in(&client, error),
+        Err(error) => back_to_sign_in(&client, &error, query.return_to.as_deref().unwrap_or("/")),
     }
 }
 
@@ -119,8 +120,11 @@ async fn login_callback(
     };
     let returned = Returned { state: query.state.unwrap_or_default(), issuer: query.iss, result };
     match oidc::complete(&hub, &client, returned, cookie(&headers, flow_cookie_name(&hub))).await {
-        Ok((signed_in, return_to)) => see_other(&return_to, cookies_after_login(&hub, &signed_in)?),
-        Err(error) => back_to_sign_in(&client, error),
+        Ok(Completed { outcome: Ok(signed_in), return_to }) => {
+            see_other(&return_to, cookies_after_login(&hub, &signed_in)?)
+        }
+        Ok(Completed { outcome: Err(error), return_to }) => back_to_sign_in(&client, &error, &return_to),
+        Err(error) => back_to_sign_in(&client, &error, "/"),
     }
 }
 
@@ -146,7 +150,7 @@ async fn complete_login(
 ) -> Result<Response, Problem> {
     let returned = Returned { state: login.state, issuer: login.iss, result: Ok(login.code) };
     let flow_secret = cookie(&headers, flow_cookie_name(&hub));
-    let (signed_in, _) = oidc::complete(&hub, &client, returned, flow_secret).await?;
+    let signed_in = oidc::complete(&hub, &client, returned, flow_secret).await?.outcome?;
     let cookies = cookies_after_login(&hub, &signed_in)?;
     let body = me::me(&hub, &signed_in.context).await?;
     Ok((cookies, Json(body)).into_response())
@@ -177,14 +181,16 @@ fn see_other(location: &str, mut headers: HeaderMap) -> Result<Response, Problem
     Ok((StatusCode::SEE_OTHER, headers).into_response())
 }
 
-/// A browser on its way cannot show a problem: the sign-in page does, by its code.
-fn back_to_sign_in(client: &ClientInfo, error: IdentityError) -> Result<Response, Problem> {
+/// A browser on its way cannot show a problem: the sign-in page does, by its code, and leads the next
+/// attempt to the same place.
+fn back_to_sign_in(client: &ClientInfo, error: &IdentityError, return_to: &str) -> Result<Response, Problem> {
     tracing::warn!(code = error.code(), cause = %error, "sign-in at the provider failed");
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("error", error.code())
-        .append_pair("request_id", &client.request_id)
-        .finish();
-    see_other(&format!("/login?{query}"), HeaderMap::new())
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("error", error.code()).append_pair("request_id", &client.request_id);
+    if return_to != "/" && is_local_path(return_to) {
+        query.append_pair("return_to", return_to);
+    }
+    see_other(&format!("/login?{}", query.finish()), HeaderMap::new())
 }
 
 /// The provider's error code, fit for a log line and the trail.

@@ -85,31 +85,35 @@ pub(in super::super) async fn begin(
     Ok(Begun { url, flow_secret })
 }
 
-/// Ends the flow: the person signed in, and the path they wanted.
+/// How a flow ended.
+pub(in super::super) struct Completed {
+    pub(in super::super) outcome: Result<SignedIn, IdentityError>,
+    /// The path the person wanted, where the flow was theirs: also after a refusal, for the next attempt.
+    pub(in super::super) return_to: String,
+}
+
+/// Ends the flow. An error here is one that nothing could be written about.
 pub(in super::super) async fn complete(
     hub: &Hub,
     client: &ClientInfo,
     returned: Returned,
     flow_secret: Option<&str>,
-) -> Result<(SignedIn, String), IdentityError> {
+) -> Result<Completed, IdentityError> {
     let provider = provider(hub)?;
     hub.identity().admit(client.ip)?;
     let tenant_id = tenant(hub, provider).await?;
     let context = anonymous(client, tenant_id, "unknown");
-    let completed = attempt(hub, client, provider, &context, returned, flow_secret).await;
-    let outcome = match completed {
-        Ok(done) => Ok(done),
-        Err(error) => {
-            let mut tx = hub.db().begin(&context).await?;
-            let event = Event::failure("identity.login").with("method", "oidc").with("code", error.code());
-            audit::record(&mut tx, &context, event).await?;
-            tx.commit().await.map_err(DbError::from)?;
-            Err(error)
-        }
-    };
+    let mut return_to = "/".to_owned();
+    let outcome = attempt(hub, client, provider, &context, returned, flow_secret, &mut return_to).await;
+    if let Err(error) = &outcome {
+        let mut tx = hub.db().begin(&context).await?;
+        let event = Event::failure("identity.login").with("method", "oidc").with("code", error.code());
+        audit::record(&mut tx, &context, event).await?;
+        tx.commit().await.map_err(DbError::from)?;
+    }
     let label = if outcome.is_ok() { "success" } else { "failure" };
     metrics::counter!(names::LOGINS, "method" => "oidc", "outcome" => label).increment(1);
-    outcome
+    Ok(Completed { outcome, return_to })
 }
 
 async fn attempt(
@@ -119,7 +123,8 @@ async fn attempt(
     context: &Context,
     returned: Returned,
     flow_secret: Option<&str>,
-) -> Result<(SignedIn, String), IdentityError> {
+    return_to: &mut String,
+) -> Result<SignedIn, IdentityError> {
     let flow_secret = flow_secret
         .filter(|secret| secret.len() == FLOW_SECRET_LENGTH)
         .map(SecretString::from)
@@ -130,6 +135,7 @@ async fn attempt(
     let flow = flows::take(&mut tx, state_hash.as_bytes(), binding_hash.as_bytes()).await?;
     tx.commit().await.map_err(DbError::from)?;
     let flow = flow.ok_or(IdentityError::LoginStateInvalid)?;
+    *return_to = flow.return_to;
     if flow.expires_at <= hub.clock().now() {
         return Err(IdentityError::LoginExpired);
     }
@@ -158,7 +164,7 @@ async fn attempt(
     if let (Some(token), Some(id)) = (vouched.refresh_token, signed_in.context.principal.auth_session) {
         hub.identity().refresh_tokens().keep(id, token, signed_in.expires_at, hub.clock().now());
     }
-    Ok((signed_in, flow.return_to))
+    Ok(signed_in)
 }
 
 /// Gives the browser a fresh cookie and the person fresh claims where the provider has them. A

@@ -89,6 +89,7 @@ impl Carrier {
         self.socket = Some(socket);
         self.detached_since = None;
         self.was_attached = true;
+        self.endings.say_again();
         self.live.set_attached(true);
     }
 
