@@ -96,7 +96,6 @@ export function FormPanel<Values extends FieldValues>({ title, description, acti
   const gone = hasCode(problem, 'not_found')
   const changed = form.formState.isDirty && !gone
   const saved = form.formState.isSubmitSuccessful && problem === null && !declined
-  useUnsavedChanges(changed && !saved)
   const close = () => {
     if (changed) return setLeaving(true)
     if (gone) void queryClient.invalidateQueries({ type: 'active' })
@@ -137,28 +136,35 @@ export function FormPanel<Values extends FieldValues>({ title, description, acti
           </DialogFooter>
         </Dialog>
       )}
-      <Dialog open={leaving} onClose={() => setLeaving(false)} title="Leave without saving?">
-        <DialogBody className="pt-1 text-sm text-muted">What you entered will be lost.</DialogBody>
-        <DialogFooter>
-          <Button data-first onClick={() => setLeaving(false)}>
-            Keep editing
-          </Button>
-          <Button variant="danger" onClick={onClose}>
-            Discard changes
-          </Button>
-        </DialogFooter>
-      </Dialog>
+      <LeaveDialog open={leaving} onStay={() => setLeaving(false)} onLeave={onClose} />
+      <UnsavedChanges changed={changed && !saved} />
     </Dialog>
   )
 }
 
-/** Asks before the page is left while there are changes, by a link, the back button, or closing the tab. */
-export function useUnsavedChanges(changed: boolean) {
+function LeaveDialog({ open, onStay, onLeave }: { open: boolean; onStay: () => void; onLeave: () => void }) {
+  return (
+    <Dialog open={open} onClose={onStay} title="Leave without saving?">
+      <DialogBody className="pt-1 text-sm text-muted">What you entered will be lost.</DialogBody>
+      <DialogFooter>
+        <Button data-first onClick={onStay}>
+          Keep editing
+        </Button>
+        <Button variant="danger" onClick={onLeave}>
+          Discard changes
+        </Button>
+      </DialogFooter>
+    </Dialog>
+  )
+}
+
+/**
+ * Asks before the page is left while there are changes, by a link or the back button; where the tab is
+ * closed, the browser asks with words of its own.
+ */
+export function UnsavedChanges({ changed }: { changed: boolean }) {
   useEffect(() => (changed ? holdUnsaved() : undefined), [changed])
-  useBlocker({
-    // A small native question: it also has to work while the page is being closed.
-    shouldBlockFn: () => changed && !window.confirm('Leave without saving? What you entered will be lost.'),
-    enableBeforeUnload: () => changed,
-    disabled: !changed,
-  })
+  const blocker = useBlocker({ shouldBlockFn: () => changed, enableBeforeUnload: () => changed, disabled: !changed, withResolver: true })
+  const { status, reset, proceed } = blocker
+  return <LeaveDialog open={status === 'blocked'} onStay={() => reset?.()} onLeave={() => proceed?.()} />
 }

@@ -10,7 +10,7 @@ import { Button } from '@/components/button'
 import { DetailSkeleton } from '@/components/detail'
 import { Dialog, DialogBody, DialogFooter } from '@/components/dialog'
 import { Field, Input, SwitchField, Textarea } from '@/components/field'
-import { useHubForm, useUnsavedChanges } from '@/components/form'
+import { UnsavedChanges, useHubForm } from '@/components/form'
 import { Card, Page } from '@/components/page'
 import { ErrorState, InlineProblem } from '@/components/states'
 import { may } from '@/lib/access'
@@ -90,7 +90,6 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
   const { register, control, watch, reset, formState: { errors, isDirty } } = form
   // What someone else changed meanwhile shows, except in the fields one is changing oneself.
   useEffect(() => reset(valuesOf(settings), { keepDirtyValues: true }), [settings, reset])
-  useUnsavedChanges(isDirty && !busy)
   // What is wrong is to be read, not to lie under the bar.
   const wrong = Object.keys(errors).join()
   useEffect(() => {
@@ -106,10 +105,11 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
   }
   return (
     <Page narrow title="Settings" description="They hold for everybody.">
+      <UnsavedChanges changed={isDirty && !busy} />
       <form ref={frame} noValidate onSubmit={(event) => void submit(event)} className="flex flex-col gap-4 [&_[data-field]]:scroll-mb-20">
         {problem !== null && <InlineProblem error={problem} />}
         <fieldset disabled={!editable} className="contents">
-          <Card title="Terminal sessions" description="From the next session on; those that run keep what they began with.">
+          <Card title="Terminal sessions" description="From the next session on. A session that runs ends where a limit became shorter than it lasts already.">
             <div className="grid gap-5 sm:grid-cols-3">
               {duration('idle', 'End when idle for', 'Only keys count: what a program prints does not keep a session.')}
               {duration('duration', 'End at the latest after', 'However busy it is.')}
