@@ -97,6 +97,17 @@ async fn a_stream_ends_with_the_sign_in_and_a_program_has_none() -> anyhow::Resu
     };
     tokio::time::timeout(Duration::from_secs(2), ended).await.context("it goes on")??;
 
+    // Listening keeps nobody signed in.
+    let person = world.person(&["auditor"], &[]).await?;
+    let mut stream = Stream::open(&person.client).await?;
+    let idle = "update auth_sessions set last_seen_at = now() - interval '31 minutes' where user_id = ";
+    world.database.by_hand(&format!("{idle}'{}'", person.id)).await?;
+    let ended = async {
+        while stream.next().await?.is_some() {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(10), ended).await.context("an idle sign-in goes on to listen")??;
+
     // What somebody loses while they listen they hear no more of.
     let person = world.person(&["auditor"], &[]).await?;
     let mut stream = Stream::open(&person.client).await?;

@@ -205,14 +205,13 @@ impl Listening {
         event
     }
 
-    /// The person as they are now; `None` when they were signed out. While the database does not answer, nobody
+    /// The person as they are now; `None` when they were signed out or did nothing for too long. While the database does not answer, nobody
     /// learns anything either.
     async fn look(&self) -> Option<Arc<Principal>> {
         let hub = &self.seat.hub;
         let session = self.context.principal.auth_session?;
         let mut tx = hub.db().begin(&self.context).await.ok()?;
-        let found = identity::principals_of(hub, &mut tx, &[session]).await.ok()?;
-        found.get(&session).filter(|now| now.user_id() == Some(self.seat.user)).cloned()
+        identity::listener(hub, &mut tx, self.seat.user, session).await.ok()?.map(Arc::new)
     }
 
     /// Whether the person may know that something of this type happened, to this person.

@@ -25,7 +25,7 @@ pub(crate) use http::routes;
 pub use provider::inspect::{ProviderFault, ProviderInspection, inspect_provider};
 pub use runtime::Identity;
 pub use service::{
-    authenticate::{note_activity, principals_of},
+    authenticate::{listener, note_activity, principals_of},
     provision::{NewAdmin, create_admin, unlock_account},
 };
 pub use tasks::start_tasks;

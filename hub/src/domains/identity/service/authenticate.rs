@@ -50,8 +50,7 @@ pub(in super::super) async fn by_cookie(
     let now = hub.clock().now();
     let mut tx = hub.db().begin(&context).await?;
     let Some(signed_in) = sign_in::signed_in(&mut tx, cookie.auth_session_id).await? else { return Ok(None) };
-    let idle_end = signed_in.last_seen_at + hub.identity().idle_timeout();
-    if !secret_matches(&signed_in, &cookie.secret_hash, now) || !is_live(&signed_in, now) || idle_end <= now {
+    if !secret_matches(&signed_in, &cookie.secret_hash, now) || !is_present(hub, &signed_in, now) {
         return Ok(None);
     }
     let interval = touch_interval(hub.identity());
@@ -112,6 +111,23 @@ pub async fn principal_of(
         .map(|signed_in| person_principal(hub.identity(), &signed_in.person, Some(auth_session))))
 }
 
+/// The person of a page that only listens, as they are right now: `None` also when the sign-in is idle.
+/// Listening keeps nobody signed in.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn listener(
+    hub: &Hub,
+    connection: &mut PgConnection,
+    user_id: UserId,
+    auth_session: AuthSessionId,
+) -> Result<Option<Principal>, IdentityError> {
+    let found = sign_in::signed_in(connection, auth_session).await?;
+    Ok(found
+        .filter(|signed_in| signed_in.person.user_id == user_id && is_present(hub, signed_in, hub.clock().now()))
+        .map(|signed_in| person_principal(hub.identity(), &signed_in.person, Some(auth_session))))
+}
+
 /// The people behind these sign-ins as they are right now, as [`principal_of`] answers for each; who
 /// is not in the answer has no access any more. One statement, however many there are.
 ///
@@ -144,6 +160,11 @@ pub async fn note_activity(
 
 fn is_live(signed_in: &SignedIn, now: chrono::DateTime<chrono::Utc>) -> bool {
     signed_in.person.enabled && signed_in.revoked_at.is_none() && signed_in.expires_at > now
+}
+
+/// As [`is_live`], and not idle for too long either.
+fn is_present(hub: &Hub, signed_in: &SignedIn, now: chrono::DateTime<chrono::Utc>) -> bool {
+    is_live(signed_in, now) && signed_in.last_seen_at + hub.identity().idle_timeout() > now
 }
 
 fn secret_matches(signed_in: &SignedIn, hash: &SecretHash, now: chrono::DateTime<chrono::Utc>) -> bool {
