@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use crate::context::{Principal, Role};
 
 macro_rules! permissions {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal: $($role:ident)|*;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal: $($role:ident)|*;)*) => {
         /// One thing a principal may be allowed to do.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Permission {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
         impl Permission {
@@ -20,6 +20,13 @@ macro_rules! permissions {
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
+                }
+            }
+
+            /// What it allows, for a person.
+            pub const fn description(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($doc),*).trim_ascii(),)*
                 }
             }
 

@@ -89,13 +89,18 @@ pub async fn connect(
     }
     let (host, port) = (endpoint.host.clone(), endpoint.port);
     let seconds = timeout.as_secs();
-    match tokio::time::timeout(timeout, connect_any(&host, port, exceptions)).await {
+    match tokio::time::timeout(timeout, connect_any(&host, port, seconds, exceptions)).await {
         Ok(result) => result,
         Err(_) => Err(DialError::TimedOut { host, port, seconds }),
     }
 }
 
-async fn connect_any(host: &str, port: u16, exceptions: &[IpNetwork]) -> Result<TcpStream, DialError> {
+async fn connect_any(
+    host: &str,
+    port: u16,
+    seconds: u64,
+    exceptions: &[IpNetwork],
+) -> Result<TcpStream, DialError> {
     let name_not_found = || DialError::NameNotFound { host: host.to_owned() };
     let found = tokio::net::lookup_host((host, port)).await.map_err(|_| name_not_found())?;
     let (mut last, mut refused) = (None, None);
@@ -122,7 +127,7 @@ async fn connect_any(host: &str, port: u16, exceptions: &[IpNetwork]) -> Result<
             DialError::Refused { host: host.to_owned(), port }
         }
         Some(error) if error.kind() == io::ErrorKind::TimedOut => {
-            DialError::TimedOut { host: host.to_owned(), port, seconds: 0 }
+            DialError::TimedOut { host: host.to_owned(), port, seconds }
         }
         Some(source) => DialError::Unreachable { host: host.to_owned(), source },
     })

@@ -2636,6 +2636,8 @@ export interface components {
         };
         /** @description A permission and which roles give it. */
         Permission: {
+            /** @description What it allows, for a person. */
+            description: string;
             /** @description Stable name, as in a token's scopes. */
             name: string;
             /** @description The roles that give it. */

@@ -55,7 +55,7 @@ export function MultiPick({ noun, options, value, onChange, loading }: MultiPick
           <Plus aria-hidden className="size-3" /> Add {noun}
         </Popover.Trigger>
         <Popover.Portal>
-          <Popover.Content align="start" sideOffset={6} collisionPadding={8} className="z-50 w-72 animate-rise overflow-hidden rounded-lg bg-raised shadow-pop">
+          <Popover.Content align="start" sideOffset={6} collisionPadding={8} className="z-50 w-[min(26rem,var(--radix-popover-content-available-width))] animate-rise overflow-hidden rounded-lg bg-raised shadow-pop">
             {/* The value is an id, in which every few letters are found. */}
             <Command label={`Choose ${noun}`} filter={(_, text, words) => defaultFilter(words?.join(' ') ?? '', text)} className="outline-none">
               <Command.Input placeholder={`Find ${noun}…`} className="h-9 w-full border-b bg-transparent px-3 text-sm outline-none" />

@@ -56,5 +56,8 @@ export const ROLE_CHOICES = [
 export const roleName = (role: string): string => ROLE_CHOICES.find(({ value }) => value === role)?.label ?? role
 
 /** The permissions that roles give, among those that this person can hand on. */
-export const permissionsOf = (me: Me, known: readonly Permission[], roles: readonly string[]): string[] =>
-  known.filter(({ name, roles: givers }) => me.permissions.includes(name) && givers.some((role) => roles.includes(role))).map(({ name }) => name)
+export const permissionsOf = (me: Me, known: readonly Permission[], roles: readonly string[]): Permission[] =>
+  known.filter(({ name, roles: givers }) => me.permissions.includes(name) && givers.some((role) => roles.includes(role)))
+
+/** What a permission allows, in a line: the first statement of its description. */
+export const permissionName = ({ description }: Permission): string => description.split(/[.:](?:\s|$)/)[0] ?? description

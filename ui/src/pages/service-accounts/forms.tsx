@@ -14,10 +14,9 @@ import { FormPanel } from '@/components/form'
 import { MultiPick } from '@/components/pickers'
 import { RolesField } from '@/components/roles-field'
 import { Notice } from '@/components/states'
-import { permissionsOf } from '@/lib/access'
+import { permissionName, permissionsOf } from '@/lib/access'
 import { changesOf } from '@/lib/changes'
 import { descriptionRule, nameRule, rolesRule } from '@/lib/schema'
-import { sentence } from '@/lib/words'
 
 const schema = z.object({ name: nameRule, description: descriptionRule, enabled: z.boolean(), roles: rolesRule })
 
@@ -71,7 +70,7 @@ export function TokenForm({ account, onClose }: { account: ServiceAccount; onClo
           <Field label="Name" error={errors.name?.message} help="Where it is used, so that it can be found again."><Input {...register('name')} autoFocus placeholder="build server" /></Field>
           <Field label="Valid for"><Select {...register('lifetime')}><option value="7">7 days</option><option value="30">30 days</option><option value="90">90 days</option><option value="365">1 year</option></Select></Field>
           <Field label="Limited to" optional error={errors.scopes?.message} help={account.roles.length === 0 ? 'There is nothing to limit yet.' : 'Without a limit it may do what the roles of the account allow.'}>
-            <Controller control={control} name="scopes" render={({ field }) => <MultiPick noun="permissions" value={field.value} onChange={field.onChange} options={permissionsOf(me, known, account.roles).map((permission) => ({ id: permission, label: sentence(permission) }))} />} />
+            <Controller control={control} name="scopes" render={({ field }) => <MultiPick noun="permissions" value={field.value} onChange={field.onChange} options={permissionsOf(me, known, account.roles).map((permission) => ({ id: permission.name, label: permissionName(permission), hint: permission.name }))} />} />
           </Field>
         </>
       )}

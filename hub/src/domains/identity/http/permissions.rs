@@ -19,6 +19,8 @@ pub(super) fn routes() -> Routes {
 struct PermissionBody {
     /// Stable name, as in a token's scopes.
     name: &'static str,
+    /// What it allows, for a person.
+    description: &'static str,
     /// The roles that give it.
     roles: Vec<Role>,
 }
@@ -26,6 +28,10 @@ struct PermissionBody {
 /// Every permission, and which roles give it.
 #[utoipa::path(get, path = "/api/v1/permissions", tag = "identity", responses((status = 200, body = Page<PermissionBody>)))]
 async fn list_permissions(_context: Context) -> Json<Page<PermissionBody>> {
-    let body = |permission: &Permission| PermissionBody { name: permission.name(), roles: permission.roles().to_vec() };
+    let body = |permission: &Permission| PermissionBody {
+        name: permission.name(),
+        description: permission.description(),
+        roles: permission.roles().to_vec(),
+    };
     Json(Page { items: Permission::ALL.iter().map(body).collect(), next_cursor: None })
 }
