@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use openpam_tests::{World, terminal::find};
 
 /// Bytes the hub may send without an acknowledgement.
-const CREDIT: u64 = 320 * 1024;
+const CREDIT: u64 = 384 * 1024;
 /// How much the hub's memory may grow while someone does not read.
 const FLAT_KIB: u64 = 24 * 1024;
 

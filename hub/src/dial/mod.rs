@@ -95,12 +95,7 @@ pub async fn connect(
     }
 }
 
-async fn connect_any(
-    host: &str,
-    port: u16,
-    seconds: u64,
-    exceptions: &[IpNetwork],
-) -> Result<TcpStream, DialError> {
+async fn connect_any(host: &str, port: u16, seconds: u64, exceptions: &[IpNetwork]) -> Result<TcpStream, DialError> {
     let name_not_found = || DialError::NameNotFound { host: host.to_owned() };
     let found = tokio::net::lookup_host((host, port)).await.map_err(|_| name_not_found())?;
     let (mut last, mut refused) = (None, None);

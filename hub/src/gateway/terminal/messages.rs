@@ -123,9 +123,9 @@ impl<'a> ServerMessage<'a> {
 
     /// The same notice with what it is about.
     #[must_use]
-    pub(super) const fn with_code(mut self, of: NoticeCode) -> Self {
+    pub(super) const fn about(mut self, what: Option<NoticeCode>) -> Self {
         if let Self::Notice { code, .. } = &mut self {
-            *code = Some(of);
+            *code = what;
         }
         self
     }

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 /// Unacknowledged bytes after which nothing more is sent to the browser or read from the target.
-pub(super) const CREDIT: u64 = 320 * 1024;
+pub(super) const CREDIT: u64 = 384 * 1024;
 /// Output kept for a browser that comes back.
 pub(super) const RETAINED: u64 = 1024 * 1024;
 /// Chunks below this are merged, so that a million echoed keys do not become a million allocations.

@@ -351,9 +351,7 @@ impl Carrier {
             Event::Input(bytes) => {
                 if is_typed(&bytes) {
                     self.live.note_key();
-                    if self.endings.key(Instant::now()) {
-                        self.tell(&ServerMessage::notice(STAYS).with_code(NoticeCode::IdleOver));
-                    }
+                    self.key_pressed();
                 }
                 let Self { audience, recorder, live, .. } = self;
                 audience.person_types(&live.context.principal.name, recorder.as_mut());
@@ -385,6 +383,13 @@ impl Carrier {
             Event::Gone => self.detach(),
         }
         None
+    }
+
+    /// Somebody types: the session is not idle.
+    fn key_pressed(&mut self) {
+        if self.endings.key(Instant::now()) {
+            self.tell(&ServerMessage::notice(STAYS).about(Some(NoticeCode::IdleOver)));
+        }
     }
 
     /// Takes what was typed, by the session's person or by somebody they let type.
@@ -469,8 +474,7 @@ impl Carrier {
             match due {
                 Due::End(end) => return Some(end),
                 Due::Say(message, code, at) => {
-                    let notice = ServerMessage::notice(message).until(self.time_of(at));
-                    self.tell(&code.map_or(notice, |code| notice.with_code(code)));
+                    self.tell(&ServerMessage::notice(message).about(code).until(self.time_of(at)));
                 }
             }
         }

@@ -8,7 +8,7 @@
 
 export const SUBPROTOCOL = 'openpam.terminal.v1'
 
-/** Parsed bytes after which the client acknowledges. The hub stops at 320 KiB. */
+/** Parsed bytes after which the client acknowledges. The hub stops at 384 KiB. */
 export const ACK_EVERY_BYTES = 32 * 1024
 
 /** A text frame longer than this is not a message of the protocol. */

@@ -32,7 +32,7 @@ impl Carrier {
         let (audience, mut room) = self.audience();
         let Some(bytes) = audience.admit(who, typed, &mut room) else { return };
         if is_typed(&bytes) {
-            self.last_key = Instant::now();
+            self.key_pressed();
             self.live.note_key_of_other();
         }
         self.take_input(bytes);
