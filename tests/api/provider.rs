@@ -1,10 +1,13 @@
 //! Sign-in through the provider. These tests change it for everybody and run one after another.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use http::{Method, StatusCode, header};
 use openpam_tests::{
     Client, HubOptions, World,
     control::{Directory, sign_in_at_provider},
+    eventually,
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -131,6 +134,53 @@ async fn a_refresh_at_a_hub_that_did_not_sign_the_person_in_keeps_the_claims_it_
     client.post("/auth/refresh", &json!({})).await?;
     directory.reset().await?;
     assert_eq!(client.get("/auth/me").await?["roles"], json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_directory_takes_away_goes_while_the_person_works() -> anyhow::Result<()> {
+    let options = HubOptions { identity: [("claims_refresh_seconds", 1)].into(), ..HubOptions::default() };
+    let world = World::start(options).await?;
+    let directory = Directory::new(&world.stack)?;
+    directory.reset().await?;
+    let (client, me) = sign_in(&world, "alice").await?;
+    assert_eq!(me["roles"], json!(["admin"]));
+    // Asking writes nothing down as long as the answer is the same.
+    let images = "select count(*) from row_changes where table_name in ('users', 'groups', 'group_memberships')";
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = world.database.by_hand(images).await?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(world.database.by_hand(images).await?, before, "rows were written for nothing");
+    // No page of hers asks for it: the hub does.
+    directory.change("alice", &json!({ "groups": [] })).await?;
+    let gone = eventually("the role is gone", Duration::from_secs(20), || async {
+        Ok((client.get("/auth/me").await?["roles"] == json!([])).then_some(()))
+    });
+    let gone = gone.await;
+    directory.change("alice", &json!({ "enabled": false })).await?;
+    let out = eventually("she is signed out", Duration::from_secs(20), || async {
+        let answer = client.call(Method::GET, "/auth/me", None).await?;
+        Ok((answer.status == StatusCode::UNAUTHORIZED).then_some(()))
+    });
+    let out = out.await;
+    directory.reset().await?;
+    gone.and(out)
+}
+
+#[tokio::test]
+async fn two_pages_that_refresh_at_once_leave_the_browser_one_cookie() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    Directory::new(&world.stack)?.reset().await?;
+    let (client, _) = sign_in(&world, "bob").await?;
+    let pages = [client.at(client.url()), client.at(client.url()), client.at(client.url())];
+    let nothing = json!({});
+    let asked = pages.iter().map(|page| page.call(Method::POST, "/auth/refresh", Some(&nothing)));
+    let mut cookies = 0;
+    for answer in futures::future::try_join_all(asked).await? {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        cookies += usize::from(answer.headers.contains_key(header::SET_COOKIE));
+    }
+    assert_eq!(cookies, 1, "whose cookie the browser keeps is a matter of luck");
     Ok(())
 }
 

@@ -59,13 +59,15 @@ pub(super) fn load(path: &Path, environment: HashMap<String, String>, purpose: P
         }
     }
     // Other OPENPAM_ variables (OPENPAM_DEV_DIR, …) are not configuration: keys have a section.
-    let environment =
+    let environment: HashMap<String, String> =
         environment.into_iter().filter(|(name, _)| name.starts_with("OPENPAM_") && name.contains("__")).collect();
-    let merged = match layered(&text, environment) {
+    let texts = Texts::of(&environment);
+    let mut merged = match layered(&text, environment) {
         Ok(value) => value,
         Err(error) => return Err(ConfigError(vec![mistake("environment", error)])),
     };
-    let mut config = parse(merged, &mut mistakes);
+    texts.restore(&mut merged);
+    let mut config = parse(merged, &texts, &mut mistakes);
     resolve_secrets(&mut config, &mut mistakes);
     validate(&config, &mut mistakes);
     if purpose == Purpose::Hub {
@@ -92,10 +94,42 @@ fn layered(text: &str, environment: HashMap<String, String>) -> Result<Value, St
         .map_err(|error| error.to_string())
 }
 
+/// What the environment says as it is written there, by key: the layers take what looks like a number or a truth value
+/// for one, and `0815` may be a client's id.
+struct Texts(HashMap<String, String>);
+
+impl Texts {
+    fn of(environment: &HashMap<String, String>) -> Self {
+        let key = |name: &str| Some(name.strip_prefix("OPENPAM_")?.to_lowercase().replace("__", "."));
+        Self(environment.iter().filter_map(|(name, text)| Some((key(name)?, text.clone()))).collect())
+    }
+
+    /// Gives secrets, and what became nothing at all (`nan`), their text back.
+    fn restore(&self, value: &mut Value) {
+        for (key, text) in &self.0 {
+            if let Some(value) = value.pointer_mut(&pointer(key))
+                && (value.is_null() || SECRET_KEYS.contains(&key.as_str()))
+            {
+                *value = Value::String(text.clone());
+            }
+        }
+    }
+
+    /// Gives a key its text back that did not fit as what it was taken for; `false` when it was text already.
+    fn retry(&self, key: &str, value: &mut Value) -> bool {
+        match (self.0.get(key), value.pointer_mut(&pointer(key))) {
+            (Some(text), Some(value)) if value.is_number() || value.is_boolean() => {
+                *value = Value::String(text.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Deserializes; a value of the wrong type is noted, dropped, and the rest goes on, so that one
 /// run reports every mistake.
-fn parse(mut value: Value, mistakes: &mut Mistakes) -> Config {
-    stringify_secrets(&mut value);
+fn parse(mut value: Value, texts: &Texts, mistakes: &mut Mistakes) -> Config {
     loop {
         let mut unknown = Vec::new();
         let mut track = serde_path_to_error::Track::new();
@@ -110,6 +144,14 @@ fn parse(mut value: Value, mistakes: &mut Mistakes) -> Config {
             }
             Err(error) => {
                 let path = track.path().to_string();
+                let taken_for = value.clone();
+                if texts.retry(&path, &mut value) {
+                    // As text it may be as wrong: then the first mistake is the one to tell.
+                    if !fails_at(&value, &path) {
+                        continue;
+                    }
+                    value = taken_for;
+                }
                 mistakes.add(&path, error.to_string());
                 if !remove(&mut value, &path) {
                     return Config::default();
@@ -119,15 +161,12 @@ fn parse(mut value: Value, mistakes: &mut Mistakes) -> Config {
     }
 }
 
-/// The environment's numbers-as-text arrive parsed; a secret made of digits must stay text.
-fn stringify_secrets(value: &mut Value) {
-    for key in SECRET_KEYS {
-        if let Some(secret) = value.pointer_mut(&pointer(key))
-            && (secret.is_number() || secret.is_boolean())
-        {
-            *secret = Value::String(secret.to_string());
-        }
-    }
+/// Whether the value at this path is what does not fit.
+fn fails_at(value: &Value, path: &str) -> bool {
+    let mut track = serde_path_to_error::Track::new();
+    let deserializer = serde_path_to_error::Deserializer::new(value.clone(), &mut track);
+    let parsed: Result<Config, _> = serde::Deserialize::deserialize(deserializer);
+    parsed.is_err() && track.path().to_string() == path
 }
 
 fn remove(value: &mut Value, path: &str) -> bool {
@@ -252,6 +291,7 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("identity.absolute_timeout_seconds", identity.absolute_timeout_seconds, 300, 86_400 * 90);
     mistakes.range("identity.login_attempts_per_account", identity.login_attempts_per_account.into(), 1, 1_000);
     mistakes.range("identity.login_lockout_seconds", identity.login_lockout_seconds, 1, 86_400);
+    mistakes.range("identity.claims_refresh_seconds", identity.claims_refresh_seconds, 1, 86_400);
     mistakes.range(
         "identity.login_attempts_per_ip_per_minute",
         identity.login_attempts_per_ip_per_minute.into(),
@@ -455,6 +495,32 @@ mod tests {
         assert_eq!(config.server.listen.port(), 9000);
         assert_eq!(config.database.password.unwrap().expose_secret(), "12345");
         assert_eq!(config.server.trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn text_of_the_environment_that_looks_like_a_number_stays_as_it_is() {
+        for text in ["000123", "1e5", "+77", "TRUE", "nan", "inf", "0x10", " 7"] {
+            let config = load_text(VALID, &[("OPENPAM_DATABASE__PASSWORD", text)]).unwrap();
+            assert_eq!(config.database.password.unwrap().expose_secret(), text);
+        }
+        let numbers = [
+            ("OPENPAM_OIDC__TENANT", "2024"),
+            ("OPENPAM_OIDC__CLIENT_ID", "0815"),
+            ("OPENPAM_OIDC__DISPLAY_NAME", "1e5"),
+            ("OPENPAM_TERMINAL__RESUME_GRACE_SECONDS", "60"),
+        ];
+        let issuer = [("OPENPAM_OIDC__ISSUER", "https://login.example"), ("OPENPAM_OIDC__CLIENT_SECRET", "007")];
+        let config = load_text(VALID, &[&numbers[..], &issuer[..]].concat()).unwrap();
+        let oidc = config.oidc.unwrap();
+        assert_eq!(
+            (oidc.tenant.as_str(), oidc.client_id.as_str(), oidc.display_name.as_str()),
+            ("2024", "0815", "1e5")
+        );
+        assert_eq!(oidc.client_secret.unwrap().expose_secret(), "007");
+        assert_eq!(config.terminal.resume_grace_seconds, 60);
+        // What is no number where one belongs is told once, and about the number.
+        let error = load_text(VALID, &[("OPENPAM_TERMINAL__RESUME_GRACE_SECONDS", "true")]).unwrap_err();
+        assert_eq!(keys(&error), ["terminal.resume_grace_seconds"]);
     }
 
     #[test]

@@ -309,6 +309,8 @@ pub struct Identity {
     pub login_lockout_seconds: u64,
     /// Sign-in attempts of one client address a minute.
     pub login_attempts_per_ip_per_minute: u32,
+    /// How often the provider is asked again for what it says about people who are signed in.
+    pub claims_refresh_seconds: u64,
 }
 
 impl Default for Identity {
@@ -319,6 +321,7 @@ impl Default for Identity {
             login_attempts_per_account: 10,
             login_lockout_seconds: 300,
             login_attempts_per_ip_per_minute: 60,
+            claims_refresh_seconds: 600,
         }
     }
 }

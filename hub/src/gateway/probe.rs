@@ -23,7 +23,7 @@ use crate::{
         targets::{self, Target},
         vault::{self, Holder},
     },
-    http::{Access, Json, Path, Problem, ProblemBody, Routes},
+    http::{Access, Json, OptionalJson, Path, Problem, ProblemBody, Routes},
     permissions::Permission,
     state::Hub,
 };
@@ -138,13 +138,13 @@ async fn scan(State(hub): State<Hub>, context: Context, Path(id): Path<TargetId>
 
 /// Connects to the target as far as the credential allows, and says where it stopped.
 #[utoipa::path(post, path = "/api/v1/admin/targets/{id}/test", tag = "targets", params(("id" = TargetId, Path)),
-    request_body = TargetTest,
+    request_body = Option<TargetTest>,
     responses((status = 200, body = TestResult), (status = 404, body = ProblemBody)))]
 async fn test_target(
     State(hub): State<Hub>,
     context: Context,
     Path(id): Path<TargetId>,
-    Json(test): Json<TargetTest>,
+    OptionalJson(test): OptionalJson<TargetTest>,
 ) -> Result<Json<TestResult>, Problem> {
     Ok(Json(run_test(&hub, &context, id, test.credential_id).await?))
 }

@@ -18,7 +18,7 @@ mod stored;
 
 pub use app::{application, openapi};
 pub(crate) use extract::has_nul;
-pub use extract::{Json, Path, Query};
+pub use extract::{Json, OptionalJson, Path, Query};
 pub(crate) use guard::cookie;
 pub use guard::{ClientInfo, SESSION_COOKIE_HTTP, SESSION_COOKIE_HTTPS, same_origin, session_cookie_name};
 pub use page::{Page, PageQuery, SearchQuery};

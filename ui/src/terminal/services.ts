@@ -1,13 +1,11 @@
 /** What the workspace asks of the hub over HTTP, through the application's one API client. */
-import { apiPath, get, hubAnswers, post, put } from '@/api/client'
+import { apiPath, get, hubAnswers, post, postTraced, put } from '@/api/client'
 import { ApiProblem } from '@/api/problem'
 import { meQuery } from '@/api/hooks'
 import type { LaunchTarget, Page, Preferences, ResumeToken, Session } from '@/api/types'
 import { queryClient } from '@/lib/query-client'
 import type { Answer, ConnectionServices } from './protocol/connection'
 import type { WatchMode } from './protocol/messages'
-
-const RECENT_MILLISECONDS = 10 * 60_000
 
 async function answer<T>(request: Promise<T>): Promise<Answer<T>> {
   try {
@@ -30,23 +28,22 @@ async function answer<T>(request: Promise<T>): Promise<Answer<T>> {
 export const connectionServices: ConnectionServices = {
   preflight: ({ targetId, credentialId, cols, rows, reason }) =>
     answer(
-      post(
+      postTraced<object>(
         apiPath('/targets/{id}/preflight', { id: targetId }),
         { credential_id: credentialId, cols, rows, reason },
         { timeout: 45_000 },
-      ),
+      ).then(({ requestId }) => requestId),
     ),
-  explain: async (targetId) => {
+  explain: async (targetId, after) => {
     const user_id = queryClient.getQueryData(meQuery.queryKey)?.user.id
     const failed = await answer(
       get<Page<Session>>(apiPath('/sessions', {}, { status: 'failed', target_id: targetId, user_id, limit: 1 })),
     )
     if (!failed.ok) return failed
     const [last] = failed.value.items
-    // The browser's clock may be off; an attempt of long ago says nothing about this one.
-    if (!last?.error_code || Math.abs(Date.now() - Date.parse(last.start_time)) > RECENT_MILLISECONDS) {
-      return { ok: true, value: null }
-    }
+    // An attempt of before says nothing about this one. Both ids are the hub's and begin with the time (UUIDv7,
+    // RFC 9562 §5.7); the browser's clock may be off.
+    if (!last?.error_code || !after || last.id < after) return { ok: true, value: null }
     const { error_code, error_message, id } = last
     return { ok: true, value: { status: 502, code: error_code, title: 'Could not connect', detail: error_message ?? '', sessionId: id } }
   },

@@ -27,6 +27,7 @@ pub struct Identity {
     idle_timeout: TimeDelta,
     absolute_timeout: TimeDelta,
     lockout: TimeDelta,
+    claims_refresh: TimeDelta,
 }
 
 impl Identity {
@@ -54,6 +55,7 @@ impl Identity {
             idle_timeout: seconds(limits.idle_timeout_seconds),
             absolute_timeout: seconds(limits.absolute_timeout_seconds),
             lockout: seconds(limits.login_lockout_seconds),
+            claims_refresh: seconds(limits.claims_refresh_seconds),
         })
     }
 
@@ -98,6 +100,11 @@ impl Identity {
     /// Roles the configuration gives to a directory group.
     pub(super) fn roles_of_directory_group(&self, external_id: &str) -> BTreeSet<Role> {
         self.roles_by_directory_group.get(&external_id.to_lowercase()).cloned().unwrap_or_default()
+    }
+
+    /// How old a person's directory claims may get while this hub can ask for them.
+    pub(super) fn claims_refresh(&self) -> TimeDelta {
+        self.claims_refresh
     }
 
     pub(super) fn idle_timeout(&self) -> TimeDelta {

@@ -2,6 +2,7 @@
 
 pub(super) mod accounts;
 pub(super) mod authenticate;
+pub(super) mod claims;
 pub(super) mod groups;
 pub(super) mod local;
 pub(super) mod oidc;

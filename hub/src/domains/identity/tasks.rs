@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use super::{IdentityError, store::sessions};
+use super::{IdentityError, service::claims, store::sessions};
 use crate::{context::Context, db::DbError, state::Hub};
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
 /// Addresses that tried to sign in are forgotten after the minute in which they count: an attacker
 /// with many of them must not fill the memory.
 const QUIET: Duration = Duration::from_secs(60);
+/// Between two looks at whose claims are old.
+const LOOK: Duration = Duration::from_secs(60);
+const LEAST_LOOK: Duration = Duration::from_millis(200);
 /// Rounds per tenant; each removes up to a thousand rows of each kind.
 const MAX_ROUNDS: usize = 100;
 
@@ -20,6 +23,17 @@ pub fn start_tasks(hub: &Hub) {
             quiet.identity().forget_quiet_addresses();
         }
     });
+    if hub.identity().provider().is_some() {
+        let hub = hub.clone();
+        hub.lifecycle().clone().supervise("directory claims", async move {
+            let soft = hub.lifecycle().soft().clone();
+            let pause = (hub.identity().claims_refresh() / 10).to_std().unwrap_or(LOOK).clamp(LEAST_LOOK, LOOK);
+            while tokio::time::timeout(pause, soft.cancelled()).await.is_err() {
+                // What the provider gives is given once: a question that was begun is brought to its end.
+                claims::refresh_due(&hub).await;
+            }
+        });
+    }
     let hub = hub.clone();
     hub.lifecycle().clone().supervise("identity clean-up", async move {
         let soft = hub.lifecycle().soft().clone();

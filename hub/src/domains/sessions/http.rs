@@ -12,7 +12,7 @@ use super::{Participant, ParticipantKind, Session, SessionFilter, SessionStatus,
 use crate::{
     context::Context,
     domains::targets::Protocol,
-    http::{Access, Json, Page, PageQuery, Path, Problem, ProblemBody, Query, Routes},
+    http::{Access, Json, OptionalJson, Page, PageQuery, Path, Problem, ProblemBody, Query, Routes},
     permissions::Permission,
     state::Hub,
 };
@@ -230,14 +230,14 @@ struct TerminateSession {
 
 /// Ends a session: one's own, or anybody's with `session.terminate`.
 #[utoipa::path(post, path = "/api/v1/sessions/{id}/terminate", tag = "sessions", params(("id" = SessionId, Path)),
-    request_body = TerminateSession,
+    request_body = Option<TerminateSession>,
     responses((status = 204), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
               (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn terminate_session(
     State(hub): State<Hub>,
     context: Context,
     Path(id): Path<SessionId>,
-    Json(body): Json<TerminateSession>,
+    OptionalJson(body): OptionalJson<TerminateSession>,
 ) -> Result<StatusCode, Problem> {
     service::terminate(&hub, &context, id, body.reason.as_deref().unwrap_or_default()).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -192,10 +192,38 @@ impl Drop for Place {
     }
 }
 
+fn has_room(
+    hub: &crate::state::Hub,
+    sessions: &HashMap<SessionId, Arc<LiveSession>>,
+    user_id: UserId,
+) -> Result<(), Error> {
+    if hub.lifecycle().is_ending() {
+        return Err(Error::Stopping);
+    }
+    let terminal = &hub.config().terminal;
+    if sessions.len() >= terminal.max_sessions {
+        return Err(Error::HubFull);
+    }
+    let own = sessions.values().filter(|other| other.user_id == user_id).count();
+    // Nobody alone may fill a hub.
+    if own >= terminal.max_sessions_per_person.min((terminal.max_sessions / 4 * 3).max(1)) {
+        return Err(Error::TooManySessions);
+    }
+    Ok(())
+}
+
 impl LiveSessions {
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<LiveSession>>> {
         // The map is never left half changed.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there would be a place on the hub for one more session of the person.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    pub fn has_room(hub: &crate::state::Hub, user_id: UserId) -> Result<(), Error> {
+        has_room(hub, &hub.live().lock(), user_id)
     }
 
     /// Takes a place on the hub.
@@ -203,21 +231,10 @@ impl LiveSessions {
     /// # Errors
     /// When the hub or the person has as many sessions as allowed, or the hub is stopping.
     pub fn admit(hub: &crate::state::Hub, session: LiveSession) -> Result<Place, Error> {
-        if hub.lifecycle().is_ending() {
-            return Err(Error::Stopping);
-        }
         let session = Arc::new(session);
         let count = {
             let mut sessions = hub.live().lock();
-            if sessions.len() >= hub.config().terminal.max_sessions {
-                return Err(Error::HubFull);
-            }
-            let own = sessions.values().filter(|other| other.user_id == session.user_id).count();
-            // Nobody alone may fill a hub.
-            let terminal = &hub.config().terminal;
-            if own >= terminal.max_sessions_per_person.min((terminal.max_sessions / 4 * 3).max(1)) {
-                return Err(Error::TooManySessions);
-            }
+            has_room(hub, &sessions, session.user_id)?;
             sessions.insert(session.id, session.clone());
             sessions.len()
         };

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     context::{Actor, Context},
     domains::access::Denial,
-    http::{Access, Json, Path, Problem, ProblemBody, Query, Routes, same_origin},
+    http::{Access, OptionalJson, Path, Problem, ProblemBody, Query, Routes, same_origin},
     state::Hub,
 };
 
@@ -164,19 +164,23 @@ fn not_an_upgrade(rejection: WebSocketUpgradeRejection) -> Problem {
 
 /// What a terminal would be opened with.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
 struct Preflight {
     credential_id: Option<CredentialId>,
-    #[serde(default = "default_cols")]
     cols: u16,
-    #[serde(default = "default_rows")]
     rows: u16,
-    #[serde(default)]
     reason: Option<String>,
+}
+
+impl Default for Preflight {
+    fn default() -> Self {
+        Self { credential_id: None, cols: default_cols(), rows: default_rows(), reason: None }
+    }
 }
 
 /// Whether a terminal would be opened: a browser cannot read why an upgrade was refused.
 #[utoipa::path(post, path = "/api/v1/targets/{id}/preflight", tag = "terminal", params(("id" = TargetId, Path)),
-    request_body = Preflight,
+    request_body = Option<Preflight>,
     responses((status = 204, description = "it would"), (status = 403, body = ProblemBody),
               (status = 404, body = ProblemBody), (status = 422, body = ProblemBody),
               (status = 503, body = ProblemBody)))]
@@ -184,7 +188,7 @@ async fn preflight(
     State(hub): State<Hub>,
     context: Context,
     Path(target_id): Path<TargetId>,
-    Json(body): Json<Preflight>,
+    OptionalJson(body): OptionalJson<Preflight>,
 ) -> Result<StatusCode, Problem> {
     let wish =
         Wish { target_id, credential_id: body.credential_id, cols: body.cols, rows: body.rows, reason: body.reason };

@@ -87,8 +87,11 @@ pub(super) async fn preflight(hub: &Hub, context: &Context, wish: &Wish) -> Resu
     // A denial is part of the trail: the console asks here first, and goes no further.
     tx.commit().await.map_err(DbError::from)?;
     decided?;
-    if hub.live().count() >= hub.config().terminal.max_sessions {
-        return Err(sessions::Error::HubFull.into());
+    if let Some(user_id) = context.principal.user_id() {
+        LiveSessions::has_room(hub, user_id)?;
+    }
+    if hub.recordings().is_some() {
+        recordings::prepare(hub, context).await.map(drop)?;
     }
     let health = hub.vault().health().await;
     match health {

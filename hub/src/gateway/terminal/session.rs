@@ -337,7 +337,7 @@ impl Carrier {
             Some(ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. }) => self.take_output(data),
             Some(ChannelMsg::ExitStatus { exit_status }) => self.exit.0 = Some(exit_status),
             Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
-                self.exit.1 = Some(format!("{signal_name:?}").chars().take(40).collect());
+                self.exit.1 = Some(signal(signal_name));
             }
             Some(ChannelMsg::Close) | None => return true,
             Some(_) => {}
@@ -527,6 +527,15 @@ impl Carrier {
         self.live.set_attached(false);
         farewell::say(socket, &self.live.context.request_id, end).await;
     }
+}
+
+/// A signal's name as RFC 4254 §6.10 writes it: without `SIG`, and with `@` and a domain where it is another's.
+fn signal(name: russh::Sig) -> String {
+    let name = match name {
+        russh::Sig::Custom(name) => name,
+        known => format!("{known:?}"),
+    };
+    name.chars().filter(char::is_ascii_graphic).take(40).collect()
 }
 
 fn error_message<'a>(live: &'a LiveSession, code: &'a str, message: &'a str) -> ServerMessage<'a> {

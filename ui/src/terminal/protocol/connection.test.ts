@@ -114,7 +114,7 @@ function start(overrides: { services?: Partial<ConnectionServices>; sessionId?: 
       return socket as unknown as WebSocket
     },
     services: {
-      preflight: async () => ({ ok: true, value: undefined }),
+      preflight: async () => ({ ok: true, value: 'request-1' }),
       explain: async () => ({ ok: true, value: null }),
       resume: async (id) => {
         log.resumes.push(id)
@@ -196,9 +196,9 @@ describe('opening', () => {
   test('an upgrade that is refused is explained by a second preflight', async () => {
     refuseUpgrade = true
     let asked = 0
-    const preflight = async (): Promise<Answer<void>> => {
+    const preflight = async (): Promise<Answer<string | null>> => {
       asked += 1
-      return asked === 1 ? { ok: true, value: undefined } : refused(409, 'host_key_changed')
+      return asked === 1 ? { ok: true, value: 'request-1' } : refused(409, 'host_key_changed')
     }
     const { connection } = start({ services: { preflight } })
     await phase(connection, 'ended')
@@ -211,8 +211,17 @@ describe('a refused upgrade that the preflight knows nothing of', () => {
   test('is explained by the failed session the hub kept', async () => {
     refuseUpgrade = true
     const problem = { status: 502, code: 'target_unreachable', title: 'Could not connect', detail: 'No route to 10.0.0.9.' }
-    const { connection } = start({ services: { explain: async () => ({ ok: true, value: problem }) } })
+    let asked = 0
+    const preflight = async () => ({ ok: true, value: `request-${(asked += 1)}` }) as const
+    const after: (string | null)[] = []
+    const explain = async (_: string, since: string | null) => {
+      after.push(since)
+      return { ok: true, value: problem } as const
+    }
+    const { connection } = start({ services: { preflight, explain } })
     await phase(connection, 'ended')
+    // What failed before this attempt is none of its reasons.
+    expect(after).toEqual(['request-1'])
     expect(connection.state).toMatchObject({ ending: { kind: 'failed', code: 'target_unreachable', detail: 'No route to 10.0.0.9.' } })
   })
 

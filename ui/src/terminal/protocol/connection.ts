@@ -33,16 +33,16 @@ export type Answer<T> = { ok: true; value: T } | { ok: false; problem: Problem |
 
 /** What a connection asks of the hub besides its socket. */
 export interface ConnectionServices {
-  /** Whether this session would be allowed and would work now. */
+  /** Whether this session would be allowed and would work now; the value is the hub's id of this question. */
   preflight(request: {
     targetId: string
     credentialId: string | null
     cols: number
     rows: number
     reason: string | null
-  }): Promise<Answer<void>>
-  /** Why the last attempt to open this target failed, where the hub kept it; `null` if it did not. */
-  explain(targetId: string): Promise<Answer<Problem | null>>
+  }): Promise<Answer<string | null>>
+  /** Why an attempt to open this target failed that came after the question of this id; `null` if the hub kept none. */
+  explain(targetId: string, after: string | null): Promise<Answer<Problem | null>>
   /** A fresh token for a session of this person that is still there. */
   resume(sessionId: string): Promise<Answer<{ resumeToken: string }>>
   /** Ends a session that has no socket. */
@@ -132,6 +132,8 @@ export class TerminalConnection {
   readonly #sent = new SentInput()
   readonly #silence: SilenceWatch
   #state: ConnectionState = { phase: 'idle' }
+  /** The hub's id of the question whether this session may be opened. */
+  #askedAs: string | null = null
   #socket: WebSocket | null = null
   #sessionId: string | null
   #resumeToken: string | null = null
@@ -204,8 +206,10 @@ export class TerminalConnection {
     this.#setState({ phase: 'checking' })
     const answer = await this.#preflight()
     if (this.#phase() !== 'checking') return
-    if (answer.ok) this.#open(false)
-    else this.#end(answer.problem ? describeRefusal(answer.problem) : UNREACHABLE)
+    if (answer.ok) {
+      this.#askedAs = answer.value
+      this.#open(false)
+    } else this.#end(answer.problem ? describeRefusal(answer.problem) : UNREACHABLE)
   }
 
   /** Sends input, or keeps a little of it until the connection is back. */
@@ -290,7 +294,7 @@ export class TerminalConnection {
     return this.#state.phase
   }
 
-  #preflight(): Promise<Answer<void>> {
+  #preflight(): Promise<Answer<string | null>> {
     const { targetId, credentialId, reason, services } = this.#options
     return services.preflight({ targetId, credentialId, reason, ...this.#size })
   }
@@ -463,7 +467,7 @@ export class TerminalConnection {
   async #explainRefusal(): Promise<void> {
     const { services, targetId } = this.#options
     const allowed = await this.#preflight()
-    const answer = allowed.ok ? await services.explain(targetId) : allowed
+    const answer = allowed.ok ? await services.explain(targetId, this.#askedAs) : allowed
     if (this.#phase() !== 'connecting') return
     if (answer.ok) this.#end(answer.value ? describeRefusal(answer.value) : CUT)
     else this.#end(answer.problem ? describeRefusal(answer.problem) : UNREACHABLE)

@@ -104,10 +104,11 @@ pub(super) async fn answer(hub: &Hub, signed_in: SignedIn) -> Result<Response, P
     Ok((session_cookie(hub, &signed_in)?, Json(body)).into_response())
 }
 
-/// The header that sets the session cookie.
+/// The header that sets the session cookie; none where the browser's is still the one.
 pub(super) fn session_cookie(hub: &Hub, signed_in: &SignedIn) -> Result<HeaderMap, IdentityError> {
+    let Some(cookie) = &signed_in.cookie else { return Ok(HeaderMap::new()) };
     let left = (signed_in.expires_at - hub.clock().now()).num_seconds().max(0);
-    set_cookie(hub, session_cookie_name(hub), signed_in.cookie.expose_secret(), left)
+    set_cookie(hub, session_cookie_name(hub), cookie.expose_secret(), left)
 }
 
 /// The header that removes a cookie.

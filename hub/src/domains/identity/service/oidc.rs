@@ -20,6 +20,7 @@ use super::{
         types::{DirectoryUser, is_local_path},
     },
     authenticate,
+    claims::{self, Whose},
     sign_in::{self, SignedIn, anonymous, browser},
     users as people,
 };
@@ -33,6 +34,9 @@ use crate::{
 
 /// How long a person may take at the provider.
 pub(in super::super) const FLOW_LIFETIME: TimeDelta = TimeDelta::minutes(10);
+/// Within this time after a fresh secret there is no other: two pages that ask at once would each get one, and the browser
+/// keeps the answer that comes last.
+const ROTATION_PAUSE: TimeDelta = TimeDelta::seconds(10);
 /// Length of a flow secret: 32 random bytes as unpadded base64.
 const FLOW_SECRET_LENGTH: usize = 43;
 
@@ -146,7 +150,7 @@ async fn attempt(
     let tenant_id = context.tenant_id;
     let mut tx = hub.db().begin(context).await?;
     let user = &vouched.user;
-    let account = upsert(hub, &mut tx, context, user).await?;
+    let account = upsert(hub, &mut tx, context, user, true).await?;
     if !account.enabled {
         return Err(IdentityError::AccountDisabled);
     }
@@ -162,7 +166,8 @@ async fn attempt(
         tracing::warn!(user = %user_id, "the directory sent too many groups to list: this person has none here");
     }
     if let (Some(token), Some(id)) = (vouched.refresh_token, signed_in.context.principal.auth_session) {
-        hub.identity().refresh_tokens().keep(id, token, signed_in.expires_at, hub.clock().now());
+        let whose = (tenant_id, user_id);
+        hub.identity().refresh_tokens().keep(id, whose, token, signed_in.expires_at, hub.clock().now());
     }
     Ok(signed_in)
 }
@@ -178,7 +183,9 @@ pub(in super::super) async fn refresh(
     let now = hub.clock().now();
     let (own_hub, own_context) = (hub.clone(), context.clone());
     // What the provider gives is given once: it is kept also when the browser goes away meanwhile.
-    let claims = async move { refresh_claims(&own_hub, &own_context).await };
+    let claims = async move {
+        claims::refresh(&own_hub, &own_context, Whose { user_id, session, name: &own_context.principal.name }).await
+    };
     hub.lifecycle()
         .to_the_end(claims.instrument(tracing::Span::current()))
         .await
@@ -186,13 +193,12 @@ pub(in super::super) async fn refresh(
     let secret = random_token::<32>(hub.random())?;
     let hash = SecretHash::of(secret.expose_secret().as_bytes());
     let mut tx = hub.db().begin(context).await?;
-    if !sessions::rotate(&mut tx, session, hash.as_bytes(), now).await? {
+    let rotated = sessions::rotate(&mut tx, session, hash.as_bytes(), now, ROTATION_PAUSE).await?;
+    let Some(principal) = authenticate::principal_of(hub, &mut tx, user_id, session).await? else {
         // Signed out meanwhile: what was kept above is nobody's any more.
         hub.identity().forget(&[session]);
         return Err(IdentityError::SessionRevoked);
-    }
-    let principal =
-        authenticate::principal_of(hub, &mut tx, user_id, session).await?.ok_or(IdentityError::SessionRevoked)?;
+    };
     let profile = store::profile(&mut tx, session).await?.ok_or(IdentityError::SessionRevoked)?;
     let context = Context {
         tenant_id: context.tenant_id,
@@ -203,55 +209,20 @@ pub(in super::super) async fn refresh(
     let event = Event::success("identity.refresh").on("user", user_id, &context.principal.name);
     audit::record(&mut tx, &context, event).await?;
     tx.commit().await.map_err(DbError::from)?;
-    let cookie = SessionCookie::value(context.tenant_id, session, &secret);
+    let cookie = rotated.then(|| SessionCookie::value(context.tenant_id, session, &secret));
     Ok(SignedIn { context, cookie, expires_at: profile.session_expires_at })
 }
 
-/// Asks the provider for the person's claims of now.
-async fn refresh_claims(hub: &Hub, context: &Context) -> Result<(), IdentityError> {
-    let (_, session) = browser(context)?;
-    let tokens = hub.identity().refresh_tokens();
-    let (Some(provider), Some(token)) = (hub.identity().provider(), tokens.take(session)) else { return Ok(()) };
-    let now = hub.clock().now();
-    let expires_at = now + hub.identity().absolute_timeout();
-    match provider.refresh(&token).await {
-        Ok((user, next)) => {
-            // Before the claims: where these cannot be written, the next attempt asks for them again.
-            tokens.keep(session, next.unwrap_or(token), expires_at, now);
-            match user {
-                Some(user) => take_over(hub, context, &user).await,
-                None => Ok(()),
-            }
-        }
-        Err(error @ (IdentityError::ProviderUnavailable(_) | IdentityError::Database(_))) => {
-            tracing::warn!(%error, "claims could not be refreshed");
-            tokens.keep(session, token, expires_at, now);
-            Ok(())
-        }
-        Err(error) => Err(end_all(hub, context, &error).await?),
-    }
-}
-
-async fn take_over(hub: &Hub, context: &Context, user: &DirectoryUser) -> Result<(), IdentityError> {
-    let (user_id, _) = browser(context)?;
-    let mut tx = hub.db().begin(context).await?;
-    // Claims of somebody else are nobody's here.
-    if upsert(hub, &mut tx, context, user).await?.id != user_id {
-        return Err(IdentityError::SessionRevoked);
-    }
-    flows::replace_groups(&mut tx, context.tenant_id, user_id, &user.groups).await?;
-    tx.commit().await.map_err(DbError::from)?;
-    Ok(())
-}
-
 /// Takes over what the directory says about a person, and writes down who lost their name to them.
-async fn upsert(
+pub(super) async fn upsert(
     hub: &Hub,
     connection: &mut PgConnection,
     context: &Context,
     user: &DirectoryUser,
+    signs_in: bool,
 ) -> Result<DirectoryAccount, IdentityError> {
-    let account = flows::upsert_user(connection, context.tenant_id, user, hub.clock().now()).await?;
+    let now = signs_in.then(|| hub.clock().now());
+    let account = flows::upsert_user(connection, context.tenant_id, user, now).await?;
     for renamed in &account.renamed {
         let event = Event::success("user.update")
             .on("user", renamed.id, &renamed.username)
@@ -260,19 +231,6 @@ async fn upsert(
         audit::record(connection, context, event).await?;
     }
     Ok(account)
-}
-
-/// The provider no longer vouches for the person: this sign-in is over.
-async fn end_all(hub: &Hub, context: &Context, cause: &IdentityError) -> Result<IdentityError, IdentityError> {
-    let (user_id, session) = browser(context)?;
-    let mut tx = hub.db().begin(context).await?;
-    sessions::revoke(&mut tx, user_id, Some(session), None, hub.clock().now()).await?;
-    let event =
-        Event::denied("identity.refresh").on("user", user_id, &context.principal.name).with("cause", cause.to_string());
-    audit::record(&mut tx, context, event).await?;
-    tx.commit().await.map_err(DbError::from)?;
-    hub.identity().forget(&[session]);
-    Ok(IdentityError::SessionRevoked)
 }
 
 /// Where the person signs out at the provider, when that is where they signed in.

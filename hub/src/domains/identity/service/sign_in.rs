@@ -32,8 +32,8 @@ use crate::{
 /// A browser that was just signed in.
 pub(in super::super) struct SignedIn {
     pub(in super::super) context: Context,
-    /// The cookie's value.
-    pub(in super::super) cookie: SecretString,
+    /// The cookie's value, where it is another now.
+    pub(in super::super) cookie: Option<SecretString>,
     pub(in super::super) expires_at: DateTime<Utc>,
 }
 
@@ -98,7 +98,7 @@ pub(in super::super) async fn begin(
     audit::record(connection, &context, event).await?;
     let signed_in = events::Event::UserSignedIn { user_id, username: context.principal.name.clone(), method };
     events::publish(connection, &context, &signed_in).await?;
-    Ok(SignedIn { context, cookie: SessionCookie::value(tenant_id, id, &secret), expires_at })
+    Ok(SignedIn { context, cookie: Some(SessionCookie::value(tenant_id, id, &secret)), expires_at })
 }
 
 /// Who the context's browser belongs to.

@@ -72,13 +72,29 @@ pub(in super::super) struct Renamed {
     pub(in super::super) username: String,
 }
 
-/// Takes over what the directory says about a person.
+/// Takes over what the directory says about a person; `signs_in_at` when they do. Writes nothing that is there already.
 pub(in super::super) async fn upsert_user(
     connection: &mut PgConnection,
     tenant: TenantId,
     user: &DirectoryUser,
-    now: DateTime<Utc>,
+    signs_in_at: Option<DateTime<Utc>>,
 ) -> Result<DirectoryAccount> {
+    if signs_in_at.is_none() {
+        let known = sqlx::query!(
+            r#"select user_id as "user_id: UserId", enabled from users
+               where source = 'oidc' and external_id = $1 and external_tid = $2 and username = $3 and display_name = $4
+                 and email is not distinct from $5 and oidc_groups_overage = $6"#,
+            user.external_id,
+            user.external_tid,
+            user.username,
+            user.display_name,
+            user.email,
+            user.groups_overage
+        );
+        if let Some(row) = known.fetch_optional(&mut *connection).await? {
+            return Ok(DirectoryAccount { id: row.user_id, enabled: row.enabled, is_new: false, renamed: Vec::new() });
+        }
+    }
     // A user name may pass from one person to another: who has it no more gives way.
     let renamed = sqlx::query_as!(
         Renamed,
@@ -109,7 +125,8 @@ pub(in super::super) async fn upsert_user(
            values ($1, $2, 'oidc', $3, $4, $5, $6, $7, $8, $9)
            on conflict (tenant_id, source, external_id, external_tid) where external_id is not null do update set
                username = excluded.username, display_name = excluded.display_name, email = excluded.email,
-               oidc_groups_overage = excluded.oidc_groups_overage, last_login_at = excluded.last_login_at
+               oidc_groups_overage = excluded.oidc_groups_overage,
+               last_login_at = coalesce(excluded.last_login_at, users.last_login_at)
            returning user_id as "user_id: UserId", enabled"#,
         id.as_uuid(),
         tenant.as_uuid(),
@@ -118,7 +135,7 @@ pub(in super::super) async fn upsert_user(
         user.display_name,
         user.email,
         user.groups_overage,
-        now,
+        signs_in_at,
         user.external_tid
     )
     .fetch_one(connection)

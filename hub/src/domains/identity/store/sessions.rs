@@ -62,21 +62,24 @@ pub(in super::super) async fn touch(
     Ok(())
 }
 
-/// Gives the sign-in another secret; the present one stays good for a moment. False when it ended
-/// meanwhile.
+/// Gives the sign-in another secret; the present one stays good for a moment. False when it ended meanwhile or got one
+/// within the `pause`.
 pub(in super::super) async fn rotate(
     connection: &mut PgConnection,
     id: AuthSessionId,
     secret_hash: &[u8],
     now: DateTime<Utc>,
+    pause: TimeDelta,
 ) -> Result<bool> {
     let done = sqlx::query!(
         "update auth_sessions
          set previous_secret_hash = secret_hash, secret_hash = $2, rotated_at = $3, last_seen_at = $3
-         where auth_session_id = $1 and revoked_at is null and expires_at > $3",
+         where auth_session_id = $1 and revoked_at is null and expires_at > $3
+           and (rotated_at is null or rotated_at <= $4)",
         id.as_uuid(),
         secret_hash,
-        now
+        now,
+        now - pause
     )
     .execute(connection)
     .await?;
