@@ -54,6 +54,51 @@ async fn too_many_failures_lock_the_name_whether_it_exists_or_not() -> anyhow::R
     Ok(())
 }
 
+#[tokio::test]
+async fn a_name_written_otherwise_has_no_attempts_of_its_own() -> anyhow::Result<()> {
+    let mut options = HubOptions::default();
+    options.identity.insert("login_attempts_per_account", 3);
+    let world = World::start(options).await?;
+    let password = "a long enough password";
+    let username = unique("simi");
+    let user = json!({ "username": username, "display_name": "Simi", "password": password, "roles": [] });
+    world.admin.post("/admin/users", &user).await?;
+    let (client, tenant) = (world.admin.stranger(), world.options.tenant.as_str());
+    for name in [username.clone(), username.to_uppercase(), username.replacen('i', "İ", 1)] {
+        client.try_sign_in(tenant, &name, "wrong").await?.problem(StatusCode::UNAUTHORIZED, "invalid_credentials")?;
+    }
+    for name in [username.clone(), username.replace('i', "İ"), username.replacen("imi", "imİ", 1)] {
+        let answer = client.try_sign_in(tenant, &name, password).await?;
+        answer.problem(StatusCode::TOO_MANY_REQUESTS, "locked_out").with_context(|| name.clone())?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn somebody_with_many_sign_ins_is_signed_out_everywhere_and_a_thousand_is_the_most() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let person = world.person(&[], &[]).await?;
+    let more = |count: u32| {
+        format!(
+            "insert into auth_sessions (auth_session_id, tenant_id, user_id, secret_hash, expires_at, user_agent)
+             select gen_random_uuid(), tenant_id, user_id, sha256(gen_random_uuid()::text::bytea),
+                    now() + interval '1 hour', 'test'
+             from users, generate_series(1, {count}) where user_id = '{}'",
+            person.id
+        )
+    };
+    let live = format!("select count(*) from auth_sessions where user_id = '{}' and revoked_at is null", person.id);
+    world.database.by_hand(&more(2_500)).await?;
+    let client = world.admin.stranger();
+    client.sign_in(&world.options.tenant, &person.username, &person.password).await?;
+    assert_eq!(world.database.by_hand(&live).await?, "1000", "the oldest give way");
+    client.get("/auth/me").await.context("the newest is kept")?;
+    world.database.by_hand(&more(2_500)).await?;
+    world.admin.delete(&format!("/admin/users/{}/sessions", person.id)).await?;
+    assert_eq!(world.database.by_hand(&live).await?, "0");
+    Ok(())
+}
+
 /// Fails three times with the password of `username`, which locks it.
 async fn lock(world: &World, username: &str) -> anyhow::Result<()> {
     let client = world.admin.stranger();

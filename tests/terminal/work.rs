@@ -76,6 +76,13 @@ async fn the_exit_status_and_a_signal_are_reported_and_the_session_completes() -
     terminal.type_line("exec sleep 60 & kill -KILL $$").await?;
     let message = terminal.end(Duration::from_secs(5)).await?.message.context("no exit message")?;
     assert_eq!((&message["type"], &message["signal"]), (&json!("exit"), &json!("KILL")));
+    // One that RFC 4254 §6.10 does not name.
+    let mut terminal = reachable.open(&person.client).await?;
+    terminal.type_line("exec sleep 60 & kill -USR2 $$").await?;
+    let message = terminal.end(Duration::from_secs(5)).await?.message.context("no exit message")?;
+    assert_eq!((&message["type"], &message["signal"]), (&json!("exit"), &json!("USR2")));
+    let session = world.session_becomes(&terminal.session_id(), "completed").await?;
+    assert_eq!(session["exit_signal"], "USR2");
     Ok(())
 }
 

@@ -41,7 +41,12 @@ pub(super) async fn observe(State(hub): State<Hub>, mut request: Request, next: 
     let mut response = async move {
         let mut response = next.run(request).await;
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            // RFC 9110 §15.5.6: which methods there are is for the router to say.
+            let allow = response.headers_mut().remove(header::ALLOW);
             response = problem.render(&request_id);
+            if let Some(allow) = allow {
+                response.headers_mut().insert(header::ALLOW, allow);
+            }
         }
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);

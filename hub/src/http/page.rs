@@ -107,11 +107,12 @@ impl<T> Page<T> {
         Self { items: rows.into_iter().map(Into::into).collect(), next_cursor }
     }
 
-    /// Makes a page of rows in the order of their lower-case names.
+    /// Makes a page of rows in the order of their lower-case names. The cursor has the name as it is: what is lower
+    /// case is for the database to say, which orders by it.
     pub fn by_name<R: Into<T>, I: Into<Uuid>>(rows: Vec<R>, limit: i64, key: impl Fn(&R) -> (&str, I)) -> Self {
         Self::of(rows, limit, |row| {
             let (name, id) = key(row);
-            (name.to_lowercase(), id.into())
+            (name.to_owned(), id.into())
         })
     }
 }

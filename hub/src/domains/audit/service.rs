@@ -5,7 +5,7 @@ use openpam_ids::AuditEventId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{AuditError, Event, store};
+use super::{AuditError, Event, store, types::fitting};
 use crate::context::{Context, Ids};
 
 /// Writes an event inside the caller's transaction.
@@ -15,9 +15,10 @@ use crate::context::{Context, Ids};
 pub async fn record(
     connection: &mut PgConnection,
     context: &Context,
-    event: Event,
+    mut event: Event,
 ) -> Result<AuditEventId, AuditError> {
     let id = Ids.fresh();
+    event.detail = fitting(event.detail);
     store::insert(connection, id, context, &event).await?;
     tracing::info!(
         action = event.action,

@@ -100,6 +100,49 @@ impl Event {
     }
 }
 
+/// Bytes of a detail as JSON from which on it is shortened: the table takes twice as much, and an act must not fail for
+/// what somebody else made long.
+const LONG: usize = 32 * 1024;
+
+/// The longest text and the most items that stay, from the first attempt to the last.
+const CUTS: [(usize, usize); 3] = [(4_000, 200), (500, 50), (100, 20)];
+
+/// A detail that the trail takes, whatever is in it: without NUL, which PostgreSQL's text has not, and shortened where
+/// it is too long.
+pub(super) fn fitting(mut detail: Value) -> Value {
+    cut(&mut detail, usize::MAX, usize::MAX);
+    for (text, items) in CUTS {
+        if detail.to_string().len() <= LONG {
+            return detail;
+        }
+        cut(&mut detail, text, items);
+    }
+    if detail.to_string().len() <= LONG { detail } else { serde_json::json!({ "left_out": "too long to keep" }) }
+}
+
+fn cut(value: &mut Value, longest: usize, most: usize) {
+    match value {
+        Value::String(text) => {
+            if text.contains('\0') {
+                *text = text.replace('\0', "\u{fffd}");
+            }
+            if let Some((end, _)) = text.char_indices().nth(longest) {
+                text.truncate(end);
+                text.push('…');
+            }
+        }
+        Value::Array(items) => {
+            if let Some(more @ 1..) = items.len().checked_sub(most) {
+                items.truncate(most);
+                items.push(format!("… and {more} more").into());
+            }
+            items.iter_mut().for_each(|item| cut(item, longest, most));
+        }
+        Value::Object(fields) => fields.values_mut().for_each(|field| cut(field, longest, most)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// One event as it stands in the trail.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -155,6 +198,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_detail_fits_whatever_is_in_it() {
+        let plain = json!({ "code": "x", "ids": [1, 2], "nested": { "text": "ä" } });
+        assert_eq!(fitting(plain.clone()), plain);
+        let marked = json!({ "message": "a\u{fffd}b", "all": ["\u{fffd}"] });
+        assert_eq!(fitting(json!({ "message": "a\0b", "all": ["\0"] })), marked);
+        let ids = vec!["0".repeat(36); 3_000];
+        let kept = fitting(json!({ "user": "u", "ids": ids }));
+        assert_eq!((&kept["user"], kept["ids"].as_array().map(Vec::len)), (&json!("u"), Some(201)));
+        assert_eq!(kept["ids"][200], "… and 2800 more");
+        let groups = vec!["ö".repeat(200); 1_000];
+        let kept = fitting(json!({ "changes": { "groups": [groups, groups] } }));
+        assert!(kept.to_string().len() <= LONG, "{} bytes", kept.to_string().len());
+        assert!(kept["changes"]["groups"][1].as_array().is_some_and(|all| all.len() > 10), "{kept}");
+        let fields = (0..5_000).map(|number| (number.to_string(), json!("x".repeat(50))));
+        let fields = fields.collect::<serde_json::Map<_, _>>();
+        assert_eq!(fitting(Value::Object(fields)), json!({ "left_out": "too long to keep" }));
+    }
 
     #[test]
     fn a_change_is_told_before_and_after_and_only_when_it_is_one() {

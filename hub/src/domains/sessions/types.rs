@@ -75,6 +75,15 @@ pub struct NewSession {
     pub recording_path: Option<String>,
 }
 
+/// Characters of a message about an end, at most.
+const LONGEST_MESSAGE: usize = 2_000;
+
+/// What others said, as it may stand in a row, in the trail and on a page.
+pub fn plain(text: &str) -> String {
+    let shown = |character: char| if character.is_control() { '\u{fffd}' } else { character };
+    text.chars().map(shown).take(LONGEST_MESSAGE).collect()
+}
+
 /// Why a session is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -147,8 +156,12 @@ impl End {
         }
     }
 
-    /// For a person.
+    /// For a person: without control characters and not long, for a part of it may be the target's words.
     pub fn message(&self) -> String {
+        plain(&self.words())
+    }
+
+    fn words(&self) -> String {
         match self {
             Self::Exited { status: Some(0), .. } => "The program ended.".to_owned(),
             Self::Exited { signal: Some(signal), .. } => format!("The program was ended by the signal {signal}."),
@@ -341,4 +354,17 @@ pub enum InputChange {
     Refused,
     /// The session's person takes it back, or leaves.
     TakenBack,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_said_is_short_and_plain() {
+        let said = format!("it is for a\0b\u{1b}[2J{}", "x".repeat(100_000));
+        let message = End::Failed { code: "host_certificate_refused", message: said }.message();
+        assert!(message.starts_with("it is for a\u{fffd}b") && !message.contains(char::is_control), "{message:?}");
+        assert_eq!(message.chars().count(), LONGEST_MESSAGE);
+    }
 }

@@ -35,7 +35,7 @@ pub(super) async fn list(
            from webhooks w
            where ($1::uuid is null or webhook_id = $1)
              and ($2::text is null or name || ' ' || description || ' ' || url ilike '%' || $2 || '%')
-             and ($3::text is null or (lower(name), webhook_id) > ($3, $4::uuid))
+             and ($3::text is null or (lower(name), webhook_id) > (lower($3), $4::uuid))
            order by lower(name), webhook_id
            limit $5"#,
         only.map(|id| id.as_uuid()),

@@ -51,7 +51,7 @@ pub(super) async fn sites(
            from sites
            where ($1::uuid is null or site_id = $1)
              and ($2::text is null or strpos(lower(name || ' ' || code || ' ' || description), lower($2)) > 0)
-             and ($3::text is null or (lower(name), site_id) > ($3, $4::uuid))
+             and ($3::text is null or (lower(name), site_id) > (lower($3), $4::uuid))
            order by lower(name), site_id
            limit $5"#,
         only.map(Uuid::from),
@@ -148,7 +148,7 @@ pub(super) async fn zones(
            from zones
            where ($1::uuid is null or zone_id = $1)
              and ($2::text is null or strpos(lower(name || ' ' || description), lower($2)) > 0)
-             and ($3::text is null or (lower(name), zone_id) > ($3, $4::uuid))
+             and ($3::text is null or (lower(name), zone_id) > (lower($3), $4::uuid))
            order by lower(name), zone_id
            limit $5"#,
         only.map(Uuid::from),
@@ -270,7 +270,7 @@ pub(super) async fn targets(
              and ($2::text is null or t.name || ' ' || host || ' ' || t.description ilike '%' || $2 || '%')
              and ($3::uuid is null or t.zone_id = $3)
              and ($4::text is null or $4 = any (tags))
-             and ($5::text is null or (lower(t.name), target_id) > ($5, $6::uuid))
+             and ($5::text is null or (lower(t.name), target_id) > (lower($5), $6::uuid))
            order by lower(t.name), target_id
            limit $7"#,
         only.map(Uuid::from),

@@ -68,7 +68,7 @@ pub(super) async fn list(
              and ($3::uuid is null or exists (
                      select from target_credentials used
                      where used.credential_id = credentials.credential_id and used.target_id = $3))
-             and ($4::text is null or (lower(name), credential_id) > ($4, $5::uuid))
+             and ($4::text is null or (lower(name), credential_id) > (lower($4), $5::uuid))
            order by lower(name), credential_id
            limit $6"#,
         only.map(Uuid::from),

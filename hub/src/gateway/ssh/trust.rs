@@ -89,6 +89,14 @@ impl Trust {
     }
 }
 
+/// The first names of a certificate, as they may be shown.
+fn named(principals: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let name = |name: &String| name.chars().filter(|character| !character.is_control()).take(100).collect::<String>();
+    let more = if principals.len() > SHOWN { ", …" } else { "" };
+    principals.iter().take(SHOWN).map(name).collect::<Vec<_>>().join(", ") + more
+}
+
 fn check_certificate(
     certificate: &Certificate,
     authorities: &[Fingerprint],
@@ -107,15 +115,62 @@ fn check_certificate(
     if now < certificate.valid_after() || now >= certificate.valid_before() {
         return refuse("it is not valid now".to_owned());
     }
+    // Before anything that it says is believed or repeated.
+    if certificate.validate_at(now, authorities).is_err() {
+        return refuse("its signature is wrong".to_owned());
+    }
     if !certificate.valid_principals().iter().any(|principal| principal.eq_ignore_ascii_case(host)) {
-        return refuse(format!("it is for {}, not for {host}", certificate.valid_principals().join(", ")));
+        return refuse(format!("it is for {}, not for {host}", named(certificate.valid_principals())));
     }
     if certificate.critical_options().iter().next().is_some() {
         return refuse("it has critical options, which host certificates do not have".to_owned());
     }
-    // Checks the signature too.
-    match certificate.validate_at(now, authorities) {
-        Ok(()) => Ok(()),
-        Err(_) => refuse("its signature is wrong".to_owned()),
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use russh::keys::{PrivateKey, ssh_key::certificate::Builder};
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn certificate(authority: &PrivateKey, principals: &[String]) -> Certificate {
+        let mut random = russh::keys::key::safe_rng();
+        let key = PrivateKey::random(&mut random, Algorithm::Ed25519).unwrap();
+        let mut builder = Builder::new_with_random_nonce(&mut random, key.public_key(), NOW - 60, NOW + 60).unwrap();
+        builder.cert_type(CertType::Host).unwrap();
+        for principal in principals {
+            builder.valid_principal(principal.as_str()).unwrap();
+        }
+        builder.sign(authority).unwrap()
+    }
+
+    fn refusal(certificate: &Certificate, authority: &PrivateKey) -> String {
+        let authorities = [authority.public_key().fingerprint(HashAlg::Sha256)];
+        check_certificate(certificate, &authorities, "db.example", NOW).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_certificate_with_a_forged_signature_is_not_quoted() {
+        let authority = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519).unwrap();
+        let good = certificate(&authority, &["db.example".to_owned()]);
+        let authorities = [authority.public_key().fingerprint(HashAlg::Sha256)];
+        assert!(check_certificate(&good, &authorities, "DB.example", NOW).is_ok());
+        let mut bytes = certificate(&authority, &["a\0b".to_owned()]).to_bytes().unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        let forged = Certificate::from_bytes(&bytes).unwrap();
+        let why = refusal(&forged, &authority);
+        assert!(why.contains("its signature is wrong") && !why.contains('\0'), "{why:?}");
+    }
+
+    #[test]
+    fn what_an_authority_signed_is_quoted_in_short_and_plainly() {
+        let authority = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519).unwrap();
+        let names = (0..40).map(|number| format!("\u{1b}[2J\0{number}{}", "x".repeat(400))).collect::<Vec<_>>();
+        let why = refusal(&certificate(&authority, &names), &authority);
+        assert!(why.contains("not for db.example"), "{why:?}");
+        assert!(why.len() < 1_000 && !why.contains(char::is_control), "{why:?}");
     }
 }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     context::{Actor, Context},
     domains::access::Denial,
-    http::{Access, OptionalJson, Path, Problem, ProblemBody, Query, Routes, same_origin},
+    http::{Access, Json, OptionalJson, Path, Problem, ProblemBody, Query, Routes, same_origin},
     state::Hub,
 };
 

@@ -29,6 +29,9 @@ use crate::{
     state::Hub,
 };
 
+/// How long a refusal waits until the session's row says why.
+const TOLD: Duration = Duration::from_secs(5);
+
 /// What somebody wants to open.
 #[derive(Debug, Clone)]
 pub(super) struct Wish {
@@ -206,7 +209,13 @@ async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<Sess
     if let Some(recorder) = recorder {
         recording::close(hub, id, recorder, &end);
     }
-    session::finish(hub, place.session(), &end).await;
+    // The page reads the reason in the row; the answer does not wait for long where that cannot be written.
+    let finishing = {
+        let hub = hub.clone();
+        async move { session::finish(&hub, place.session(), &end).await }
+    };
+    let finished = hub.lifecycle().spawn_child(tracing::Instrument::in_current_span(finishing));
+    let _ = tokio::time::timeout(TOLD, finished).await;
     Err(problem)
 }
 

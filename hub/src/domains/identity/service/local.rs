@@ -60,14 +60,15 @@ async fn attempt(
         identity.passwords().verify(password, None).await?;
         return Err(IdentityError::InvalidCredentials);
     };
-    let key = account_key(username);
     let context = anonymous(client, tenant_id, "unknown");
     // The attempt is counted, and its connection given back, before the slow part.
     let mut tx = hub.db().begin(&context).await?;
     let lockout = identity.lockout();
     let allowed = i32::try_from(limits.login_attempts_per_account).unwrap_or(i32::MAX);
-    let locked_until = store::count_attempt(&mut tx, tenant_id, &key, allowed, lockout, now).await?;
     let account = store::local_account(&mut tx, username).await?;
+    // Under the account's own name: there is more than one way to write it.
+    let key = account_key(account.as_ref().map_or(username, |account| &account.username));
+    let locked_until = store::count_attempt(&mut tx, tenant_id, &key, allowed, lockout, now).await?;
     if let Some(until) = locked_until.filter(|until| *until > now) {
         let event = match &account {
             Some(account) => Event::denied("identity.login").on("user", account.user_id, &account.username),

@@ -29,6 +29,9 @@ use crate::{
     state::Hub,
 };
 
+/// Sign-ins that one person has at a time, at most: with one more the oldest ends.
+const MOST_OF_ONE: i64 = 1_000;
+
 /// A browser that was just signed in.
 pub(in super::super) struct SignedIn {
     pub(in super::super) context: Context,
@@ -83,6 +86,7 @@ pub(in super::super) async fn begin(
         },
     )
     .await?;
+    let ended = sessions::keep_newest(connection, user_id, MOST_OF_ONE, now).await?;
     let principal =
         authenticate::principal_of(hub, connection, user_id, id).await?.ok_or(IdentityError::AccountDisabled)?;
     let context = Context {
@@ -91,10 +95,14 @@ pub(in super::super) async fn begin(
         request_id: client.request_id.clone(),
         client_ip: client.ip,
     };
-    let event = Event::success("identity.login")
+    let mut event = Event::success("identity.login")
         .on("user", user_id, &context.principal.name)
         .with("method", method)
         .with("auth_session_id", id.to_string());
+    if !ended.is_empty() {
+        hub.identity().forget(&ended);
+        event = event.with("sign_ins_ended", ended.len());
+    }
     audit::record(connection, &context, event).await?;
     let signed_in = events::Event::UserSignedIn { user_id, username: context.principal.name.clone(), method };
     events::publish(connection, &context, &signed_in).await?;
@@ -153,7 +161,10 @@ pub(in super::super) async fn revoke(
         return Err(IdentityError::NotFound("sign-in"));
     }
     let ids = ended.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let event = Event::success("identity.session_revoke").on("user", user, "").with("auth_session_ids", ids);
+    let event = Event::success("identity.session_revoke")
+        .on("user", user, "")
+        .with("sign_ins_ended", ids.len())
+        .with("auth_session_ids", ids);
     audit::record(&mut tx, context, event).await?;
     tx.commit().await.map_err(crate::db::DbError::from)?;
     hub.identity().forget(&ended);

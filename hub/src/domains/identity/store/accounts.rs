@@ -24,7 +24,7 @@ pub(in super::super) async fn list(
            from service_accounts
            where ($1::uuid is null or service_account_id = $1)
              and ($2::text is null or strpos(lower(name || ' ' || description), lower($2)) > 0)
-             and ($3::text is null or (lower(name), service_account_id) > ($3, $4::uuid))
+             and ($3::text is null or (lower(name), service_account_id) > (lower($3), $4::uuid))
            order by lower(name), service_account_id
            limit $5"#,
         only.map(Uuid::from),

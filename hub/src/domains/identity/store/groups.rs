@@ -25,7 +25,7 @@ pub(in super::super) async fn list(
            where ($1::uuid is null or g.group_id = $1)
              and ($2::text is null
                   or strpos(lower(g.name || ' ' || g.description || ' ' || coalesce(g.external_id, '')), lower($2)) > 0)
-             and ($3::text is null or (lower(g.name), g.group_id) > ($3, $4::uuid))
+             and ($3::text is null or (lower(g.name), g.group_id) > (lower($3), $4::uuid))
            order by lower(g.name), g.group_id
            limit $5"#,
         only.map(Uuid::from),

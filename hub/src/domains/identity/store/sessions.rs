@@ -41,6 +41,28 @@ pub(in super::super) async fn insert(connection: &mut PgConnection, session: &Ne
     Ok(())
 }
 
+/// Ends the oldest sign-ins of a person beyond the newest `most`.
+pub(in super::super) async fn keep_newest(
+    connection: &mut PgConnection,
+    user: UserId,
+    most: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<AuthSessionId>> {
+    sqlx::query_scalar!(
+        r#"update auth_sessions set revoked_at = $3
+           where user_id = $1 and revoked_at is null and auth_session_id in (
+               select auth_session_id from auth_sessions
+               where user_id = $1 and revoked_at is null
+               order by created_at desc, auth_session_id desc offset $2)
+           returning auth_session_id as "id: _""#,
+        user.as_uuid(),
+        most,
+        now
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// Notes when each sign-in was active last, unless it is known to have been within `interval` before.
 pub(in super::super) async fn touch(
     connection: &mut PgConnection,

@@ -115,7 +115,7 @@ pub(in super::super) async fn list(
                      select from group_memberships m where m.user_id = u.user_id and m.group_id = $2))
              and ($3::text is null
                   or strpos(lower(u.username || ' ' || u.display_name || ' ' || coalesce(u.email, '')), lower($3)) > 0)
-             and ($4::text is null or (lower(u.username), u.user_id) > ($4, $5::uuid))
+             and ($4::text is null or (lower(u.username), u.user_id) > (lower($4), $5::uuid))
            order by lower(u.username), u.user_id
            limit $6"#,
         only.map(Uuid::from),
