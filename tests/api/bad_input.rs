@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use http::{Method, StatusCode, header};
-use openpam_tests::{Client, Terminal, World, terminal::PATIENCE, unique};
+use openpam_tests::{Client, World, terminal::PATIENCE, unique};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

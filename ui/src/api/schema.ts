@@ -2328,6 +2328,8 @@ export interface components {
         Page_Permission: {
             /** @description The items, in the list's order. */
             items: {
+                /** @description What it allows, for a person. */
+                description: string;
                 /** @description Stable name, as in a token's scopes. */
                 name: string;
                 /** @description The roles that give it. */
@@ -2736,12 +2738,20 @@ export interface components {
         };
         /** @description What a terminal would be opened with. */
         Preflight: {
-            /** Format: int32 */
-            cols?: number;
-            credential_id?: components["schemas"]["CredentialId"] | null;
-            reason?: string | null;
-            /** Format: int32 */
-            rows?: number;
+            /**
+             * Format: int32
+             * @default 80
+             */
+            cols: number;
+            /** @default null */
+            credential_id: components["schemas"]["CredentialId"] | null;
+            /** @default null */
+            reason: string | null;
+            /**
+             * Format: int32
+             * @default 24
+             */
+            rows: number;
         };
         /** @description The body of a problem (RFC 9457 §3). */
         ProblemBody: {
@@ -4979,9 +4989,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": components["schemas"]["TargetTest"];
+                "application/json": components["schemas"]["TargetTest"] | null;
             };
         };
         responses: {
@@ -7386,9 +7396,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": components["schemas"]["TerminateSession"];
+                "application/json": components["schemas"]["TerminateSession"] | null;
             };
         };
         responses: {
@@ -7630,9 +7640,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": components["schemas"]["Preflight"];
+                "application/json": components["schemas"]["Preflight"] | null;
             };
         };
         responses: {
