@@ -211,17 +211,12 @@ describe('a refused upgrade that the preflight knows nothing of', () => {
   test('is explained by the failed session the hub kept', async () => {
     refuseUpgrade = true
     const problem = { status: 502, code: 'target_unreachable', title: 'Could not connect', detail: 'No route to 10.0.0.9.' }
-    let asked = 0
-    const preflight = async () => ({ ok: true, value: `request-${(asked += 1)}` }) as const
-    const after: (string | null)[] = []
-    const explain = async (_: string, since: string | null) => {
-      after.push(since)
-      return { ok: true, value: problem } as const
-    }
+    const preflight = vi.fn(async () => ({ ok: true, value: `request-${preflight.mock.calls.length}` }) as Answer<string>)
+    const explain = vi.fn(async () => ({ ok: true, value: problem }) as const)
     const { connection } = start({ services: { preflight, explain } })
     await phase(connection, 'ended')
     // What failed before this attempt is none of its reasons.
-    expect(after).toEqual(['request-1'])
+    expect(explain).toHaveBeenCalledExactlyOnceWith('t-1', 'request-1')
     expect(connection.state).toMatchObject({ ending: { kind: 'failed', code: 'target_unreachable', detail: 'No route to 10.0.0.9.' } })
   })
 
