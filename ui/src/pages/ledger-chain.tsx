@@ -31,7 +31,7 @@ export function ChainBadge() {
   }
   return (
     <Badge tone="success" icon={ShieldCheck}>
-      {`${data.signed.toLocaleString('en')} entries signed`}
+      {`${data.signed.toLocaleString('en')} entries and row changes signed`}
     </Badge>
   )
 }

@@ -16,6 +16,6 @@ export function TargetState({ target }: { target: Target }) {
     </Badge>
   ) : (
     // Whether the machine answers is for the connection test to say.
-    <Badge dot>Set up</Badge>
+    <Badge dot>Configured</Badge>
   )
 }

@@ -4,7 +4,7 @@ import { Activity, Pencil, Power, PowerOff, SquareTerminal, Trash2 } from 'lucid
 import { useState } from 'react'
 import { toast } from 'sonner'
 import { useMe } from '@/api/hooks'
-import { credentials, groups, launchTargets, targets, zones } from '@/api/hub'
+import { credentials, groups, launchTargets, settingsQuery, targets, zones } from '@/api/hub'
 import type { Target } from '@/api/types'
 import { EntityActivity } from '@/components/activity'
 import { Badge, EnvironmentBadge } from '@/components/badge'
@@ -46,6 +46,7 @@ function TargetDetail({ target }: { target: Target }) {
   const launch = useQuery({ ...launchTargets.one(target.id), retry: false })
   const zone = useQuery(zones.one(target.zone_id))
   const own = useQuery(credentials.all({ target_id: target.id }))
+  const everywhere = useQuery({ ...settingsQuery, enabled: may(me, 'see-settings') }).data?.require_reason ?? false
   const [dialog, setDialog] = useState<'edit' | 'off' | 'delete' | null>(null)
   const { connect, prompt } = useConnect()
   const switchOn = useMutation({
@@ -142,7 +143,7 @@ function TargetDetail({ target }: { target: Target }) {
                     </ul>
                   )}
                 </Fact>
-                <Fact label="Reason">{target.reason_required ? 'Asked for each session' : 'Not asked'}</Fact>
+                <Fact label="Reason">{target.reason_required ? 'Asked for each session' : everywhere ? 'Asked for each session, as everywhere' : 'Not asked'}</Fact>
                 <Fact label="Host identity">{target.host_key_policy === 'pinned' ? 'Pinned keys' : 'Signed by a trusted host authority'}</Fact>
                 {target.legacy_algorithms && (
                   <Fact label="Algorithms">

@@ -184,8 +184,8 @@ export class PaneController {
     this.screen.wake()
     this.#dropConnection()
     this.focus()
-    if (this.#state.target) this.#askOrConnect(this.#state.target)
-    else void this.#prepare()
+    // Whether a reason is asked for, or another credential is there, may have changed since.
+    void this.#prepare()
   }
 
   /** Takes a session back from another window. */

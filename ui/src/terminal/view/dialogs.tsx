@@ -1,6 +1,6 @@
 import { Button } from '@/components/button'
 import { Dialog, DialogBody, DialogFooter } from '@/components/dialog'
-import { formatBytes } from '@/lib/format'
+import { count as counted, formatBytes } from '@/lib/format'
 import { workspace } from '../model/workspace'
 import { focusTerminal } from './parts'
 import { useWorkspace } from './use-workspace'
@@ -27,7 +27,7 @@ export function PasteDialog() {
         review && (
           <>
             {formatBytes(review.bytes)} into {name ?? 'the terminal'}. Each line end may run a command.
-            {review.removed > 0 && ` ${review.removed} hidden control characters were taken out.`}
+            {review.removed > 0 && ` ${counted(review.removed, 'hidden control character')} ${review.removed === 1 ? 'was' : 'were'} taken out.`}
           </>
         )
       }
