@@ -115,6 +115,25 @@ test.describe('with many targets', () => {
   })
 })
 
+test('the picker of the terminal opens what was typed, never a row of the list before', async ({ browserFor, world }) => {
+  const { person, groupId } = await world.personWithTarget({ name: unique('alpha') })
+  const other = await world.target(groupId, { name: unique('omega') })
+  const page = await browserFor(person.api)
+  await page.goto('/terminal')
+  await expect(page.getByRole('option')).toHaveCount(2)
+  // The answer comes late: the old list is still there when Enter is pressed.
+  await page.route('**/api/v1/targets?*', async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 700))
+    await route.continue()
+  })
+  await page.getByRole('combobox').pressSequentially(other.name)
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('option')).toHaveCount(1)
+  await expect(page.getByRole('tab')).toHaveCount(0)
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('tab')).toHaveText([new RegExp(other.name)])
+})
+
 test('a target with several credentials asks which, one with a reason asks why', async ({ browserFor, world, picture }) => {
   const second = await world.passwordCredential()
   const { person, target } = await world.personWithTarget({

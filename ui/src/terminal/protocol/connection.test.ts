@@ -211,11 +211,11 @@ describe('a refused upgrade that the preflight knows nothing of', () => {
   test('is explained by the failed session the hub kept', async () => {
     refuseUpgrade = true
     const problem = { status: 502, code: 'target_unreachable', title: 'Could not connect', detail: 'No route to 10.0.0.9.' }
-    const preflight = vi.fn(async () => ({ ok: true, value: `request-${preflight.mock.calls.length}` }) as Answer<string>)
-    const explain = vi.fn(async () => ({ ok: true, value: problem }) as const)
+    const ids = ['request-1', 'request-2']
+    const preflight: ConnectionServices['preflight'] = async () => ({ ok: true, value: ids.shift() ?? null })
+    const explain = vi.fn<ConnectionServices['explain']>(async () => ({ ok: true, value: problem }))
     const { connection } = start({ services: { preflight, explain } })
     await phase(connection, 'ended')
-    // What failed before this attempt is none of its reasons.
     expect(explain).toHaveBeenCalledExactlyOnceWith('t-1', 'request-1')
     expect(connection.state).toMatchObject({ ending: { kind: 'failed', code: 'target_unreachable', detail: 'No route to 10.0.0.9.' } })
   })

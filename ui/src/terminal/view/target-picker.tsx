@@ -3,6 +3,7 @@ import { Command } from 'cmdk'
 import { Dialog as RadixDialog } from 'radix-ui'
 import { useDeferredValue, useState } from 'react'
 import { EnvironmentBadge } from '@/components/badge'
+import { cn } from '@/lib/cn'
 import { workspace } from '../model/workspace'
 import { searchTargets } from '../services'
 import { focusTerminal } from './parts'
@@ -30,11 +31,13 @@ export function TargetPicker({ open }: { open: boolean }) {
 export function TargetList() {
   const [text, setText] = useState('')
   const query = useDeferredValue(text.trim())
-  const { data, error, isPending, refetch } = useQuery({
+  const { data, error, isPending, isPlaceholderData, refetch } = useQuery({
     queryKey: ['targets', 'terminal-picker', query],
     queryFn: ({ signal }) => searchTargets(query, signal),
     placeholderData: (before) => before,
   })
+  // INVARIANT: what Enter opens is what was typed, never a row of the list before it.
+  const follows = !isPlaceholderData && query === text.trim()
   const targets = data?.items.filter((target) => target.protocol === 'ssh') ?? []
   return (
     <Command shouldFilter={false} label="Targets" className="flex flex-col">
@@ -65,8 +68,8 @@ export function TargetList() {
             key={target.id}
             value={target.id}
             disabled={!target.enabled}
-            onSelect={() => workspace.open(target.id, null, null)}
-            className="flex h-11 items-center gap-3 rounded-md px-3 data-[disabled=true]:opacity-50 data-[selected=true]:bg-hover"
+            onSelect={() => follows && workspace.open(target.id, null, null)}
+            className={cn('flex h-11 items-center gap-3 rounded-md px-3 data-[disabled=true]:opacity-50 data-[selected=true]:bg-hover', !follows && 'opacity-60')}
           >
             <span className="min-w-0 flex-1">
               <span className="block truncate text-sm font-medium text-fg">{target.name}</span>
