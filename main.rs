@@ -230,7 +230,7 @@ enum EvidenceCommand {
         /// The file to write; it must not be there yet
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
-        /// Folder with the recording, where the store is not a folder of this machine
+        /// Folder with the recording, instead of the configured store
         #[arg(long, value_name = "FOLDER")]
         recording: Option<PathBuf>,
     },
