@@ -275,6 +275,78 @@ const GUARDS: &[Attack] = &[
         found_as: &["function_replaced"],
     },
     Attack {
+        what: "a column of a table is left out of its images",
+        by: "drop trigger audit_row_change on users;
+             create trigger audit_row_change after insert or update or delete on users for each row
+                 execute function openpam.record_row_change('user_id', 'password_hash', 'last_login_at', 'enabled');
+             alter table users enable always trigger audit_row_change",
+        found_as: &["trigger_replaced"],
+    },
+    Attack {
+        what: "images are kept of deletions alone",
+        by: "drop trigger audit_row_change on targets;
+             create trigger audit_row_change after delete on targets for each row
+                 execute function openpam.record_row_change('target_id');
+             alter table targets enable always trigger audit_row_change",
+        found_as: &["trigger_replaced"],
+    },
+    Attack {
+        what: "images are kept under a condition",
+        by: "drop trigger audit_row_change on targets;
+             create trigger audit_row_change after insert or update or delete on targets for each row
+                 when (current_user <> 'postgres') execute function openpam.record_row_change('target_id');
+             alter table targets enable always trigger audit_row_change",
+        found_as: &["trigger_replaced"],
+    },
+    Attack {
+        what: "a trigger more drops some events before they are written",
+        by: "create trigger quiet before insert on audit_events for each row when (new.action = 'test.event')
+                 execute function openpam.record_row_change('audit_event_id')",
+        found_as: &["trigger_added"],
+    },
+    Attack {
+        what: "who acts is always somebody else",
+        by: "create or replace function openpam.current_actor() returns text language sql stable parallel safe
+                 return 'system'::text",
+        found_as: &["function_replaced"],
+    },
+    Attack {
+        what: "the function that keeps images runs as whoever changes a row",
+        by: "alter function openpam.record_row_change() security invoker",
+        found_as: &["function_replaced"],
+    },
+    Attack {
+        what: "the function that keeps images looks for tables elsewhere",
+        by: "alter function openpam.record_row_change() set search_path = pg_temp, public, openpam",
+        found_as: &["function_replaced"],
+    },
+    Attack {
+        what: "whoever led before may still write",
+        by: "create or replace function openpam.ledger_fence(own_epoch bigint) returns void language plpgsql
+                 security definer set search_path = pg_catalog, public, pg_temp as 'begin end'",
+        found_as: &["function_replaced"],
+    },
+    Attack {
+        what: "a function more is there to be called",
+        by: "create function openpam.ledger_fence(own_epoch integer) returns void language sql as 'select'",
+        found_as: &["function_replaced"],
+    },
+    Attack {
+        what: "every tenant sees the events of all",
+        by: "alter policy tenant_isolation on audit_events using (true)",
+        found_as: &["policy_replaced"],
+    },
+    Attack {
+        what: "whoever gives places sees no events",
+        by: "drop policy ledger_by_owner on audit_events",
+        found_as: &["policy_missing"],
+    },
+    Attack {
+        what: "no policy is asked",
+        by: "alter table row_changes disable row level security",
+        found_as: &["row_security_off"],
+    },
+    Attack {
         what: "a policy hides events from the application",
         by: "create policy quiet on audit_events as restrictive for select to openpam_app using (action <> 'test.event')",
         found_as: &["policy_added"],

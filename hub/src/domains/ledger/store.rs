@@ -2,6 +2,8 @@
 
 pub(super) mod damaged;
 pub(super) mod erase;
+pub(super) mod guards;
+pub(super) mod images;
 pub(super) mod read;
 pub(super) mod verify;
 
