@@ -8,6 +8,7 @@ mod erasure;
 mod feed;
 mod keys;
 mod proofs;
+mod role;
 mod sequence;
 mod tampering;
 mod witness;

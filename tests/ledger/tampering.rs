@@ -521,10 +521,10 @@ async fn a_hub_that_starts_does_not_sign_what_the_systems_log_knows_otherwise() 
     Ok(())
 }
 
-/// What the application's role can put into the system's log, or do to its own tenant's head, is not signed and stops
+/// What the ledger's role can put into the system's log, or do to its own tenant's head, is not signed and stops
 /// nobody else's log.
 #[tokio::test]
-async fn what_the_application_forges_is_not_signed_and_stops_no_other_log() -> anyhow::Result<()> {
+async fn what_the_ledgers_role_forges_is_not_signed_and_stops_no_other_log() -> anyhow::Result<()> {
     let world = World::default().await?;
     let tenant = world.database.tenant_id(&world.options.tenant).await?;
     let (slug, _) = world.another_tenant().await?;
@@ -540,7 +540,7 @@ async fn what_the_application_forges_is_not_signed_and_stops_no_other_log() -> a
         })
         .await
     };
-    let mut application = world.database.as_tenant(tenant).await?;
+    let mut ledger = world.database.as_ledger(tenant).await?;
     // A head of the system's log with one more leaf, about the other tenant.
     let system = number(&world.database, "select max(size) from ledger_system_checkpoints").await?;
     for forged in [
@@ -553,7 +553,7 @@ async fn what_the_application_forges_is_not_signed_and_stops_no_other_log() -> a
              select size + 1000000, root, set_byte(frontier, 3, 1), note from ledger_system_checkpoints where size = {system}"
         ),
     ] {
-        sqlx::query(sqlx::AssertSqlSafe(forged)).execute(&mut application).await?;
+        sqlx::query(sqlx::AssertSqlSafe(forged)).execute(&mut ledger).await?;
     }
     goes_on().await?;
     let genuine = "select count(*) from ledger_system_checkpoints where size <= 1000000";
@@ -563,7 +563,7 @@ async fn what_the_application_forges_is_not_signed_and_stops_no_other_log() -> a
     let ready: Value = reqwest::get(format!("{}/readyz", world.hub.url())).await?.json().await?;
     ensure!(ready["ledger"]["state"] == "damaged", "{ready}");
     // Its own head.
-    sqlx::query("update ledger_heads set frontier = decode(repeat('00', 8), 'hex')").execute(&mut application).await?;
+    sqlx::query("update ledger_heads set frontier = decode(repeat('00', 8), 'hex')").execute(&mut ledger).await?;
     write_events(&world.database, tenant, 10).await?;
     world.hub.wait_for_log(&["the stored ledger is not the one that this hub wrote", &tenant.to_string()]).await?;
     goes_on().await?;

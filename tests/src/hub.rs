@@ -56,6 +56,8 @@ pub struct HubOptions {
     pub log_format: &'static str,
     /// Accepted `tid` claims, when not the provider's own.
     pub allowed_tids: Option<Vec<String>>,
+    /// Whether a role of its own writes the ledger.
+    pub ledger_role: bool,
     /// Where recordings are kept, by every hub with these options; none for no recordings.
     pub recordings: Option<Arc<Folder>>,
     /// `[recording]` keys.
@@ -97,6 +99,7 @@ impl Default for HubOptions {
             trusted_proxies: Vec::new(),
             log_format: "json",
             allowed_tids: None,
+            ledger_role: true,
             recordings: Some(Arc::new(Folder(std::env::temp_dir().join(unique("openpam-test-recordings"))))),
             recording: BTreeMap::new(),
             ledger: BTreeMap::new(),
@@ -485,6 +488,14 @@ fn configuration(
         Some(address) => database.url_at(address, role),
         None => database.url(role),
     };
+    let ledger_role = match options.ledger_role {
+        true => format!(
+            "ledger_url = \"{}\"\nledger_password_file = \"{}\"\n",
+            database_url("openpam_ledger"),
+            postgres.ledger_password_file.display()
+        ),
+        false => String::new(),
+    };
     let mut text = format!(
         r#"[server]
 listen = "{address}"
@@ -497,7 +508,7 @@ url = "{}"
 password_file = "{}"
 owner_url = "{}"
 owner_password_file = "{}"
-
+{}
 [log]
 format = "{}"
 filter = "{}"
@@ -519,6 +530,7 @@ namespace = "{}"
         postgres.app_password_file.display(),
         database_url("openpam_owner"),
         postgres.owner_password_file.display(),
+        ledger_role,
         options.log_format,
         options.log_filter,
         vault.approle_mount,

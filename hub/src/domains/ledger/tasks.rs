@@ -76,7 +76,7 @@ async fn pause(hub: &Hub, time: Duration) {
 
 /// On one connection: waits for its turn, leads, until something fails or the hub ends.
 async fn run(hub: &Hub, failing: &mut bool, known: &mut Known, elsewhere: &mut Elsewhere) -> Result<(), LedgerError> {
-    let mut connection = hub.db().dedicated("openpam-hub-ledger").await?;
+    let mut connection = hub.db().ledger("openpam-hub-ledger").await?;
     store::prepare_connection(&mut connection).await?;
     let name = hub.config().ledger_name();
     let mut keyring = Keyring::default();
