@@ -84,7 +84,7 @@ pub(super) async fn inclusion(
         return Err(if seq < whole { LedgerError::NotSigned { size: signed } } else { LedgerError::NoSuchPlace });
     }
     let plan = Plan::inclusion(seq, tree).map_err(|_| LedgerError::NoSuchPlace)?;
-    let hashes = assemble(connection, &plan, tree).await?;
+    let hashes = proofs::assemble(connection, Tree::Tenant, tree, &plan).await?;
     let leaf_hash = read::hash(&entry(connection, seq).await?.leaf_hash)?;
     let head = root_at(connection, Tree::Tenant, tree).await?;
     let checkpoint = stored::last_checkpoint(connection, Some(tree.cast_signed())).await?;
@@ -102,16 +102,10 @@ pub(super) async fn consistency(
         return Err(LedgerError::NoSuchPlace);
     }
     let plan = Plan::consistency(old, new).map_err(|_| LedgerError::NoSuchPlace)?;
-    let hashes = assemble(connection, &plan, new).await?;
+    let hashes = proofs::assemble(connection, Tree::Tenant, new, &plan).await?;
     let old = root_at(connection, Tree::Tenant, old).await?;
     let new = root_at(connection, Tree::Tenant, new).await?;
     Ok((old, new, hashes))
-}
-
-async fn assemble(connection: &mut PgConnection, plan: &Plan, tree: u64) -> Result<Vec<Hash>, LedgerError> {
-    let nodes = plan.nodes().collect::<Vec<_>>();
-    let hashes = proofs::read(connection, Tree::Tenant, tree, &nodes).await?;
-    plan.assemble(&hashes).ok_or(LedgerError::Stored("a proof cannot be made"))
 }
 
 /// The last signed checkpoint, as it is.
