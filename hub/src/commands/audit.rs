@@ -359,6 +359,9 @@ pub async fn erase(config_path: &Path, erase: Erase) -> anyhow::Result<()> {
     let erased = ledger::erase(&mut connection, tenant_id, user_id, before, &erase.reason).await?;
     let mut out = io::stdout();
     writeln!(out, "erased the contents of {} events and {} row changes", erased.events, erased.row_changes)?;
+    if erased.published > 0 {
+        writeln!(out, "and the names in {} published events; subscribers have what they got", erased.published)?;
+    }
     if erased.unsigned > 0 {
         writeln!(out, "{} are not signed yet and keep theirs: try again in a minute", erased.unsigned)?;
     }
