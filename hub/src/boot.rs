@@ -12,6 +12,7 @@ use crate::{
     context::Ids,
     db::{Changes, Db, DbError},
     domains::{
+        audit,
         events::{self, EventBus},
         identity::{self, Identity},
         ledger::{self, Ledger},
@@ -91,6 +92,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
 
 /// Every task that lives as long as the process.
 fn start_tasks(hub: &Hub) {
+    audit::start_tasks(hub);
     subscribers::start_tasks(hub);
     identity::start_tasks(hub);
     crate::domains::vault::start_tasks(hub);

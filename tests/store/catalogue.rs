@@ -9,6 +9,7 @@ use super::{migrated, sql_state};
 pub const WITHOUT_TENANT: &[(&str, &str)] = &[
     ("hubs", "processes serve every tenant"),
     ("_sqlx_migrations", "sqlx's own book-keeping"),
+    ("audit_search_progress", "how far the search's texts go, of every tenant"),
     ("ledger_anchors", "how far anchors have come, of every log"),
     ("ledger_cosignatures", "what witnesses signed of the tree over all tenants; hashes only"),
     ("ledger_keys", "public keys of the installation's ledger"),
@@ -21,6 +22,7 @@ pub const WITHOUT_TENANT: &[(&str, &str)] = &[
 const WITHOUT_IMAGES: &[(&str, &str)] = &[
     ("vault_orphans", "book-keeping between the vault and the database; a removal is in the trail"),
     ("audit_events", "the trail itself, append-only"),
+    ("audit_search", "texts of the trail for the search; can be made again"),
     ("row_changes", "the images themselves, append-only"),
     ("ledger_entries", "the ledger itself, append-only"),
     ("ledger_tiles", "nodes of the ledger's trees, append-only"),

@@ -3,7 +3,9 @@
 mod append_only;
 mod catalogue;
 mod isolation;
+mod images;
 mod migrations;
+mod search;
 mod seed;
 mod sessions;
 mod trail;

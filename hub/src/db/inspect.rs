@@ -11,8 +11,9 @@ use crate::config;
 /// Oldest server the schema is made for, as `server_version_num` counts.
 pub const OLDEST_SERVER: i32 = 150_000;
 /// Tables that belong to no tenant: they carry no row-level security.
-const WITHOUT_TENANT: [&str; 9] = [
+const WITHOUT_TENANT: [&str; 10] = [
     "hubs",
+    "audit_search_progress",
     "_sqlx_migrations",
     "ledger_anchors",
     "ledger_cosignatures",
