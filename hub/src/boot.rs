@@ -47,7 +47,9 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     let tls = serve::tls_acceptor(&config.server)?;
     let db = Db::new(&config.database)?;
     // Refusing now is kinder than refusing every request later; a database that is down may come up.
-    if let Err(error @ (DbError::RoleTooStrong(_) | DbError::LedgerRole(_) | DbError::SchemaOutdated(_))) = db.verify().await {
+    if let Err(error @ (DbError::RoleTooStrong(_) | DbError::LedgerRole(_) | DbError::SchemaOutdated(_))) =
+        db.verify().await
+    {
         return Err(error.into());
     }
     if !db.has_ledger_role() {

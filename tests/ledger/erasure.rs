@@ -26,7 +26,8 @@ async fn contents_are_erased_on_the_record_and_everything_still_verifies() -> an
     let path = format!("/admin/users/{}", person.id);
     world.admin.patch(&path, &serde_json::json!({ "enabled": false })).await?;
     settled(&world.database).await?;
-    let named = format!("select count(*) from platform_events where concat(payload, context) like '%{}%'", person.username);
+    let named =
+        format!("select count(*) from platform_events where concat(payload, context) like '%{}%'", person.username);
     ensure!(number(&world.database, &named).await? > 0, "nothing was published that names them");
     let changed = world.database.by_hand("update platform_events set payload = '{}'").await;
     ensure!(changed.is_err(), "what was published can be changed without saying so");

@@ -108,7 +108,10 @@ async fn a_role_for_the_ledger_is_given_its_rights_later_and_they_are_taken_back
     // Whoever gives it back to the application, behind the hub's back, ends the hub.
     world.database.by_hand("grant insert on ledger_checkpoints to openpam_app").await?;
     let status = hub.wait(Duration::from_secs(60)).await?;
-    ensure!(!status.success() && hub.log().contains("the application role may write the ledger"), "it does not say why");
+    ensure!(
+        !status.success() && hub.log().contains("the application role may write the ledger"),
+        "it does not say why"
+    );
 
     let prepared = Prepared::new(&world.stack, &world.database, &world.options).await?;
     prepared.run(&["migrate"], None).await?;

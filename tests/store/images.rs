@@ -51,7 +51,10 @@ async fn images_of_rows_are_given_to_auditors_without_secrets() -> anyhow::Resul
     world.database.by_hand(&format!("update users set display_name = 'Mallory' where user_id = '{id}'")).await?;
     let by_hand = auditor.list("/audit/changes?by_hand=true").await?;
     ensure!(by_hand.len() == 1 && by_hand[0]["actor"].is_null(), "{by_hand:?}");
-    assert_eq!((&by_hand[0]["database_user"], &by_hand[0]["after"]["display_name"]), (&json!("postgres"), &json!("Mallory")));
+    assert_eq!(
+        (&by_hand[0]["database_user"], &by_hand[0]["after"]["display_name"]),
+        (&json!("postgres"), &json!("Mallory"))
+    );
 
     // Who may not read the trail, another tenant, and what names no row.
     let (_, other) = world.another_tenant().await?;

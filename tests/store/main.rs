@@ -2,8 +2,8 @@
 
 mod append_only;
 mod catalogue;
-mod isolation;
 mod images;
+mod isolation;
 mod migrations;
 mod search;
 mod seed;

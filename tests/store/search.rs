@@ -89,7 +89,8 @@ async fn a_text_is_found_in_two_hundred_thousand_events_without_going_through_th
     database.by_hand("select openpam.index_audit_events(1000)").await?;
     sqlx::raw_sql(AssertSqlSafe(
         "insert into audit_events (audit_event_id, tenant_id, actor_type, actor_name, action, outcome, detail)
-         values (gen_random_uuid(), openpam.current_tenant(), 'system', 's', 'test.slow', 'success', '{}'); commit".to_owned(),
+         values (gen_random_uuid(), openpam.current_tenant(), 'system', 's', 'test.slow', 'success', '{}'); commit"
+            .to_owned(),
     ))
     .execute(&mut slow)
     .await?;

@@ -162,7 +162,11 @@ impl Seeded {
 
 /// Every table that has a row.
 pub fn covered() -> Vec<&'static str> {
-    BY_THEMSELVES.iter().copied().chain(ROWS.iter().chain(OF_THE_LEDGER).chain(OF_THE_OWNER).map(|(table, _)| *table)).collect()
+    BY_THEMSELVES
+        .iter()
+        .copied()
+        .chain(ROWS.iter().chain(OF_THE_LEDGER).chain(OF_THE_OWNER).map(|(table, _)| *table))
+        .collect()
 }
 
 /// Makes a tenant with a row in every table.

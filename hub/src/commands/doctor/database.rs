@@ -50,11 +50,13 @@ async fn ledger(config: &config::Database, found: Option<&Inspection>, report: &
         }
         Ok(false) => report.failed(name, "it may not write the ledger", "run `openpam migrate`, which lets it"),
         // Of a role that may do everything the check of roles tells.
-        Ok(true) if found.is_some_and(|found| found.writes_ledger && !found.superuser && found.owned.is_empty()) => report.failed(
-            name,
-            "the application's role may write the ledger too, or can become the role that does",
-            "run `openpam migrate`, and revoke membership in the ledger's role",
-        ),
+        Ok(true) if found.is_some_and(|found| found.writes_ledger && !found.superuser && found.owned.is_empty()) => {
+            report.failed(
+                name,
+                "the application's role may write the ledger too, or can become the role that does",
+                "run `openpam migrate`, and revoke membership in the ledger's role",
+            )
+        }
         Ok(true) => report.ok(name, "writes the ledger, and the application's role does not"),
     }
 }

@@ -307,7 +307,8 @@ async fn verify_triggers(
             let message = format!("the trigger {name} of the table {table} calls {}", stored.function);
             findings.add("trigger_replaced", message);
         } else if (Trigger { always: trigger.always, ..stored.clone() }) != **trigger {
-            let message = format!("the trigger {name} of the table {table} fires for other changes, or says other things");
+            let message =
+                format!("the trigger {name} of the table {table} fires for other changes, or says other things");
             findings.add("trigger_replaced", message);
         }
         if is_off || (trigger.always && !stored.always) {

@@ -260,12 +260,7 @@ impl Storage {
     ///
     /// # Errors
     /// When the store does not answer, or it is too large.
-    pub async fn stored_segment(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        seq: u32,
-    ) -> Result<Option<Bytes>, Error> {
+    pub async fn stored_segment(&self, tenant: TenantId, session: SessionId, seq: u32) -> Result<Option<Bytes>, Error> {
         self.get_at(&self.path(tenant, session, &segment_name(seq)), MAX_SEGMENT_BYTES).await
     }
 

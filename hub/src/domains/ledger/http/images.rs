@@ -80,7 +80,9 @@ impl From<RowChange> for RowImages {
 fn without_secrets(mut image: Value) -> Value {
     if let Value::Object(fields) = &mut image {
         fields.retain(|name, _| {
-            !SECRET.iter().any(|secret| name == secret || name.strip_suffix(secret).is_some_and(|rest| rest.ends_with('_')))
+            !SECRET
+                .iter()
+                .any(|secret| name == secret || name.strip_suffix(secret).is_some_and(|rest| rest.ends_with('_')))
                 && !name.ends_with("password_hash")
         });
     }
