@@ -309,7 +309,7 @@ pub async fn rotate_key(config_path: &Path, reason: &str) -> anyhow::Result<()> 
     let mut connection = connect_as_owner(&config.database).await?;
     let tenants = db.tenant_ids().await?;
     let mut tx = connection.begin().await?;
-    let (before, after) = ledger::rotate_key(&mut tx, &db, &vault, &SystemRandom::new()).await?;
+    let (old, before, after) = ledger::rotate_key(&mut tx, &db, &vault, &SystemRandom::new()).await?;
     let (before, after) = (BASE64.encode(before), BASE64.encode(after));
     for tenant_id in tenants {
         let context = Context::system(tenant_id, "audit keys rotate");
@@ -321,6 +321,7 @@ pub async fn rotate_key(config_path: &Path, reason: &str) -> anyhow::Result<()> 
         record(&mut tx, &context, event).await?;
     }
     tx.commit().await?;
+    ledger::key_rotated(&db, &vault, old).await?;
     let mut out = io::stdout();
     writeln!(out, "{after}")?;
     writeln!(

@@ -14,7 +14,7 @@ use super::{
     anchor::root_at,
     error::LedgerError,
     evidence::{SystemProof, cosigned, system_proof},
-    keys, proofs,
+    keys, named, proofs,
     store::{
         self,
         read::{self, Tree},
@@ -156,7 +156,8 @@ async fn present_key(db: &Db) -> Result<LedgerKeyId, LedgerError> {
 }
 
 /// Makes another key the present one: what signs from now on. Alarms go with it. The connection is one of the owner,
-/// in a transaction that the caller ends; the private key is in the vault before. The public keys before and after.
+/// in a transaction that the caller ends, and then calls [`key_rotated`]; the private key is in the vault before. The id of
+/// the key before, and the public keys before and after.
 ///
 /// # Errors
 /// When vault or database refuse, or there is no ledger yet.
@@ -165,7 +166,7 @@ pub async fn rotate_key(
     db: &Db,
     vault: &Vault,
     random: &SystemRandom,
-) -> Result<(Vec<u8>, Vec<u8>), LedgerError> {
+) -> Result<(LedgerKeyId, Vec<u8>, Vec<u8>), LedgerError> {
     let before = present_key(db).await?;
     let keys = store::keys(connection).await?;
     let old = keys.into_iter().find(|key| key.current).ok_or(LedgerError::NoLedger)?;
@@ -174,7 +175,15 @@ pub async fn rotate_key(
     stored_alarms::write(vault, made.id, &alarms).await?;
     store::retire_key(connection).await?;
     store::insert_key(connection, made.id.as_uuid(), &made.public, &made.path).await?;
-    Ok((old.public_key, made.public))
+    Ok((before, old.public_key, made.public))
+}
+
+/// Notes in the vault that the key of this id signs no more, and another does: once that is committed.
+///
+/// # Errors
+/// When database or vault refuse.
+pub async fn key_rotated(db: &Db, vault: &Vault, before: LedgerKeyId) -> Result<(), LedgerError> {
+    named::follow(vault, before, present_key(db).await?).await
 }
 
 /// The logs that a hub found to be rewritten, and which none signs.
