@@ -29,8 +29,11 @@ begin
         ) as r (name, is_ledgers, rights) join pg_class c on c.oid = ('public.' || r.name)::regclass
     loop
         for other in
-            select distinct pg_get_userbyid(a.grantee) as role from pg_class c cross join aclexplode(c.relacl) a
-            where c.oid = led.oid and a.grantee not in (0, led.relowner) and a.privilege_type in ('INSERT', 'UPDATE', 'DELETE')
+            select distinct pg_get_userbyid(a.grantee) as role
+            from (select c.relacl as rights from pg_class c where c.oid = led.oid
+                  union all
+                  select t.attacl from pg_attribute t where t.attrelid = led.oid) as given cross join aclexplode(given.rights) a
+            where a.grantee not in (0, led.relowner) and a.privilege_type in ('INSERT', 'UPDATE', 'DELETE')
               and pg_get_userbyid(a.grantee) <> leader and (led.is_ledgers or pg_get_userbyid(a.grantee) <> 'openpam_app')
         loop
             execute format('revoke %s on %s from %I',

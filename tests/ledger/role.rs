@@ -122,6 +122,12 @@ async fn a_role_for_the_ledger_is_given_its_rights_later_and_they_are_taken_back
     is_refused(&mut ledger, "select * from ledger_entries").await?;
     is_refused(&mut ledger, "select openpam.ledger_fence(1)").await?;
     is_refused(&mut ledger, "select * from platform_events").await?;
+    is_refused(
+        &mut ledger,
+        "insert into audit_events (audit_event_id, tenant_id, actor_type, actor_name, action, outcome)
+         values (gen_random_uuid(), openpam.current_tenant(), 'system', 'x', 'a.b', 'success')",
+    )
+    .await?;
     let verified = verify(&hub, &[]).await?;
     ensure!(verified.sound, "{}", verified.text);
     Ok(())
