@@ -48,7 +48,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     let db = Db::new(&config.database)?;
     // Refusing now is kinder than refusing every request later; a database that is down may come up.
     if let Err(error @ (DbError::RoleTooStrong(_) | DbError::LedgerRole(_) | DbError::SchemaOutdated(_))) =
-        Box::pin(db.verify()).await
+        db.verify().await
     {
         return Err(error.into());
     }
