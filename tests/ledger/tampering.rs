@@ -521,40 +521,6 @@ async fn a_hub_that_starts_does_not_sign_what_the_systems_log_knows_otherwise() 
     Ok(())
 }
 
-/// A leaf that the system's signed head does not speak for says nothing of a tenant's log, and something of the system's.
-#[tokio::test]
-async fn a_hub_that_starts_believes_no_leaf_that_is_not_signed() -> anyhow::Result<()> {
-    let mut world = World::default().await?;
-    let tenant = world.database.tenant_id(&world.options.tenant).await?;
-    write_events(&world.database, tenant, 50).await?;
-    settled(&world.database).await?;
-    eventually("the system's log has it", Duration::from_secs(10), || async {
-        Ok(verify(&world.hub, &[]).await?.sound.then_some(()))
-    })
-    .await?;
-    world.hub.terminate().await?;
-    let root = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    world
-        .database
-        .by_hand(&unguarded(&format!(
-            "update ledger_system_leaves set text = regexp_replace(text, E'^([^\n]*\n[^\n]*\n)[^\n]*', E'\\\\1{root}')
-             where seq = (select max(seq) from ledger_system_leaves)"
-        )))
-        .await?;
-    let before = number(&world.database, "select max(size) from ledger_checkpoints").await?;
-    let hub = world.another_hub().await?;
-    write_events(&world.database, tenant, 50).await?;
-    hub.wait_for_log(&["the stored ledger is not the one that this hub wrote", "/system"]).await?;
-    eventually("the tenant's log is signed nevertheless", Duration::from_secs(15), || async {
-        let signed = number(&world.database, "select max(size) from ledger_checkpoints").await?;
-        Ok((signed >= before + 50).then_some(()))
-    })
-    .await?;
-    let ready: Value = reqwest::get(format!("{}/readyz", hub.url())).await?.json().await?;
-    ensure!(ready["ledger"]["state"] == "altered", "{ready}");
-    Ok(())
-}
-
 /// What the ledger's role can put into the system's log, or do to its own tenant's head, is not signed and stops
 /// nobody else's log.
 #[tokio::test]

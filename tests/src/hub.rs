@@ -20,6 +20,7 @@ use tokio::{
     process::{Child, Command},
 };
 
+pub use crate::folder::Folder;
 use crate::{Database, Stack, eventually, unique, vault::VaultAdmin};
 
 /// Environment variable with the path of the binary.
@@ -70,16 +71,6 @@ pub struct HubOptions {
     pub aws: BTreeMap<&'static str, String>,
     /// `[nats]` keys; none for no NATS.
     pub nats: BTreeMap<&'static str, String>,
-}
-
-/// A folder of a name of its own, made when something is put into it, removed at the end.
-#[derive(Debug)]
-pub struct Folder(pub PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 impl Default for HubOptions {
@@ -488,14 +479,11 @@ fn configuration(
         Some(address) => database.url_at(address, role),
         None => database.url(role),
     };
-    let ledger_role = match options.ledger_role {
-        true => format!(
-            "ledger_url = \"{}\"\nledger_password_file = \"{}\"\n",
-            database_url("openpam_ledger"),
-            postgres.ledger_password_file.display()
-        ),
-        false => String::new(),
-    };
+    let ledger_role = options.ledger_role.then(|| {
+        let (url, file) = (database_url("openpam_ledger"), postgres.ledger_password_file.display());
+        format!("ledger_url = \"{url}\"\nledger_password_file = \"{file}\"\n")
+    });
+    let ledger_role = ledger_role.unwrap_or_default();
     let mut text = format!(
         r#"[server]
 listen = "{address}"

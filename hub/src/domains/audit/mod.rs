@@ -1,6 +1,6 @@
 //! The trail of acts and decisions.
 //!
-//! Owns `audit_events`, `row_changes`, and `audit_search` with its progress. INVARIANT: an act and its event commit in one
+//! Owns `audit_events`, `row_changes`, `audit_search` and `audit_search_progress`. INVARIANT: an act and its event commit in one
 //! transaction; the application can insert events and read them, never change or remove one. The owner can empty
 //! contents, and nothing else ([`erase`]).
 
