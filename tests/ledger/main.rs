@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod erasure;
 mod feed;
+mod guards;
 mod keys;
 mod proofs;
 mod role;

@@ -171,6 +171,11 @@ impl Db {
         Ok(())
     }
 
+    /// The role that writes the ledger.
+    pub fn ledger_role(&self) -> &str {
+        self.ledger.as_ref().map_or(APPLICATION_ROLE, PgConnectOptions::get_username)
+    }
+
     /// Whether a role of its own writes the ledger.
     pub fn has_ledger_role(&self) -> bool {
         self.ledger.is_some()

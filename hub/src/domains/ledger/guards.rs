@@ -271,8 +271,16 @@ impl From<StoredFunction> for Function {
     }
 }
 
-/// Adds a finding for each guard that is not as the migrations made it. How many there should be.
-pub(super) async fn verify_guards(connection: &mut PgConnection, findings: &mut Findings) -> Result<u64, LedgerError> {
+/// Tables whose rows the leader changes; to all others of the ledger it only adds.
+const CHANGED: [&str; 2] = ["ledger_heads", "ledger_anchors"];
+
+/// Adds a finding for each guard that is not as the migrations made it, and for each right that neither they nor
+/// `openpam migrate` gave, where the ledger is written by that role. How many guards there should be.
+pub(super) async fn verify_guards(
+    connection: &mut PgConnection,
+    leader: &str,
+    findings: &mut Findings,
+) -> Result<u64, LedgerError> {
     let guards = Guards::of_migrations();
     let guarded = guards.tables();
     let triggers = verify_triggers(connection, &guards, &guarded, findings).await?;
@@ -280,6 +288,13 @@ pub(super) async fn verify_guards(connection: &mut PgConnection, findings: &mut 
     let policies = verify_policies(connection, &guards, &guarded, findings).await?;
     for table in stored::rewritten(connection).await? {
         findings.add("rule_added", format!("a rule rewrites what is said to the table {table}"));
+    }
+    for stored::Right { table, role, right } in stored::rights(connection).await? {
+        let is_leaders = table.starts_with("ledger_") && role == leader;
+        let is_given = is_leaders && (right == "insert" || right == "update" && CHANGED.contains(&table.as_str()));
+        if !is_given {
+            findings.add("right_added", format!("{role} may {right} rows of the table {table}"));
+        }
     }
     Ok((triggers + guards.functions.len() + policies) as u64)
 }

@@ -165,7 +165,7 @@ pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError>
         outcomes.push(verify_anchor(&context.ledger, scope, known.as_ref(), kept, None));
     }
     let mut guards = Findings::default();
-    let entries = verify_guards(&mut connection, &mut guards).await?;
+    let entries = verify_guards(&mut connection, db.ledger_role(), &mut guards).await?;
     outcomes.push(outcome_of("database".to_owned(), entries, guards));
     // Whatever is asked for: a log without its checkpoints is told by the system's alone.
     let mut system = SystemWalk::new(&context);

@@ -109,3 +109,27 @@ pub(crate) async fn rewritten(connection: &mut PgConnection) -> Result<Vec<Strin
     .fetch_all(connection)
     .await
 }
+
+/// Who may change a table beside its owner, and how; everybody is `public`.
+pub(crate) struct Right {
+    pub(crate) table: String,
+    pub(crate) role: String,
+    pub(crate) right: String,
+}
+
+/// Rights to change the tables of the trail and of the ledger, as they are granted for whole tables.
+pub(crate) async fn rights(connection: &mut PgConnection) -> Result<Vec<Right>, sqlx::Error> {
+    sqlx::query_as!(
+        Right,
+        r#"select c.relname::text as "table!",
+                  case when a.grantee = 0 then 'public' else pg_get_userbyid(a.grantee)::text end as "role!",
+                  lower(a.privilege_type) as "right!"
+           from pg_class c cross join aclexplode(c.relacl) a
+           where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.grantee <> c.relowner
+             and (c.relname in ('audit_events', 'row_changes') or c.relname like 'ledger\_%')
+             and a.privilege_type in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
+           order by 1, 2, 3"#
+    )
+    .fetch_all(connection)
+    .await
+}
