@@ -42,6 +42,13 @@ declare
     until xid8 := pg_snapshot_xmin(pg_current_snapshot());
     taken record;
 begin
+    -- Where nothing is new, nothing is written either.
+    if not exists (select from public.audit_search_progress p cross join lateral (
+                       select from public.audit_events e
+                       where (e.xid, e.audit_event_id) > (p.xid, p.audit_event_id) and e.xid < until limit 1) e)
+       and not exists (select from public.audit_search_progress p where p.xid > pg_snapshot_xmax(pg_current_snapshot())) then
+        return 0;
+    end if;
     select * into progress from public.audit_search_progress for update skip locked;
     if not found then
         return 0;
