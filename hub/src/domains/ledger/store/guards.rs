@@ -22,7 +22,7 @@ pub(crate) async fn triggers(connection: &mut PgConnection) -> Result<Vec<Stored
         r#"select c.relname::text as "table!", t.tgname::text as "name!",
                   case when n.nspname = 'openpam' then p.proname::text else n.nspname || '.' || p.proname end as "function!",
                   t.tgenabled::text as "enabled!", t.tgtype as "kind!", t.tgargs as "arguments!",
-                  t.tgqual is not null or array_length(t.tgattr::int2[], 1) is not null as "conditional!"
+                  t.tgqual is not null or cardinality(t.tgattr::int2[]) > 0 as "conditional!"
            from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_proc p on p.oid = t.tgfoid
            join pg_namespace n on n.oid = p.pronamespace
            where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not t.tgisinternal"#
