@@ -79,37 +79,53 @@ end
 $$;
 
 -- Events of the transaction's tenant that have the text and fit, newest first. As the owner: whether a row has a text is
--- no question that may be asked before row-level security has let it through, so that no index would be used. What
--- follows is planned each time, for a rare text and a frequent one are found in different ways.
+-- no question that may be asked before row-level security has let it through, so that no index would be used; nor may the
+-- planner look at what texts there are, so that it takes each for a rare one. So the newest are gone through first, where
+-- a frequent one is found soon; then the index finds a rare one; and what is not in it yet is looked at row by row.
 create function openpam.search_audit_events(pattern text, before uuid, wanted_action text, action_prefix text,
                                             wanted_actor uuid, wanted_object uuid, wanted_outcome text,
                                             since timestamptz, until timestamptz, most bigint) returns setof uuid
     language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+    fits constant text := $query$
+            ($4 is null or e.action = $4) and ($5 is null or starts_with(e.action, $5))
+            and ($6 is null or e.actor_id = $6) and ($7 is null or e.object_id = $7)
+            and ($8 is null or e.outcome = $8) and ($9 is null or e.occurred_at >= $9)
+            and ($10 is null or e.occurred_at < $10) $query$;
+    found uuid[];
+    waiting uuid[];
 begin
-    return query execute $query$
-        (select s.audit_event_id from public.audit_search s
-         join public.audit_events e on e.audit_event_id = s.audit_event_id
-         where s.tenant_id = $1 and s.text like $2 and ($3 is null or s.audit_event_id < $3)
-           and ($4 is null or e.action = $4) and ($5 is null or starts_with(e.action, $5))
-           and ($6 is null or e.actor_id = $6) and ($7 is null or e.object_id = $7)
-           and ($8 is null or e.outcome = $8) and ($9 is null or e.occurred_at >= $9)
-           and ($10 is null or e.occurred_at < $10)
-         order by s.audit_event_id desc limit $11)
-        union all
-        (select e.audit_event_id from public.audit_events e
-         where e.xid >= (select p.xid from public.audit_search_progress p) and e.tenant_id = $1
-           and openpam.audit_text(e.actor_name, e.object_name, e.action, e.detail) like $2
-           and not exists (select from public.audit_search s
-                           where s.tenant_id = $1 and s.audit_event_id = e.audit_event_id)
-           and ($3 is null or e.audit_event_id < $3)
-           and ($4 is null or e.action = $4) and ($5 is null or starts_with(e.action, $5))
-           and ($6 is null or e.actor_id = $6) and ($7 is null or e.object_id = $7)
-           and ($8 is null or e.outcome = $8) and ($9 is null or e.occurred_at >= $9)
-           and ($10 is null or e.occurred_at < $10)
-         order by e.audit_event_id desc limit $11)
-        order by 1 desc limit $11
-    $query$ using openpam.current_tenant(), pattern, before, wanted_action, action_prefix, wanted_actor, wanted_object,
-        wanted_outcome, since, until, most;
+    execute $query$
+        select array_agg(w.id) from (
+            select n.id from (select s.audit_event_id as id, s.text from public.audit_search s
+                              where s.tenant_id = $1 and ($3 is null or s.audit_event_id < $3)
+                              order by s.audit_event_id desc limit 20000) n
+            cross join lateral (select from public.audit_events e where e.audit_event_id = n.id and $query$ || fits || $query$) e
+            where n.text like $2 order by n.id desc limit $11) w $query$
+        into found using openpam.current_tenant(), pattern, before, wanted_action, action_prefix, wanted_actor,
+            wanted_object, wanted_outcome, since, until, most;
+    if coalesce(cardinality(found), 0) < most then
+        execute $query$
+            select array_agg(w.id) from (
+                select s.audit_event_id as id from public.audit_search s
+                join public.audit_events e on e.audit_event_id = s.audit_event_id
+                where s.tenant_id = $1 and s.text like $2 and ($3 is null or s.audit_event_id < $3) and $query$ || fits || $query$
+                order by s.audit_event_id desc limit $11) w $query$
+            into found using openpam.current_tenant(), pattern, before, wanted_action, action_prefix, wanted_actor,
+                wanted_object, wanted_outcome, since, until, most;
+    end if;
+    execute $query$
+        select array_agg(w.id) from (
+            select e.audit_event_id as id from public.audit_events e
+            where e.xid >= (select p.xid from public.audit_search_progress p) and e.tenant_id = $1
+              and openpam.audit_text(e.actor_name, e.object_name, e.action, e.detail) like $2
+              and not exists (select from public.audit_search s
+                              where s.tenant_id = $1 and s.audit_event_id = e.audit_event_id)
+              and ($3 is null or e.audit_event_id < $3) and $query$ || fits || $query$
+            order by e.audit_event_id desc limit $11) w $query$
+        into waiting using openpam.current_tenant(), pattern, before, wanted_action, action_prefix, wanted_actor,
+            wanted_object, wanted_outcome, since, until, most;
+    return query select id from unnest(found || waiting) id order by id desc limit most;
 end
 $$;
 revoke all on function openpam.index_audit_events(integer),

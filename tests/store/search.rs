@@ -67,11 +67,11 @@ async fn a_text_is_found_in_two_hundred_thousand_events_without_going_through_th
         ("edle-in-th", none, 3, 2_000),
         ("nowhere-to-be-found", none, 0, 2_000),
         ("session.start", none, 51, 2_000),
-        ("person-7", "null, 'target.', null, null, null", 40, whole * 2),
+        ("person-0", "null, 'target.', null, null, null", 51, whole),
         ("needle-in-the-hay", "null, null, null, null, 'denied'", 0, 2_000),
     ] {
         let (found, pages) = search(&mut application, text, filter).await?;
-        ensure!(found.len() as i64 == count || count == 40, "{text}: {} were found, {count} are there", found.len());
+        ensure!(found.len() == count, "{text}: {} were found, {count} are there", found.len());
         ensure!(found.is_sorted_by(|one, next| one > next), "{text}: not the newest first");
         ensure!(pages < most, "{text}: {pages} pages were looked at, of {whole}");
     }
