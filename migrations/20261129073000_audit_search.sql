@@ -6,7 +6,8 @@ create index row_changes_by_hand on row_changes (tenant_id, occurred_at desc, ro
 -- What of an event is searched.
 create function openpam.audit_text(actor_name text, object_name text, action text, detail jsonb) returns text
     language sql immutable parallel safe
-    return lower(concat_ws(E'\n', actor_name, object_name, action, detail::text));
+    return lower(coalesce(actor_name, '') || E'\n' || coalesce(object_name, '') || E'\n' || coalesce(action, '') || E'\n'
+        || coalesce(detail::text, ''));
 
 -- Behind the acts, not in them: three letters each of a text are hundreds of keys, and an index that each insert had to
 -- keep would halve what a hub can do. What is not in here yet is looked at row by row.
@@ -81,7 +82,8 @@ $$;
 -- Events of the transaction's tenant that have the text and fit, newest first. As the owner: whether a row has a text is
 -- no question that may be asked before row-level security has let it through, so that no index would be used; nor may the
 -- planner look at what texts there are, so that it takes each for a rare one. So the newest are gone through first, where
--- a frequent one is found soon; then the index finds a rare one; and what is not in it yet is looked at row by row.
+-- a frequent one is found soon; then the index finds a rare one; of a frequent one, those that fit are found by the rest of
+-- the filter; and what is not in the index yet is looked at row by row.
 create function openpam.search_audit_events(pattern text, before uuid, wanted_action text, action_prefix text,
                                             wanted_actor uuid, wanted_object uuid, wanted_outcome text,
                                             since timestamptz, until timestamptz, most bigint) returns setof uuid
@@ -92,9 +94,12 @@ declare
             and ($6 is null or e.actor_id = $6) and ($7 is null or e.object_id = $7)
             and ($8 is null or e.outcome = $8) and ($9 is null or e.occurred_at >= $9)
             and ($10 is null or e.occurred_at < $10) $query$;
+    progress public.audit_search_progress;
     found uuid[];
     waiting uuid[];
+    is_rare boolean;
 begin
+    select * into progress from public.audit_search_progress;
     execute $query$
         select array_agg(w.id) from (
             select n.id from (select s.audit_event_id as id, s.text from public.audit_search s
@@ -105,26 +110,37 @@ begin
         into found using openpam.current_tenant(), pattern, before, wanted_action, action_prefix, wanted_actor,
             wanted_object, wanted_outcome, since, until, most;
     if coalesce(cardinality(found), 0) < most then
-        execute $query$
+        execute 'select count(*) <= 10000 from (select from public.audit_search s
+                 where s.tenant_id = $1 and s.text like $2 limit 10001) as few'
+            into is_rare using openpam.current_tenant(), pattern;
+        execute case when is_rare then $query$
             select array_agg(w.id) from (
                 select s.audit_event_id as id from public.audit_search s
                 join public.audit_events e on e.audit_event_id = s.audit_event_id
                 where s.tenant_id = $1 and s.text like $2 and ($3 is null or s.audit_event_id < $3) and $query$ || fits || $query$
                 order by s.audit_event_id desc limit $11) w $query$
+        else $query$
+            select array_agg(w.id) from (
+                select e.audit_event_id as id from public.audit_events e
+                where e.tenant_id = $1 and (e.xid, e.audit_event_id) <= ($12, $13)
+                  and ($3 is null or e.audit_event_id < $3) and $query$ || fits || $query$
+                  and openpam.audit_text(e.actor_name, e.object_name, e.action, e.detail) like $2
+                order by e.audit_event_id desc limit $11) w $query$
+        end
             into found using openpam.current_tenant(), pattern, before, wanted_action, action_prefix, wanted_actor,
-                wanted_object, wanted_outcome, since, until, most;
+                wanted_object, wanted_outcome, since, until, most, progress.xid, progress.audit_event_id;
     end if;
     execute $query$
         select array_agg(w.id) from (
             select e.audit_event_id as id from public.audit_events e
-            where e.xid >= (select p.xid from public.audit_search_progress p) and e.tenant_id = $1
+            where (e.xid, e.audit_event_id) > ($12, $13) and e.tenant_id = $1
               and openpam.audit_text(e.actor_name, e.object_name, e.action, e.detail) like $2
               and not exists (select from public.audit_search s
                               where s.tenant_id = $1 and s.audit_event_id = e.audit_event_id)
               and ($3 is null or e.audit_event_id < $3) and $query$ || fits || $query$
             order by e.audit_event_id desc limit $11) w $query$
         into waiting using openpam.current_tenant(), pattern, before, wanted_action, action_prefix, wanted_actor,
-            wanted_object, wanted_outcome, since, until, most;
+            wanted_object, wanted_outcome, since, until, most, progress.xid, progress.audit_event_id;
     return query select id from unnest(found || waiting) id order by id desc limit most;
 end
 $$;
