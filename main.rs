@@ -230,7 +230,7 @@ enum EvidenceCommand {
         /// The file to write; it must not be there yet
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
-        /// Folder with the recording, where the store is not a folder of this machine
+        /// Folder with the recording, instead of the configured store
         #[arg(long, value_name = "FOLDER")]
         recording: Option<PathBuf>,
     },
@@ -340,7 +340,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match arguments.command {
-            Command::Hub(file) => openpam_hub::boot::run(&file.config).await?,
+            Command::Hub(file) => Box::pin(openpam_hub::boot::run(&file.config)).await?,
             Command::Migrate(file) => openpam_hub::commands::migrate(&file.config).await?,
             Command::Config(ConfigCommand::Check(file)) => openpam_hub::commands::check_config(&file.config)?,
             Command::Doctor(doctor) => return openpam_hub::commands::doctor(&doctor.file.config, doctor.json).await,

@@ -18,6 +18,8 @@ url = "postgres://openpam_app@127.0.0.1:${PORT[postgres]}/openpam"
 password_file = "$STATE/secrets/postgres_openpam_app"
 owner_url = "postgres://openpam_owner@127.0.0.1:${PORT[postgres]}/openpam"
 owner_password_file = "$STATE/secrets/postgres_openpam_owner"
+ledger_url = "postgres://openpam_ledger@127.0.0.1:${PORT[postgres]}/openpam"
+ledger_password_file = "$STATE/secrets/postgres_openpam_ledger"
 
 [log]
 format = "json"

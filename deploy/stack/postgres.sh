@@ -91,6 +91,7 @@ postgres_up() {
   folder=$(postgres_folder)
   make_secret "$STATE/secrets/postgres_openpam_owner"
   make_secret "$STATE/secrets/postgres_openpam_app"
+  make_secret "$STATE/secrets/postgres_openpam_ledger"
   postgres_init
   process_alive postgres && return
   postgres_clear_remains
@@ -111,6 +112,14 @@ revoke all on database openpam from public;
 grant connect on database openpam to openpam_app;
 SQL
     postgres_run touch "$folder/data/.openpam-ready"
+  fi
+  # Also of a cluster that an older stack made.
+  if [[ ! -e $folder/data/.openpam-ledger ]]; then
+    postgres_superuser_sql <<SQL
+create role openpam_ledger login nosuperuser nobypassrls nocreatedb nocreaterole password '$(<"$STATE/secrets/postgres_openpam_ledger")';
+grant connect on database openpam to openpam_ledger;
+SQL
+    postgres_run touch "$folder/data/.openpam-ledger"
   fi
 }
 

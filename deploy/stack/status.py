@@ -87,6 +87,9 @@ def postgres(stack):
         "app_role": "openpam_app",
         "app_url": url("openpam_app", "openpam"),
         "app_password_file": str(stack.path("secrets", "postgres_openpam_app")),
+        "ledger_role": "openpam_ledger",
+        "ledger_url": url("openpam_ledger", "openpam"),
+        "ledger_password_file": str(stack.path("secrets", "postgres_openpam_ledger")),
         "superuser": {"user": "postgres", "socket": str(stack.path("postgres"))},
     }
 

@@ -12,6 +12,7 @@ use crate::{
     context::Ids,
     db::{Changes, Db, DbError},
     domains::{
+        audit,
         events::{self, EventBus},
         identity::{self, Identity},
         ledger::{self, Ledger},
@@ -46,8 +47,13 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
     let tls = serve::tls_acceptor(&config.server)?;
     let db = Db::new(&config.database)?;
     // Refusing now is kinder than refusing every request later; a database that is down may come up.
-    if let Err(error @ (DbError::RoleTooStrong(_) | DbError::SchemaOutdated(_))) = db.verify().await {
+    if let Err(error @ (DbError::RoleTooStrong(_) | DbError::LedgerRole(_) | DbError::SchemaOutdated(_))) =
+        db.verify().await
+    {
         return Err(error.into());
+    }
+    if !db.has_ledger_role() {
+        tracing::warn!("the application's role writes the ledger too: set database.ledger_url to a role of its own");
     }
     let hub = Hub::new(Inner {
         hub_id: Ids.fresh(),
@@ -88,6 +94,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
 
 /// Every task that lives as long as the process.
 fn start_tasks(hub: &Hub) {
+    audit::start_tasks(hub);
     subscribers::start_tasks(hub);
     identity::start_tasks(hub);
     crate::domains::vault::start_tasks(hub);
@@ -113,7 +120,9 @@ fn start_tasks(hub: &Hub) {
             // Connections that were good when they were made may be of a role that was given more since, and a database
             // that was down at the start may have an older schema.
             let verified = tokio::time::timeout(GUARD_INTERVAL, guarded.db().verify()).await;
-            if let Ok(Err(error @ (DbError::RoleTooStrong(_) | DbError::SchemaOutdated(_)))) = verified {
+            if let Ok(Err(error @ (DbError::RoleTooStrong(_) | DbError::LedgerRole(_) | DbError::SchemaOutdated(_)))) =
+                verified
+            {
                 tracing::error!(%error, "the database is not one to go on with");
                 return;
             }

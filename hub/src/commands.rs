@@ -31,7 +31,7 @@ const MAX_PASSWORD_INPUT: u64 = 65_536;
 pub async fn migrate(config_path: &Path) -> anyhow::Result<()> {
     let config = Config::load(config_path)?;
     let mut connection = db::connect_as_owner(&config.database).await?;
-    db::migrate(&mut connection).await?;
+    db::migrate(&mut connection, &config.database).await?;
     writeln!(std::io::stdout(), "the schema is up to date")?;
     Ok(())
 }

@@ -124,6 +124,17 @@ impl Objects {
         self.store.list(Some(folder)).try_next().await.map(|found| found.is_some()).map_err(failed)
     }
 
+    /// The names of the objects directly below a path, in no order.
+    pub async fn names(&self, folder: &Path) -> Result<Vec<String>> {
+        let found = self.store.list(Some(folder)).map_err(failed).try_filter_map(|object| async move {
+            // What is further below belongs to something else.
+            let mut below = object.location.prefix_match(folder).into_iter().flatten();
+            let name = below.next().map(|part| part.as_ref().to_owned());
+            Ok(name.filter(|_| below.next().is_none()))
+        });
+        found.try_collect().await
+    }
+
     /// Whether it answers.
     pub async fn answers(&self) -> bool {
         self.has(&self.place([PROBES.to_owned(), "nothing".to_owned()])).await.is_ok()

@@ -58,6 +58,11 @@ test('an entry of the ledger shows what changed as a table, and gives its JSON',
   expect((await cells('E-mail'))[0]).toBe('None')
   expect((await cells('Name'))[1]).toBe(name)
   await expect(panel).toContainText('Sign-ins ended')
+  // The row itself, as the database had it before and after.
+  await panel.getByText(/^Users changed/).click()
+  const row = panel.getByRole('table').nth(1).getByRole('row', { name: /^Name\b/ })
+  expect((await row.getByRole('cell').allInnerTexts())[1]).toBe(name)
+  await expect(panel).not.toContainText(/hash/i)
   await picture(page, 'ledger-entry')
   await panel.getByRole('button', { name: 'Copy as JSON' }).click()
   await expect(panel.getByRole('button', { name: 'Copied' })).toBeVisible()

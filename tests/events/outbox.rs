@@ -144,3 +144,20 @@ async fn the_types_have_schemas() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// What is announced within a commit has a limit of its own (8,000 bytes); an event may be larger than that.
+#[tokio::test]
+async fn the_longest_event_that_there_can_be_is_published() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let event = json!({
+        "event_type": format!("a{}", ".bcd".repeat(31)),
+        "source": "s".repeat(200),
+        "subject": "x".repeat(200),
+        "correlation_id": unique("longest"),
+        "payload": { "user_id": uuid::Uuid::nil().to_string(), "text": "y".repeat(30_000) },
+    });
+    let published = world.admin.post("/events", &event).await?;
+    assert_eq!(published["event_type"], event["event_type"]);
+    super::state_becomes(&world.admin, published["event_id"].as_str().context("no id")?, "succeeded").await?;
+    Ok(())
+}

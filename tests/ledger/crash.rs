@@ -71,6 +71,7 @@ impl Cluster {
         let roles = [
             ("openpam_owner", "createdb", &stack.servers.postgres.owner_password_file),
             ("openpam_app", "nocreatedb", &stack.servers.postgres.app_password_file),
+            ("openpam_ledger", "nocreatedb", &stack.servers.postgres.ledger_password_file),
         ];
         for (role, right, file) in roles {
             let password = std::fs::read_to_string(file)?;

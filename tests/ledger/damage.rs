@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use openpam_tests::{HubOptions, World, eventually};
+use serde_json::Value;
 
 use super::{
     number,
     sequence::{is_gapless, signed},
-    settled, verify, write_events,
+    settled, unguarded, verify, write_events,
 };
 
 /// Whoever is damaged waits in a table of its own, and costs the others nothing, however much lies behind.
@@ -141,5 +142,39 @@ async fn beats_show_for_how_long_no_hub_gave_places() -> anyhow::Result<()> {
     let verified = verify(&hub, &[]).await?;
     ensure!(verified.sound, "{}", verified.text);
     ensure!(verified.text.matches("  warning: places_not_given: ").count() == 1, "{}", verified.text);
+    Ok(())
+}
+
+/// A leaf that the system's signed head does not speak for says nothing of a tenant's log, and something of the system's.
+#[tokio::test]
+async fn a_hub_that_starts_believes_no_leaf_that_is_not_signed() -> anyhow::Result<()> {
+    let mut world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    write_events(&world.database, tenant, 50).await?;
+    settled(&world.database).await?;
+    eventually("the system's log has it", Duration::from_secs(10), || async {
+        Ok(verify(&world.hub, &[]).await?.sound.then_some(()))
+    })
+    .await?;
+    world.hub.terminate().await?;
+    let root = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    world
+        .database
+        .by_hand(&unguarded(&format!(
+            "update ledger_system_leaves set text = regexp_replace(text, E'^([^\n]*\n[^\n]*\n)[^\n]*', E'\\\\1{root}')
+             where seq = (select max(seq) from ledger_system_leaves)"
+        )))
+        .await?;
+    let before = number(&world.database, "select max(size) from ledger_checkpoints").await?;
+    let hub = world.another_hub().await?;
+    write_events(&world.database, tenant, 50).await?;
+    hub.wait_for_log(&["the stored ledger is not the one that this hub wrote", "/system"]).await?;
+    eventually("the tenant's log is signed nevertheless", Duration::from_secs(15), || async {
+        let signed = number(&world.database, "select max(size) from ledger_checkpoints").await?;
+        Ok((signed >= before + 50).then_some(()))
+    })
+    .await?;
+    let ready: Value = reqwest::get(format!("{}/readyz", hub.url())).await?.json().await?;
+    ensure!(ready["ledger"]["state"] == "altered", "{ready}");
     Ok(())
 }

@@ -26,11 +26,17 @@ async fn contents_are_erased_on_the_record_and_everything_still_verifies() -> an
     let path = format!("/admin/users/{}", person.id);
     world.admin.patch(&path, &serde_json::json!({ "enabled": false })).await?;
     settled(&world.database).await?;
+    let named =
+        format!("select count(*) from platform_events where concat(payload, context) like '%{}%'", person.username);
+    ensure!(number(&world.database, &named).await? > 0, "nothing was published that names them");
+    let changed = world.database.by_hand("update platform_events set payload = '{}'").await;
+    ensure!(changed.is_err(), "what was published can be changed without saying so");
     let said = world.hub.command(&erase, None).await?;
     ensure!(said.contains("erased the contents of"), "{said}");
     let left = format!(
         "select (select count(*) from audit_events where concat(actor_name, object_name, detail) like '%{0}%')
-              + (select count(*) from row_changes where concat(before_image, after_image) like '%{0}%')",
+              + (select count(*) from row_changes where concat(before_image, after_image) like '%{0}%')
+              + (select count(*) from platform_events where concat(payload, context) like '%{0}%')",
         person.username
     );
     ensure!(number(&world.database, &left).await? == 0, "the name is still in the trail");

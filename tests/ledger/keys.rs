@@ -124,3 +124,67 @@ async fn an_alarm_outlives_the_hub_until_somebody_acknowledges_it() -> anyhow::R
     })
     .await
 }
+
+/// Whoever has the database alone can call the ledger something else, under which nothing was ever signed.
+#[tokio::test]
+async fn a_ledger_under_another_name_is_not_signed() -> anyhow::Result<()> {
+    let mut world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    write_events(&world.database, tenant, 10).await?;
+    settled(&world.database).await?;
+    world.hub.terminate().await?;
+    let name = world.database.by_hand("select name from ledger_leader").await?;
+    let signed = "select coalesce(max(size), 0) from ledger_checkpoints";
+    let before = number(&world.database, signed).await?;
+    world.database.by_hand("update ledger_leader set name = 'another/ledger'").await?;
+    let mut hub = world.another_hub().await?;
+    write_events(&world.database, tenant, 20).await?;
+    eventually("the hub says so", Duration::from_secs(15), || async {
+        let log = hub.log();
+        let said = |line: &str| line.contains("not the one that was signed before") && line.contains(&name);
+        Ok(log.lines().any(said).then_some(()))
+    })
+    .await?;
+    let placed = format!("select size from ledger_heads where tenant_id = '{tenant}'");
+    eventually("events still get their places", Duration::from_secs(10), || async {
+        Ok((number(&world.database, &placed).await? >= before + 20).then_some(()))
+    })
+    .await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ensure!(number(&world.database, signed).await? == before, "a ledger of another name was signed");
+    let ready: Value = reqwest::get(format!("{}/readyz", hub.url())).await?.json().await?;
+    ensure!(ready["ledger"]["state"] == "altered" && ready["ready"] == true, "{ready}");
+    hub.terminate().await?;
+    world.database.by_hand(&format!("update ledger_leader set name = '{name}'")).await?;
+    let hub = world.another_hub().await?;
+    settled(&world.database).await?;
+    ensure!(verify(&hub, &[]).await?.sound, "it does not go on under its own name");
+    Ok(())
+}
+
+/// A key that was replaced has no alarms that came since.
+#[tokio::test]
+async fn a_key_that_was_replaced_is_not_made_the_present_one_by_the_database() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let tenant = world.database.tenant_id(&world.options.tenant).await?;
+    settled(&world.database).await?;
+    world.prepared().await?.run(&["audit", "keys", "rotate", "--reason", "a test"], None).await?;
+    world.hub.wait_for_log(&["another key is the ledger's signing key now"]).await?;
+    write_events(&world.database, tenant, 20).await?;
+    settled(&world.database).await?;
+    let signed = "select max(size) from ledger_checkpoints";
+    let before = number(&world.database, signed).await?;
+    let swap = "update ledger_keys set retired_at = now(), created_at = created_at - interval '1 hour' where retired_at is null;
+                update ledger_keys set retired_at = null where created_at = (select max(created_at) from ledger_keys)";
+    world.database.by_hand(swap).await?;
+    eventually("the hub says so", Duration::from_secs(15), || async {
+        let log = world.hub.log();
+        let said = |line: &str| line.contains("not the one that was signed before") && line.contains("was replaced by");
+        Ok(log.lines().any(said).then_some(()))
+    })
+    .await?;
+    write_events(&world.database, tenant, 20).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    ensure!(number(&world.database, signed).await? == before, "the key that was replaced signs again");
+    Ok(())
+}

@@ -8,7 +8,7 @@ use openpam_ledger::{
     BundleReader, BundleWriter, Checkpoint, Hash, LedgerName, Log, Signers, TreeHead, leaf_hash, verify_consistency,
     verify_inclusion,
 };
-use openpam_tests::{HubOptions, World, eventually, hub::Folder, unique};
+use openpam_tests::{HubOptions, World, eventually, hub::Folder, unique, vault::VaultAdmin};
 use serde_json::Value;
 
 use super::{number, settled, unguarded, verify, write_events};
@@ -374,6 +374,19 @@ async fn an_anchor_of_which_nothing_is_used_is_a_finding_and_stops_signing() -> 
     let renamed = verify(&world.hub, &[]).await?;
     ensure!(!renamed.sound && renamed.text.contains("  anchor_unused: "), "{}", renamed.text);
     let signed = number(&world.database, "select max(size) from ledger_checkpoints").await?;
+    let hub = world.another_hub().await?;
+    // The vault knows its name too.
+    hub.wait_for_log(&["the stored ledger is not the one that was signed before"]).await?;
+    write_events(&world.database, tenant, 10).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let now = number(&world.database, "select max(size) from ledger_checkpoints").await?;
+    ensure!(now == signed, "a ledger of another name was signed");
+    drop(hub);
+    // Where the vault has forgotten it, the anchor tells.
+    let key = world.database.by_hand("select vault_path from ledger_keys where retired_at is null").await?;
+    let openbao = &world.stack.servers.openbao;
+    let name = format!("{}/metadata/{key}.name", openbao.kv_mount);
+    VaultAdmin::new(openbao)?.call(http::Method::DELETE, &name, None).await?;
     let hub = world.another_hub().await?;
     hub.wait_for_log(&["the ledger is not the one that is anchored", "another ledger's checkpoints"]).await?;
     write_events(&world.database, tenant, 10).await?;

@@ -6,18 +6,19 @@ use anyhow::ensure;
 use openpam_tests::{World, eventually};
 use serde_json::Value;
 
-use super::{number, proofs::rolled_back, settled, unguarded, verify, write_events};
+use super::{guards::GUARDS, number, proofs::rolled_back, settled, unguarded, verify, write_events};
 
 /// What a superuser has to drop first, beside the triggers.
 const UNCONSTRAINED: &str = "alter table ledger_entries drop constraint if exists ledger_entries_leaf;
     alter table ledger_entries drop constraint if exists ledger_entries_pkey;
     alter table ledger_entries drop constraint if exists ledger_entries_once;";
 
-struct Attack {
-    what: &'static str,
-    by: &'static str,
+/// What a superuser does.
+pub(super) struct Attack {
+    pub(super) what: &'static str,
+    pub(super) by: &'static str,
     /// Codes, one of which must be told.
-    found_as: &'static [&'static str],
+    pub(super) found_as: &'static [&'static str],
 }
 
 /// Entries of the tenant in whose tiles the first 512 are.
@@ -238,60 +239,6 @@ const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// What guards the trail is switched off, and nothing else is done yet.
-const GUARDS: &[Attack] = &[
-    Attack {
-        what: "images of a table are switched off",
-        by: "alter table users disable trigger audit_row_change",
-        found_as: &["trigger_disabled"],
-    },
-    Attack {
-        what: "images of a table are for replication alone",
-        by: "alter table users enable replica trigger audit_row_change",
-        found_as: &["trigger_disabled"],
-    },
-    Attack {
-        what: "a session can switch off what keeps events",
-        by: "alter table audit_events enable trigger audit_events_append_only",
-        found_as: &["trigger_disabled"],
-    },
-    Attack {
-        what: "a table keeps no images",
-        by: "drop trigger audit_row_change on sessions",
-        found_as: &["trigger_missing"],
-    },
-    Attack {
-        what: "another function is called for images",
-        by: "create function public.nothing() returns trigger language plpgsql as 'begin return null; end';
-             drop trigger audit_row_change on users;
-             create trigger audit_row_change after insert on users for each row execute function public.nothing();
-             alter table users enable always trigger audit_row_change",
-        found_as: &["trigger_replaced"],
-    },
-    Attack {
-        what: "the function that keeps images does nothing",
-        by: "create or replace function openpam.record_row_change() returns trigger language plpgsql security definer
-             as 'begin return null; end'",
-        found_as: &["function_replaced"],
-    },
-    Attack {
-        what: "a policy hides events from the application",
-        by: "create policy quiet on audit_events as restrictive for select to openpam_app using (action <> 'test.event')",
-        found_as: &["policy_added"],
-    },
-    Attack {
-        what: "a rule drops images",
-        by: "create rule quiet as on insert to row_changes do instead nothing",
-        found_as: &["rule_added"],
-    },
-    Attack {
-        what: "a view is in the place of the events",
-        by: "alter table audit_events rename to true_events; create view audit_events as select * from true_events;
-             grant select, insert on audit_events to openpam_app",
-        found_as: &["trigger_missing"],
-    },
-];
-
 /// What a part of a verification, or of a log, has to tell too.
 const IN_PART: &[(&[&str], Attack)] = &[
     (
@@ -449,10 +396,10 @@ async fn a_hub_that_starts_does_not_sign_what_the_systems_log_knows_otherwise() 
     Ok(())
 }
 
-/// What the application's role can put into the system's log, or do to its own tenant's head, is not signed and stops
+/// What the ledger's role can put into the system's log, or do to its own tenant's head, is not signed and stops
 /// nobody else's log.
 #[tokio::test]
-async fn what_the_application_forges_is_not_signed_and_stops_no_other_log() -> anyhow::Result<()> {
+async fn what_the_ledgers_role_forges_is_not_signed_and_stops_no_other_log() -> anyhow::Result<()> {
     let world = World::default().await?;
     let tenant = world.database.tenant_id(&world.options.tenant).await?;
     let (slug, _) = world.another_tenant().await?;
@@ -468,7 +415,7 @@ async fn what_the_application_forges_is_not_signed_and_stops_no_other_log() -> a
         })
         .await
     };
-    let mut application = world.database.as_tenant(tenant).await?;
+    let mut ledger = world.database.as_ledger(tenant).await?;
     // A head of the system's log with one more leaf, about the other tenant.
     let system = number(&world.database, "select max(size) from ledger_system_checkpoints").await?;
     for forged in [
@@ -481,7 +428,7 @@ async fn what_the_application_forges_is_not_signed_and_stops_no_other_log() -> a
              select size + 1000000, root, set_byte(frontier, 3, 1), note from ledger_system_checkpoints where size = {system}"
         ),
     ] {
-        sqlx::query(sqlx::AssertSqlSafe(forged)).execute(&mut application).await?;
+        sqlx::query(sqlx::AssertSqlSafe(forged)).execute(&mut ledger).await?;
     }
     goes_on().await?;
     let genuine = "select count(*) from ledger_system_checkpoints where size <= 1000000";
@@ -491,7 +438,7 @@ async fn what_the_application_forges_is_not_signed_and_stops_no_other_log() -> a
     let ready: Value = reqwest::get(format!("{}/readyz", world.hub.url())).await?.json().await?;
     ensure!(ready["ledger"]["state"] == "damaged", "{ready}");
     // Its own head.
-    sqlx::query("update ledger_heads set frontier = decode(repeat('00', 8), 'hex')").execute(&mut application).await?;
+    sqlx::query("update ledger_heads set frontier = decode(repeat('00', 8), 'hex')").execute(&mut ledger).await?;
     write_events(&world.database, tenant, 10).await?;
     world.hub.wait_for_log(&["the stored ledger is not the one that this hub wrote", &tenant.to_string()]).await?;
     goes_on().await?;

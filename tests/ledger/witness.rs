@@ -30,6 +30,8 @@ enum Mood {
     Honest,
     /// Answers so, whatever it is asked.
     Answers(u16),
+    /// Says that it has signed a tree of so many leaves.
+    Claims(u64),
     /// Signs with a key that nobody knows.
     Impostor,
 }
@@ -171,10 +173,10 @@ fn add_checkpoint(state: &mut State, keys: &Keys, body: &str) -> (u16, &'static 
     let said = |status, text: &str| (status, "text/plain", format!("{text}\n"));
     let Some((old, proof, note, checkpoint)) = parse(body) else { return said(400, "malformed") };
     let size = checkpoint.head().size;
-    let answer = if let Mood::Answers(status) = state.mood {
-        said(status, "not today")
-    } else {
-        judge(state, keys, (old, &proof), note, &checkpoint)
+    let answer = match state.mood {
+        Mood::Answers(status) => said(status, "not today"),
+        Mood::Claims(size) => (409, "text/x.tlog.size", format!("{size}\n")),
+        Mood::Honest | Mood::Impostor => judge(state, keys, (old, &proof), note, &checkpoint),
     };
     state.asked.push((answer.0, old, size));
     answer
@@ -402,6 +404,16 @@ async fn a_witness_that_does_not_sign_or_signs_as_another_holds_up_nothing() -> 
     witness.state().mood = Mood::Honest;
     witness.has_signed_all(&world).await?;
     is(&witness, world.hub.url(), "available").await?;
+    // A tree that cannot be, said once, is told, and not believed for ever.
+    for size in [1 << 60, (1 << 63) - 1, u64::MAX] {
+        witness.state().mood = Mood::Claims(size);
+        write_events(&world.database, tenant, 10).await?;
+        let state = if size == u64::MAX { "unavailable" } else { "differs" };
+        is(&witness, world.hub.url(), state).await?;
+        witness.state().mood = Mood::Honest;
+        witness.has_signed_all(&world).await?;
+        is(&witness, world.hub.url(), "available").await?;
+    }
     let verified = verify(&world.hub, &[]).await?;
     ensure!(verified.sound, "{}", verified.text);
     Ok(())

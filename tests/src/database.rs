@@ -13,6 +13,7 @@ pub struct Database {
     name: String,
     owner: PgConnectOptions,
     application: PgConnectOptions,
+    ledger: PgConnectOptions,
     maintenance: PgConnectOptions,
     superuser: Option<(String, String)>,
 }
@@ -33,6 +34,7 @@ impl Database {
         Ok(Self {
             owner: options(&stack.servers.postgres.owner_url)?.database(&name),
             application: options(&stack.servers.postgres.app_url)?.database(&name),
+            ledger: options(&stack.servers.postgres.ledger_url)?.database(&name),
             maintenance,
             superuser: stack.servers.postgres.superuser.as_ref().map(|it| (it.socket.clone(), it.user.clone())),
             name,
@@ -58,6 +60,7 @@ impl Database {
             name: name.to_owned(),
             owner: self.owner.clone().database(name),
             application: self.application.clone().database(name),
+            ledger: self.ledger.clone().database(name),
             maintenance: self.maintenance.clone(),
             superuser: self.superuser.clone(),
         })
@@ -137,6 +140,16 @@ impl Database {
     /// When PostgreSQL refuses.
     pub async fn as_tenant(&self, tenant: uuid::Uuid) -> anyhow::Result<PgConnection> {
         let mut connection = self.application().await?;
+        set_tenant(&mut connection, tenant).await?;
+        Ok(connection)
+    }
+
+    /// A connection of the role that writes the ledger, with `tenant` set for all that follows.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses.
+    pub async fn as_ledger(&self, tenant: uuid::Uuid) -> anyhow::Result<PgConnection> {
+        let mut connection = self.ledger.connect().await?;
         set_tenant(&mut connection, tenant).await?;
         Ok(connection)
     }

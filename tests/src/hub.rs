@@ -20,6 +20,7 @@ use tokio::{
     process::{Child, Command},
 };
 
+pub use crate::folder::Folder;
 use crate::{Database, Stack, eventually, unique, vault::VaultAdmin};
 
 /// Environment variable with the path of the binary.
@@ -56,6 +57,8 @@ pub struct HubOptions {
     pub log_format: &'static str,
     /// Accepted `tid` claims, when not the provider's own.
     pub allowed_tids: Option<Vec<String>>,
+    /// Whether a role of its own writes the ledger.
+    pub ledger_role: bool,
     /// Where recordings are kept, by every hub with these options; none for no recordings.
     pub recordings: Option<Arc<Folder>>,
     /// `[recording]` keys.
@@ -68,16 +71,6 @@ pub struct HubOptions {
     pub aws: BTreeMap<&'static str, String>,
     /// `[nats]` keys; none for no NATS.
     pub nats: BTreeMap<&'static str, String>,
-}
-
-/// A folder of a name of its own, made when something is put into it, removed at the end.
-#[derive(Debug)]
-pub struct Folder(pub PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 impl Default for HubOptions {
@@ -97,6 +90,7 @@ impl Default for HubOptions {
             trusted_proxies: Vec::new(),
             log_format: "json",
             allowed_tids: None,
+            ledger_role: true,
             recordings: Some(Arc::new(Folder(std::env::temp_dir().join(unique("openpam-test-recordings"))))),
             recording: BTreeMap::new(),
             ledger: BTreeMap::new(),
@@ -485,6 +479,11 @@ fn configuration(
         Some(address) => database.url_at(address, role),
         None => database.url(role),
     };
+    let ledger_role = options.ledger_role.then(|| {
+        let (url, file) = (database_url("openpam_ledger"), postgres.ledger_password_file.display());
+        format!("ledger_url = \"{url}\"\nledger_password_file = \"{file}\"\n")
+    });
+    let ledger_role = ledger_role.unwrap_or_default();
     let mut text = format!(
         r#"[server]
 listen = "{address}"
@@ -497,7 +496,7 @@ url = "{}"
 password_file = "{}"
 owner_url = "{}"
 owner_password_file = "{}"
-
+{}
 [log]
 format = "{}"
 filter = "{}"
@@ -519,6 +518,7 @@ namespace = "{}"
         postgres.app_password_file.display(),
         database_url("openpam_owner"),
         postgres.owner_password_file.display(),
+        ledger_role,
         options.log_format,
         options.log_filter,
         vault.approle_mount,

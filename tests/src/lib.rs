@@ -7,6 +7,7 @@
 pub mod client;
 pub mod control;
 pub mod database;
+pub mod folder;
 pub mod forger;
 pub mod hostile;
 pub mod hub;

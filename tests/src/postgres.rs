@@ -55,6 +55,7 @@ impl OwnPostgres {
             port: address.port(),
             owner_url: at(&theirs.owner_url)?,
             app_url: at(&theirs.app_url)?,
+            ledger_url: at(&theirs.ledger_url)?,
             superuser: Some(Superuser { user: "postgres".to_owned(), socket: folder.display().to_string() }),
             ..theirs.clone()
         };
@@ -64,7 +65,10 @@ impl OwnPostgres {
         let child = spawn(&binaries, &folder, address)?;
         let own = Self { child, binaries, folder, address, server };
         own.ready().await?;
-        own.sql("create role openpam_owner login createdb; create role openpam_app login").await?;
+        own.sql(
+            "create role openpam_owner login createdb; create role openpam_app login; create role openpam_ledger login",
+        )
+        .await?;
         Ok(own)
     }
 

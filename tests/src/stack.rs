@@ -88,6 +88,10 @@ pub struct Postgres {
     pub app_url: String,
     /// File with the application role's password.
     pub app_password_file: PathBuf,
+    /// URL of the role that writes the ledger, with its password.
+    pub ledger_url: String,
+    /// File with that role's password.
+    pub ledger_password_file: PathBuf,
     /// Who sees past row-level security; through the socket only.
     pub superuser: Option<Superuser>,
 }

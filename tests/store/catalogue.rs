@@ -9,6 +9,7 @@ use super::{migrated, sql_state};
 pub const WITHOUT_TENANT: &[(&str, &str)] = &[
     ("hubs", "processes serve every tenant"),
     ("_sqlx_migrations", "sqlx's own book-keeping"),
+    ("audit_search_progress", "how far the search's texts go, of every tenant"),
     ("ledger_anchors", "how far anchors have come, of every log"),
     ("ledger_cosignatures", "what witnesses signed of the tree over all tenants; hashes only"),
     ("ledger_keys", "public keys of the installation's ledger"),
@@ -21,6 +22,7 @@ pub const WITHOUT_TENANT: &[(&str, &str)] = &[
 const WITHOUT_IMAGES: &[(&str, &str)] = &[
     ("vault_orphans", "book-keeping between the vault and the database; a removal is in the trail"),
     ("audit_events", "the trail itself, append-only"),
+    ("audit_search", "texts of the trail for the search; can be made again"),
     ("row_changes", "the images themselves, append-only"),
     ("ledger_entries", "the ledger itself, append-only"),
     ("ledger_tiles", "nodes of the ledger's trees, append-only"),
@@ -218,15 +220,15 @@ async fn the_application_role_can_neither_bypass_nor_own_nor_create() -> anyhow:
 #[tokio::test]
 async fn a_type_of_the_callers_own_does_not_run_as_the_owner() -> anyhow::Result<()> {
     let database = migrated().await?;
-    let mut application = database.application().await?;
+    let mut ledger = database.as_ledger(uuid::Uuid::nil()).await?;
     let temporary = "create function pg_temp.who(value pg_catalog.pg_snapshot) returns boolean language plpgsql as
                      $body$ begin raise exception 'ran as %', current_user; end $body$";
-    let refused = sqlx::raw_sql(temporary).execute(&mut application).await.err();
-    let error = refused.context("the application may make temporary things")?;
+    let refused = sqlx::raw_sql(temporary).execute(&mut ledger).await.err();
+    let error = refused.context("the role may make temporary things")?;
     ensure!(sql_state(&error) == "42501", "expected no privilege, got {error}");
     // And if it could.
-    database.by_hand(&format!("grant temporary on database {} to openpam_app", database.name())).await?;
-    let mut application = database.application().await?;
+    database.by_hand(&format!("grant temporary on database {} to openpam_ledger", database.name())).await?;
+    let mut ledger = database.as_ledger(uuid::Uuid::nil()).await?;
     for statement in [
         temporary,
         "create domain pg_temp.pg_snapshot as pg_catalog.pg_snapshot check (pg_temp.who(value))",
@@ -234,7 +236,7 @@ async fn a_type_of_the_callers_own_does_not_run_as_the_owner() -> anyhow::Result
         "select * from openpam.ledger_look_at_events('1:1:', '2:2:', 0, '00000000-0000-0000-0000-000000000000', 1, null, true)",
         "select * from openpam.ledger_look_at_changes('1:1:', '2:2:', 0, '00000000-0000-0000-0000-000000000000', 1, null, true)",
     ] {
-        sqlx::raw_sql(statement).execute(&mut application).await.with_context(|| statement.to_owned())?;
+        sqlx::raw_sql(statement).execute(&mut ledger).await.with_context(|| statement.to_owned())?;
     }
     Ok(())
 }

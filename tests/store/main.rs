@@ -2,8 +2,10 @@
 
 mod append_only;
 mod catalogue;
+mod images;
 mod isolation;
 mod migrations;
+mod search;
 mod seed;
 mod sessions;
 mod trail;

@@ -99,22 +99,6 @@ const ROWS: &[(&str, &str)] = &[
         "insert into recording_lines (tenant_id, session_id, number, at_us, text) values (<t>, <s>, 0, 0, 'a line')",
     ),
     (
-        "ledger_entries",
-        "insert into ledger_entries (tenant_id, seq, event_id, kind, canonical, leaf_hash)
-         select <t>, 0, <e>, 1, canonical, sha256('\\x00'::bytea || canonical)
-         from (select decode(repeat('00', 89), 'hex') as canonical) as entry",
-    ),
-    (
-        "ledger_tiles",
-        "insert into ledger_tiles (tenant_id, level, index, hashes, root)
-         values (<t>, 0, 0, decode(repeat('00', 8192), 'hex'), sha256('r'))",
-    ),
-    (
-        "ledger_checkpoints",
-        "insert into ledger_checkpoints (tenant_id, size, root, note) values (<t>, 1, sha256('r'), 'note')",
-    ),
-    ("ledger_heads", "insert into ledger_heads (tenant_id, size, frontier) values (<t>, 1, sha256('f'))"),
-    (
         "recording_marks",
         "insert into recording_marks (tenant_id, session_id, number, at_us, label) values (<t>, <s>, 0, 0, 'a mark')",
     ),
@@ -133,9 +117,31 @@ const ROWS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Rows that the application cannot write.
-const OF_THE_OWNER: &[(&str, &str)] =
-    &[("ledger_damaged", "insert into ledger_damaged (tenant_id, reason, seen) values (<t>, 'r', '1:1:')")];
+/// Rows that the ledger's role writes.
+const OF_THE_LEDGER: &[(&str, &str)] = &[
+    (
+        "ledger_entries",
+        "insert into ledger_entries (tenant_id, seq, event_id, kind, canonical, leaf_hash)
+         select <t>, 0, <e>, 1, canonical, sha256('\\x00'::bytea || canonical)
+         from (select decode(repeat('00', 89), 'hex') as canonical) as entry",
+    ),
+    (
+        "ledger_tiles",
+        "insert into ledger_tiles (tenant_id, level, index, hashes, root)
+         values (<t>, 0, 0, decode(repeat('00', 8192), 'hex'), sha256('r'))",
+    ),
+    (
+        "ledger_checkpoints",
+        "insert into ledger_checkpoints (tenant_id, size, root, note) values (<t>, 1, sha256('r'), 'note')",
+    ),
+    ("ledger_heads", "insert into ledger_heads (tenant_id, size, frontier) values (<t>, 1, sha256('f'))"),
+];
+
+/// Rows that none of these writes.
+const OF_THE_OWNER: &[(&str, &str)] = &[
+    ("ledger_damaged", "insert into ledger_damaged (tenant_id, reason, seen) values (<t>, 'r', '1:1:')"),
+    ("audit_search", "insert into audit_search (tenant_id, audit_event_id, text) values (<t>, <e>, 'a text')"),
+];
 
 /// Rows that come by themselves: the tenant by hand, the images by triggers.
 const BY_THEMSELVES: &[&str] = &["tenants", "row_changes"];
@@ -156,7 +162,11 @@ impl Seeded {
 
 /// Every table that has a row.
 pub fn covered() -> Vec<&'static str> {
-    BY_THEMSELVES.iter().copied().chain(ROWS.iter().chain(OF_THE_OWNER).map(|(table, _)| *table)).collect()
+    BY_THEMSELVES
+        .iter()
+        .copied()
+        .chain(ROWS.iter().chain(OF_THE_LEDGER).chain(OF_THE_OWNER).map(|(table, _)| *table))
+        .collect()
 }
 
 /// Makes a tenant with a row in every table.
@@ -180,6 +190,10 @@ pub async fn tenant(database: &Database) -> anyhow::Result<Seeded> {
     ids.insert('o', hub);
     for (table, statement) in ROWS {
         insert(&mut application, statement, &ids).await.with_context(|| format!("seeding {table}"))?;
+    }
+    let mut ledger = database.as_ledger(tenant).await?;
+    for (table, statement) in OF_THE_LEDGER {
+        insert(&mut ledger, statement, &ids).await.with_context(|| format!("seeding {table}"))?;
     }
     for (table, statement) in OF_THE_OWNER {
         insert(&mut owner, statement, &ids).await.with_context(|| format!("seeding {table}"))?;

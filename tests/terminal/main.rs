@@ -5,6 +5,7 @@ mod asciinema;
 mod aside;
 mod crashes;
 mod endings;
+mod evidence;
 mod flow;
 mod guests;
 mod hosts;

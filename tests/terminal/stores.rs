@@ -86,7 +86,7 @@ impl Store {
 }
 
 /// The recording of a session once it is in this state, through `client`.
-async fn becomes(client: &openpam_tests::Client, session: &str, state: &str) -> anyhow::Result<Value> {
+pub(crate) async fn becomes(client: &openpam_tests::Client, session: &str, state: &str) -> anyhow::Result<Value> {
     let what = format!("the recording of {session} is {state}");
     eventually(&what, Duration::from_secs(90), || async {
         let answer = client.call(Method::GET, &format!("/sessions/{session}/recording"), None).await?;

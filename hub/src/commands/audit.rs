@@ -309,7 +309,7 @@ pub async fn rotate_key(config_path: &Path, reason: &str) -> anyhow::Result<()> 
     let mut connection = connect_as_owner(&config.database).await?;
     let tenants = db.tenant_ids().await?;
     let mut tx = connection.begin().await?;
-    let (before, after) = ledger::rotate_key(&mut tx, &db, &vault, &SystemRandom::new()).await?;
+    let (old, before, after) = ledger::rotate_key(&mut tx, &db, &vault, &SystemRandom::new()).await?;
     let (before, after) = (BASE64.encode(before), BASE64.encode(after));
     for tenant_id in tenants {
         let context = Context::system(tenant_id, "audit keys rotate");
@@ -321,6 +321,7 @@ pub async fn rotate_key(config_path: &Path, reason: &str) -> anyhow::Result<()> 
         record(&mut tx, &context, event).await?;
     }
     tx.commit().await?;
+    ledger::key_rotated(&db, &vault, old).await?;
     let mut out = io::stdout();
     writeln!(out, "{after}")?;
     writeln!(
@@ -359,6 +360,9 @@ pub async fn erase(config_path: &Path, erase: Erase) -> anyhow::Result<()> {
     let erased = ledger::erase(&mut connection, tenant_id, user_id, before, &erase.reason).await?;
     let mut out = io::stdout();
     writeln!(out, "erased the contents of {} events and {} row changes", erased.events, erased.row_changes)?;
+    if erased.published > 0 {
+        writeln!(out, "and the names in {} published events; subscribers have what they got", erased.published)?;
+    }
     if erased.unsigned > 0 {
         writeln!(out, "{} are not signed yet and keep theirs: try again in a minute", erased.unsigned)?;
     }

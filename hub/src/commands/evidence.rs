@@ -25,6 +25,7 @@ use crate::{
     domains::{
         audit::{Event, record},
         ledger,
+        recordings::Storage,
     },
 };
 
@@ -107,35 +108,55 @@ async fn write(
 ) -> anyhow::Result<Written> {
     let mut bundle = BundleWriter::new(BufWriter::new(file))?;
     let ledger = ledger::write_evidence(db, tenant_id, session_id, &mut bundle).await?;
-    if export.recording.is_none() && config.recording.store == RecordingStore::S3 {
-        bail!(
-            "recordings are in an object store: fetch the segments and the manifest of this one into a folder, and name it \
-             with --recording"
-        );
-    }
-    let of_store = config
-        .recording
-        .directory
-        .as_ref()
-        .map(|directory| Path::new(directory).join(tenant_id.to_string()).join(session_id.to_string()));
-    let mut segments = 0;
-    match export.recording.clone().or(of_store) {
-        Some(folder) if folder.is_dir() => {
-            let folder = Folder::open(&folder)?;
-            for seq in &folder.segments {
-                bundle.section(&format!("{SEGMENTS}{seq:010}.segment"), &folder.segment(*seq)?)?;
-            }
-            if let Some(manifest) = folder.manifest()? {
-                bundle.section(MANIFEST, &manifest)?;
-            }
-            segments = folder.segments.len();
-        }
-        Some(folder) if export.recording.is_some() => bail!("{} is no folder", folder.display()),
-        _ => {}
-    }
+    let segments = match &export.recording {
+        Some(folder) if folder.is_dir() => of_folder(&Folder::open(folder)?, &mut bundle)?,
+        Some(folder) => bail!("{} is no folder", folder.display()),
+        None => of_store(config, tenant_id, session_id, &mut bundle).await?,
+    };
     let file = bundle.finish()?.into_inner().map_err(|error| error.into_error())?;
     file.sync_all()?;
     Ok(Written { ledger, segments })
+}
+
+/// Adds the recording in a folder. How many segments it has.
+fn of_folder<W: io::Write>(folder: &Folder, bundle: &mut BundleWriter<W>) -> anyhow::Result<usize> {
+    for seq in &folder.segments {
+        bundle.section(&section_of(*seq), &folder.segment(*seq)?)?;
+    }
+    if let Some(manifest) = folder.manifest()? {
+        bundle.section(MANIFEST, &manifest)?;
+    }
+    Ok(folder.segments.len())
+}
+
+/// Adds the recording in the configured store, one segment in memory at a time. How many segments it has.
+async fn of_store<W: io::Write>(
+    config: &Config,
+    tenant_id: openpam_ids::TenantId,
+    session_id: uuid::Uuid,
+    bundle: &mut BundleWriter<W>,
+) -> anyhow::Result<usize> {
+    let folder = config.recording.directory.as_deref().map(Path::new);
+    if config.recording.store == RecordingStore::Local && !folder.is_some_and(Path::is_dir) {
+        return Ok(0);
+    }
+    let Some(store) = Storage::connect(&config.recording)? else { return Ok(0) };
+    let session = openpam_ids::SessionId::from_uuid(session_id);
+    let cannot = "the store of recordings cannot be read; --recording names a folder in its place";
+    let segments = store.stored_segments(tenant_id, session).await.context(cannot)?;
+    for seq in &segments {
+        let bytes = store.stored_segment(tenant_id, session, *seq).await.context(cannot)?;
+        let bytes = bytes.with_context(|| format!("segment {seq} of the recording went while it was read"))?;
+        bundle.section(&section_of(*seq), &bytes)?;
+    }
+    if let Some(manifest) = store.stored_manifest(tenant_id, session).await.context(cannot)? {
+        bundle.section(MANIFEST, &manifest)?;
+    }
+    Ok(segments.len())
+}
+
+fn section_of(seq: u32) -> String {
+    format!("{SEGMENTS}{seq:010}.segment")
 }
 
 /// What `openpam evidence verify` is asked for.

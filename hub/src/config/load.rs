@@ -12,9 +12,10 @@ use super::{
 use crate::addresses;
 
 /// Keys that hold a secret: allowed in the environment, refused in the file.
-const SECRET_KEYS: [&str; 8] = [
+const SECRET_KEYS: [&str; 9] = [
     "database.password",
     "database.owner_password",
+    "database.ledger_password",
     "vault.secret_id",
     "oidc.client_secret",
     "recording.s3_secret_access_key",
@@ -193,6 +194,9 @@ fn resolve_secrets(config: &mut Config, mistakes: &mut Mistakes) {
     if database.owner_password.is_none() && database.owner_url.is_some() {
         database.owner_password = read("database.owner_password_file", database.owner_password_file.as_ref());
     }
+    if database.ledger_password.is_none() && database.ledger_url.is_some() {
+        database.ledger_password = read("database.ledger_password_file", database.ledger_password_file.as_ref());
+    }
     if config.vault.secret_id.is_none() {
         config.vault.secret_id = read("vault.secret_id_file", config.vault.secret_id_file.as_ref());
     }
@@ -246,6 +250,17 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.url("database.url", &config.database.url, &["postgres", "postgresql"]);
     if let Some(owner_url) = &config.database.owner_url {
         mistakes.url("database.owner_url", owner_url, &["postgres", "postgresql"]);
+    }
+    if let Some(ledger_url) = &config.database.ledger_url {
+        mistakes.url("database.ledger_url", ledger_url, &["postgres", "postgresql"]);
+        let role = |url: &str| Url::parse(url).ok().map(|url| url.username().to_owned());
+        if [Some(&config.database.url), config.database.owner_url.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|url| role(url) == role(ledger_url))
+        {
+            mistakes.add("database.ledger_url", "must name a role of its own, not that of another of these URLs");
+        }
     }
     mistakes.range("server.shutdown_grace_seconds", server.shutdown_grace_seconds, 0, 3_600);
     mistakes.range("database.acquire_timeout_seconds", config.database.acquire_timeout_seconds, 1, 300);

@@ -144,6 +144,13 @@ pub struct Database {
     pub owner_password_file: Option<String>,
     /// The owner's password (environment only).
     pub owner_password: Option<SecretString>,
+    /// URL of the role that writes the ledger's places and checkpoints: another one than the application's, so that
+    /// whoever has that cannot. Without it the application's does. `openpam migrate` gives the rights.
+    pub ledger_url: Option<String>,
+    /// File with that role's password.
+    pub ledger_password_file: Option<String>,
+    /// That role's password (environment only).
+    pub ledger_password: Option<SecretString>,
     /// Connections the pool may open.
     pub max_connections: u32,
     /// Seconds to wait for a free connection.
@@ -159,6 +166,9 @@ impl Default for Database {
             owner_url: None,
             owner_password_file: None,
             owner_password: None,
+            ledger_url: None,
+            ledger_password_file: None,
+            ledger_password: None,
             max_connections: 16,
             acquire_timeout_seconds: 5,
         }

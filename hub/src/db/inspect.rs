@@ -5,14 +5,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
 
-use super::{DbError, MIGRATIONS, options};
+use super::{DbError, MIGRATIONS, ledger_options, options, writes_ledger};
 use crate::config;
 
 /// Oldest server the schema is made for, as `server_version_num` counts.
 pub const OLDEST_SERVER: i32 = 150_000;
 /// Tables that belong to no tenant: they carry no row-level security.
-const WITHOUT_TENANT: [&str; 9] = [
+const WITHOUT_TENANT: [&str; 10] = [
     "hubs",
+    "audit_search_progress",
     "_sqlx_migrations",
     "ledger_anchors",
     "ledger_cosignatures",
@@ -44,6 +45,8 @@ pub struct Inspection {
     pub bypasses_rls: bool,
     /// Tables it owns, itself or through a role it is a member of.
     pub owned: Vec<String>,
+    /// It could write the ledger's places and checkpoints, or become the role that does.
+    pub writes_ledger: bool,
     /// Tables of tenants on which row-level security is not enabled and forced.
     pub unprotected: Vec<String>,
     /// The schema against this binary.
@@ -93,6 +96,12 @@ pub async fn inspect(config: &config::Database) -> Result<Inspection, DbError> {
     .fetch_one(&mut connection)
     .await?;
     let schema = schema_state(&mut connection).await?;
+    let leader = ledger_options(config)?;
+    let leader = leader.as_ref().map_or("", PgConnectOptions::get_username);
+    let writes_ledger = match schema {
+        SchemaState::Current | SchemaState::Newer(_) => writes_ledger(&mut connection, leader).await?,
+        _ => false,
+    };
     let inspection = Inspection {
         server_version: row.try_get("version")?,
         server_version_text: row.try_get("text")?,
@@ -102,6 +111,7 @@ pub async fn inspect(config: &config::Database) -> Result<Inspection, DbError> {
         superuser: row.try_get("superuser")?,
         bypasses_rls: row.try_get("bypasses")?,
         owned: row.try_get("owned")?,
+        writes_ledger,
         unprotected: row.try_get("unprotected")?,
         schema,
     };
@@ -120,6 +130,23 @@ pub async fn try_owner(config: &config::Database) -> Result<(), DbError> {
     let connection = connect(&options).await?;
     let _ = connection.close().await;
     Ok(())
+}
+
+/// Connects as the role that writes the ledger; whether it may.
+///
+/// # Errors
+/// When there is no such URL, or it does not work.
+pub async fn try_ledger(config: &config::Database) -> Result<bool, DbError> {
+    let url = config.ledger_url.as_deref().unwrap_or_default();
+    let options = options(url, config.ledger_password.as_ref())?.application_name("openpam-doctor");
+    let mut connection = connect(&options).await?;
+    let leads = sqlx::query_scalar::<_, bool>(
+        "select coalesce(has_table_privilege(to_regclass('public.ledger_entries'), 'insert'), false)",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    let _ = connection.close().await;
+    Ok(leads)
 }
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, DbError> {

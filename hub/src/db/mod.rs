@@ -18,6 +18,9 @@ use crate::{addresses, config, context::Context};
 
 pub mod inspect;
 
+/// The application's role, which the migrations name.
+const APPLICATION_ROLE: &str = "openpam_app";
+
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// The migrations that this program brings, in their order: what the schema should be.
@@ -46,6 +49,9 @@ pub enum DbError {
     /// The application role could get around row-level security.
     #[error("the application role {0} is a superuser, has BYPASSRLS or owns tables: refusing to start")]
     RoleTooStrong(String),
+    /// The ledger is to have a role of its own, and has not.
+    #[error("{0}: run `openpam migrate`, and see \"PostgreSQL\" in the operator's guide")]
+    LedgerRole(String),
     /// `openpam admin` connects as a role that sees every tenant.
     #[error(
         "the role {0} is a superuser or has BYPASSRLS, and would see every tenant: database.owner_url must name the \
@@ -61,6 +67,8 @@ pub enum DbError {
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
+    /// Who writes the ledger, where that is a role of its own.
+    ledger: Option<PgConnectOptions>,
 }
 
 /// A transaction with its tenant, actor and request set. Dropped without commit, it rolls back.
@@ -97,7 +105,7 @@ impl Db {
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool })
+        Ok(Self { pool, ledger: ledger_options(config)? })
     }
 
     /// Begins a transaction in the context's tenant.
@@ -154,7 +162,23 @@ impl Db {
         // The pool gives no such connection, and does not say why.
         let mut connection = self.dedicated("openpam-hub").await?;
         require_bound(&mut connection).await?;
-        require_schema(&mut connection).await
+        require_schema(&mut connection).await?;
+        if self.ledger.is_some() {
+            let mut leader = self.ledger("openpam-hub").await?;
+            require_bound(&mut leader).await?;
+            require_separate(&mut connection, &mut leader).await?;
+        }
+        Ok(())
+    }
+
+    /// The role that writes the ledger.
+    pub fn ledger_role(&self) -> &str {
+        self.ledger.as_ref().map_or(APPLICATION_ROLE, PgConnectOptions::get_username)
+    }
+
+    /// Whether a role of its own writes the ledger.
+    pub fn has_ledger_role(&self) -> bool {
+        self.ledger.is_some()
     }
 
     /// Whether the database answers, with a schema that this binary knows.
@@ -172,6 +196,15 @@ impl Db {
     pub async fn dedicated(&self, application: &str) -> Result<PgConnection, DbError> {
         let options = (*self.pool.connect_options()).clone().application_name(application);
         Ok(PgConnection::connect_with(&options).await?)
+    }
+
+    /// The same of the role that writes the ledger: the application's, where it has none of its own.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn ledger(&self, application: &str) -> Result<PgConnection, DbError> {
+        let Some(options) = &self.ledger else { return self.dedicated(application).await };
+        Ok(PgConnection::connect_with(&options.clone().application_name(application)).await?)
     }
 
     /// Listens on a channel, on a connection of its own: one of the pool would be missing there.
@@ -203,6 +236,43 @@ async fn require_bound(connection: &mut PgConnection) -> Result<(), DbError> {
     .fetch_one(connection)
     .await?;
     if role.too_strong { Err(DbError::RoleTooStrong(role.name)) } else { Ok(()) }
+}
+
+/// Whether an application role could write places and checkpoints itself, or become the role that does.
+async fn writes_ledger(connection: &mut PgConnection, leader: &str) -> Result<bool, DbError> {
+    let writes = sqlx::query_scalar!(
+        r#"select has_table_privilege(current_user, 'public.ledger_entries', 'insert, update, delete')
+                  or has_table_privilege(current_user, 'public.ledger_tiles', 'insert, update, delete')
+                  or has_table_privilege(current_user, 'public.ledger_checkpoints', 'insert, update, delete')
+                  or has_table_privilege(current_user, 'public.ledger_heads', 'insert, update, delete')
+                  or has_function_privilege(current_user, 'openpam.ledger_set_watermark(bigint, text)', 'execute')
+                  or exists (select from pg_roles where rolname = $1 and pg_has_role(current_user, oid, 'member'))
+                      as "writes!""#,
+        leader
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(writes)
+}
+
+/// Refuses a role of the ledger's own that cannot do its work, and an application role that could do it too.
+async fn require_separate(application: &mut PgConnection, leader: &mut PgConnection) -> Result<(), DbError> {
+    let role = sqlx::query!(
+        r#"select current_user::text as "name!",
+                  has_table_privilege(current_user, 'public.ledger_entries', 'insert')
+                  and has_function_privilege(current_user, 'openpam.ledger_fence(bigint)', 'execute') as "leads!""#
+    )
+    .fetch_one(leader)
+    .await?;
+    if !role.leads {
+        let message = format!("the role {} of database.ledger_url may not write the ledger", role.name);
+        return Err(DbError::LedgerRole(message));
+    }
+    if writes_ledger(application, &role.name).await? {
+        let message = format!("the application role may write the ledger, which is to be for {} alone", role.name);
+        return Err(DbError::LedgerRole(message));
+    }
+    Ok(())
 }
 
 async fn require_schema(connection: &mut PgConnection) -> Result<(), DbError> {
@@ -238,11 +308,12 @@ pub async fn require_row_security(connection: &mut PgConnection) -> Result<(), D
     if role.unbound { Err(DbError::RoleUnbound(role.name)) } else { Ok(()) }
 }
 
-/// Brings the schema up to date and lets the application role see which migrations ran.
+/// Brings the schema up to date, lets the application role see which migrations ran, and one role write the ledger.
 ///
 /// # Errors
-/// When a migration fails, or a table is in use for longer than 3 seconds; what succeeded before it stays.
-pub async fn migrate(connection: &mut PgConnection) -> Result<(), DbError> {
+/// When that role does not exist, a migration fails, or a table is in use for longer than 3 seconds; what succeeded before it stays.
+pub async fn migrate(connection: &mut PgConnection, config: &config::Database) -> Result<(), DbError> {
+    let leader = ledger_options(config)?;
     // Two at once wait for each other as long as it takes; a table that is in use is not waited for: whoever came
     // behind would wait, too, and sessions end.
     sqlx::migrate::Migrate::lock(connection).await?;
@@ -253,6 +324,8 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<(), DbError> {
     sqlx::raw_sql("revoke all on _sqlx_migrations from openpam_app; grant select on _sqlx_migrations to openpam_app")
         .execute(&mut *connection)
         .await?;
+    let leader = leader.as_ref().map_or(APPLICATION_ROLE, PgConnectOptions::get_username);
+    sqlx::query!("call openpam.ledger_is_led_by($1)", leader).execute(&mut *connection).await?;
     sqlx::migrate::Migrate::unlock(connection).await?;
     Ok(())
 }
@@ -277,6 +350,12 @@ pub async fn set_scope(
     .fetch_one(connection)
     .await?;
     Ok(())
+}
+
+/// Who writes the ledger, where that is a role of its own.
+fn ledger_options(config: &config::Database) -> Result<Option<PgConnectOptions>, DbError> {
+    let url = config.ledger_url.as_deref();
+    url.map(|url| options(url, config.ledger_password.as_ref())).transpose()
 }
 
 fn options(url: &str, password: Option<&SecretString>) -> Result<PgConnectOptions, DbError> {

@@ -41,6 +41,9 @@ pub(super) struct LedgerCheck {
     state: String,
     /// Whether checkpoints are kept outside the database. Where not, nobody can tell that it was rolled back.
     anchored: bool,
+    /// Whether a role of the database's that the application has not writes places and checkpoints
+    /// (`database.ledger_url`).
+    separate_role: bool,
     /// Where they are kept, and how each fares. Only the hub that leads the ledger knows; what is not available there
     /// holds up no act.
     anchors: Vec<AnchorCheck>,
@@ -95,7 +98,8 @@ pub(super) async fn readyz(State(hub): State<Hub>) -> impl IntoResponse {
         AnchorCheck { name, ok: state.is_ok(), state: state.name() }
     });
     let anchors = anchors.collect();
-    let ledger = LedgerCheck { ok, state: state.to_owned(), anchored: config.is_anchored(), anchors };
+    let (state, separate_role) = (state.to_owned(), hub.db().has_ledger_role());
+    let ledger = LedgerCheck { ok, state, anchored: config.is_anchored(), separate_role, anchors };
     let ending = hub.lifecycle().is_ending();
     let ready = database.ok && vault.ok && !ending;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -177,6 +177,31 @@ async fn verify(world: &World) -> anyhow::Result<f64> {
     Ok(entries / seconds)
 }
 
+/// Bytes of the database for each event, by what they are for.
+async fn sizes(world: &World, report: &mut Report) -> anyhow::Result<()> {
+    eventually("every event is ready for the search", Duration::from_secs(600), || async {
+        let left = "select (select count(*) from audit_events) - (select count(*) from audit_search)";
+        Ok((number(world, left).await? == 0).then_some(()))
+    })
+    .await?;
+    world.database.by_hand("vacuum analyze audit_events, ledger_entries, audit_search").await?;
+    for (what, tables) in [
+        ("the event", &["audit_events"][..]),
+        ("its entry and its part of the tree", &["ledger_entries", "ledger_tiles"]),
+        ("the search", &["audit_search"]),
+    ] {
+        let each =
+            tables.iter().map(|table| format!("pg_total_relation_size('{table}')")).collect::<Vec<_>>().join(" + ");
+        let bytes = number(world, &format!("select ({each}) / (select count(*) from audit_events)")).await?;
+        report.note(
+            &format!("ledger: bytes of the database for each event, {what}"),
+            "bytes",
+            Spread::of([bytes as f64]),
+        );
+    }
+    Ok(())
+}
+
 /// The four goals of the ledger.
 ///
 /// # Errors
@@ -206,5 +231,5 @@ pub async fn ledger(world: &World, repetitions: usize, events: i64, report: &mut
         rates.push(verify(world).await?);
     }
     report.least("ledger: entries verified a second", "/s", Spread::of(rates), 100_000.0);
-    Ok(())
+    sizes(world, report).await
 }

@@ -6,6 +6,7 @@ import { apiPath, get, patch, post, postTraced, put, remove, removeWith } from '
 import { meQuery } from './hooks'
 import { listQuery, resource, type Filters } from './resource'
 import type {
+  ActImages,
   ApiToken,
   AuthSession,
   Body,
@@ -209,6 +210,14 @@ export const ledger = {
       queryKey: ['ledger', 'place', event_id],
       queryFn: ({ signal }) => get<LedgerPlace>(apiPath('/audit/events/{event_id}/entry', { event_id }), { signal }),
       retry: 3,
+    }),
+  /** What was changed in the database in the same act: each row before and after. */
+  changesOf: (event_id: string) =>
+    queryOptions({
+      queryKey: ['ledger', 'changes', event_id],
+      queryFn: ({ signal }) => get<ActImages>(apiPath('/audit/events/{event_id}/changes', { event_id }), { signal }),
+      // Nothing that is there can change.
+      staleTime: Infinity,
     }),
   /** Where the browser downloads it from. Following it is an export in the ledger. */
   exportUrl: (format: 'jsonl' | 'csv', filters: Filters = {}) => apiPath('/audit/export', {}, { ...filters, format }),

@@ -648,6 +648,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Changes of a row, or changes that were made in the database by hand, the last first, with the images of each. */
+        get: operations["list_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit/checkpoint": {
         parameters: {
             query?: never;
@@ -742,6 +759,23 @@ export interface paths {
         };
         /** The proof that an entry is in the ledger. */
         get: operations["get_inclusion"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/events/{event_id}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was changed in the database in the same act as an audit event: each row before and after. */
+        get: operations["get_changes_of_event"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1524,6 +1558,13 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What was changed in one act. */
+        ActImages: {
+            /** @description In order; the first of them. */
+            items: components["schemas"]["RowImages"][];
+            /** @description There are more. */
+            more: boolean;
+        };
         /** @description How a place for checkpoints, or a witness of them, fares. */
         AnchorCheck: {
             /** @description `file`, `bucket`, or a witness's name. */
@@ -1940,6 +1981,11 @@ export interface components {
              */
             anchors: components["schemas"]["AnchorCheck"][];
             ok: boolean;
+            /**
+             * @description Whether a role of the database's that the application has not writes places and checkpoints
+             *     (`database.ledger_url`).
+             */
+            separate_role: boolean;
             state: string;
         };
         /** @description An entry of the ledger. */
@@ -1955,6 +2001,7 @@ export interface components {
             kind: string;
             /** @description Hash of the leaf, base64. */
             leaf_hash: string;
+            row_change?: components["schemas"]["RowImages"] | null;
             /**
              * Format: int64
              * @description Its place in the tenant's ledger, from 0.
@@ -2401,6 +2448,49 @@ export interface components {
                 state: components["schemas"]["RecordingState"];
                 /** Format: int64 */
                 stored_bytes: number;
+            }[];
+            /** @description Pass as `cursor` for the next page; `null` on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list. */
+        Page_RowImages: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** @description Who acted, as `type:id` or a type alone; none for a change by hand in the database. */
+                actor?: string | null;
+                /** @description The row after; none of a deletion, and where it was erased. */
+                after?: {
+                    [key: string]: unknown;
+                } | null;
+                /** @description The row before; none of an insertion, and where it was erased. */
+                before?: {
+                    [key: string]: unknown;
+                } | null;
+                /** @description The database's user. */
+                database_user: string;
+                /**
+                 * Format: date-time
+                 * @description When the contents were erased.
+                 */
+                erased_at?: string | null;
+                /**
+                 * Format: uuid
+                 * @description The row change.
+                 */
+                id: string;
+                /** Format: date-time */
+                occurred_at: string;
+                /** @description `insert`, `update` or `delete`. */
+                operation: string;
+                request_id?: string | null;
+                /** @description Key of the row. */
+                row_id: string;
+                /**
+                 * Format: int64
+                 * @description Its place in the ledger; none for a moment after the change.
+                 */
+                seq?: number | null;
+                table: string;
             }[];
             /** @description Pass as `cursor` for the next page; `null` on the last one. */
             next_cursor?: string | null;
@@ -3145,6 +3235,44 @@ export interface components {
          * @enum {string}
          */
         Role: "admin" | "operator" | "auditor";
+        /** @description A row before a change and after it. Secrets and counters are not in it. */
+        RowImages: {
+            /** @description Who acted, as `type:id` or a type alone; none for a change by hand in the database. */
+            actor?: string | null;
+            /** @description The row after; none of a deletion, and where it was erased. */
+            after?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description The row before; none of an insertion, and where it was erased. */
+            before?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description The database's user. */
+            database_user: string;
+            /**
+             * Format: date-time
+             * @description When the contents were erased.
+             */
+            erased_at?: string | null;
+            /**
+             * Format: uuid
+             * @description The row change.
+             */
+            id: string;
+            /** Format: date-time */
+            occurred_at: string;
+            /** @description `insert`, `update` or `delete`. */
+            operation: string;
+            request_id?: string | null;
+            /** @description Key of the row. */
+            row_id: string;
+            /**
+             * Format: int64
+             * @description Its place in the ledger; none for a moment after the change.
+             */
+            seq?: number | null;
+            table: string;
+        };
         /** @description What a target shows before anybody logs in. */
         Scan: {
             /** Format: int64 */
@@ -5873,6 +6001,45 @@ export interface operations {
             };
         };
     };
+    list_changes: {
+        parameters: {
+            query?: {
+                /** @description `true`: what was changed in the database by hand, in place of a row. */
+                by_hand?: boolean;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Items a page, 1 to 200. */
+                limit?: number;
+                /** @description Key of the row; with `table`. */
+                row_id?: string;
+                /** @description Table of the row; with `row_id`. */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RowImages"];
+                };
+            };
+            /** @description Neither a row is named, nor `by_hand` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     get_checkpoint: {
         parameters: {
             query?: never;
@@ -6076,6 +6243,35 @@ export interface operations {
             };
             /** @description The entry is not signed yet */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_changes_of_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActImages"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

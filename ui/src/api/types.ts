@@ -58,6 +58,10 @@ export type ResumeToken = Schemas['ResumeToken']
 export type LedgerEntry = Sent<Schemas['AuditEntry']>
 export type LedgerStanding = Sent<Schemas['LedgerStanding']>
 export type LedgerPlace = Sent<Schemas['LedgerPlace']>
+/** A row before and after a change. */
+export type RowImages = Sent<Schemas['RowImages']>
+/** What was changed in one act. */
+export type ActImages = Sent<Schemas['ActImages']>
 export type Zone = Sent<Schemas['Zone']>
 export type Site = Sent<Schemas['Site']>
 export type HostKey = Sent<Schemas['HostKey']>

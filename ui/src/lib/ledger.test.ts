@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { LedgerEntry } from '@/api/types'
-import { changedFields, detailsOf, fieldLabel, valueText } from './ledger'
+import { changedFields, detailsOf, fieldLabel, imageChanges, valueText } from './ledger'
 
 const entry = (action: string, detail: Record<string, unknown>) => ({ action, detail }) as unknown as LedgerEntry
 
@@ -23,6 +23,19 @@ describe('what an entry says was changed', () => {
     expect(changedFields(made)).toEqual([])
     expect(detailsOf(made)).toHaveLength(1)
   })
+})
+
+describe('images of a row', () => {
+  const row = { user_id: '1', tenant_id: 't', name: 'Ada', roles: ['auditor'], email: null, updated_at: 'a' }
+  it('tell the fields that are others, and not when', () =>
+    expect(imageChanges({ before: row, after: { ...row, name: 'Grace', roles: ['auditor'], updated_at: 'b' } })).toEqual([
+      { field: 'name', before: 'Ada', after: 'Grace' },
+    ]))
+  it('tell a new row by what it has, and one that was removed by what it had', () => {
+    expect(imageChanges({ before: null, after: row }).map(({ field }) => field)).toEqual(['name', 'roles', 'user_id'])
+    expect(imageChanges({ before: row, after: null })).toContainEqual({ field: 'name', before: 'Ada', after: null })
+  })
+  it('are nothing where they were erased', () => expect(imageChanges({ before: null, after: null })).toEqual([]))
 })
 
 describe('the details of an entry', () => {

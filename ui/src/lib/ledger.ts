@@ -1,5 +1,5 @@
 /** What an entry of the ledger says, made ready for reading: what was changed, and everything else as rows. */
-import type { LedgerEntry } from '@/api/types'
+import type { LedgerEntry, RowImages } from '@/api/types'
 import { roleName } from './access'
 import { formatBytes, formatDuration, formatExact } from './format'
 import { sentence } from './words'
@@ -84,6 +84,18 @@ export function changedFields(entry: LedgerEntry): Change[] {
   const told = isRecord(detail.changes) ? Object.entries(detail.changes) : []
   const old = Object.entries(detail).filter(([key, value]) => isOldPair(entry, key, value))
   return [...told, ...old].flatMap(([field, value]) => (isPair(value) ? [{ field, before: value[0], after: value[1] }] : []))
+}
+
+/** What makes no difference to who reads a row: when it was touched, whose it is. */
+const UNTOLD = new Set(['tenant_id', 'created_at', 'updated_at'])
+
+/** The fields of a row that a change made others; of a new row, or one that was removed, those with a value. */
+export function imageChanges({ before, after }: Pick<RowImages, 'before' | 'after'>): Change[] {
+  const fields = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])].filter((field) => !UNTOLD.has(field))
+  return fields
+    .map((field) => ({ field, before: before?.[field] ?? null, after: after?.[field] ?? null }))
+    .filter((change) => JSON.stringify(change.before) !== JSON.stringify(change.after))
+    .toSorted((a, b) => a.field.localeCompare(b.field))
 }
 
 const place = (key: string) => (FIRST.includes(key) ? FIRST.indexOf(key) : FIRST.length)

@@ -1,12 +1,14 @@
+import { useQuery } from '@tanstack/react-query'
 import { Link, type LinkProps } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import type { LedgerEntry, Outcome } from '@/api/types'
+import { ledger } from '@/api/hub'
+import type { LedgerEntry, Outcome, RowImages } from '@/api/types'
 import { Badge, type Tone } from '@/components/badge'
 import { CopyText, CopyValue } from '@/components/copy'
 import { Dialog, DialogBody, DialogFooter } from '@/components/dialog'
 import { Fact, Facts, LINK } from '@/components/page'
 import { formatExact } from '@/lib/format'
-import { changedFields, detailsOf, fieldLabel, valueText, type Detail } from '@/lib/ledger'
+import { changedFields, detailsOf, fieldLabel, imageChanges, valueText, type Change, type Detail } from '@/lib/ledger'
 import { actionName, actorName, sentence } from '@/lib/words'
 import type { LedgerSearch } from '@/router'
 import { ChainFacts } from './ledger-chain'
@@ -81,6 +83,7 @@ export function EntryPanel({ entry, onClose, onFilter }: { entry: LedgerEntry; o
         </Facts>
         <Changes entry={entry} />
         <Details entry={entry} />
+        <Rows entry={entry} />
       </DialogBody>
       <DialogFooter>
         <CopyText text={JSON.stringify(entry, null, 2)} label="Copy as JSON" />
@@ -105,27 +108,67 @@ function Changes({ entry }: { entry: LedgerEntry }) {
   return (
     <>
       <Heading>What changed</Heading>
-      <div className="overflow-hidden rounded-lg border">
-        <table className="w-full table-fixed text-sm">
-          <thead className="bg-sunken text-xs text-muted">
-            <tr>
-              <th scope="col" className="w-[30%] px-3 py-1.5 text-left font-medium">Field</th>
-              <th scope="col" className="px-3 py-1.5 text-left font-medium">Before</th>
-              <th scope="col" className="px-3 py-1.5 text-left font-medium">After</th>
-            </tr>
-          </thead>
-          <tbody className="divide-y divide-line">
-            {changes.map(({ field, before, after }) => (
-              <tr key={field}>
-                <th scope="row" className={`${CELL} text-left font-normal text-muted`}>{fieldLabel(field)}</th>
-                <td className={`${CELL} text-muted`}>{valueText(field, before) ?? <None />}</td>
-                <td className={`${CELL} font-medium text-fg`}>{valueText(field, after) ?? <None />}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+      <ChangeTable changes={changes} />
+    </>
+  )
+}
+
+const OPERATIONS: Record<string, string> = { insert: 'added', update: 'changed', delete: 'removed' }
+
+/** The rows of the database that the act changed, each before and after; closed until somebody asks. */
+function Rows({ entry }: { entry: LedgerEntry }) {
+  const { data } = useQuery(ledger.changesOf(entry.id))
+  if (!data || data.items.length === 0) return null
+  return (
+    <>
+      <Heading>In the database</Heading>
+      <div className="flex flex-col gap-2">
+        {data.items.map((row) => (
+          <Row key={row.id} row={row} />
+        ))}
+        {data.more && <p className="text-xs text-muted">More rows were changed in this act.</p>}
       </div>
     </>
+  )
+}
+
+function Row({ row }: { row: RowImages }) {
+  const changes = imageChanges(row)
+  return (
+    <details className="rounded-lg border">
+      <summary className="cursor-pointer px-3 py-2 text-sm">
+        {sentence(row.table)} {OPERATIONS[row.operation] ?? row.operation}
+        <code className="ml-2 font-mono text-xs text-faint">{row.row_id.slice(-8)}</code>
+      </summary>
+      <div className="px-3 pb-3">
+        {row.erased_at ? <p className="text-sm text-muted">What was there was erased on {formatExact(row.erased_at)}.</p> : <ChangeTable changes={changes} />}
+      </div>
+    </details>
+  )
+}
+
+function ChangeTable({ changes }: { changes: Change[] }) {
+  return (
+    <div className="overflow-hidden rounded-lg border">
+      <table className="w-full table-fixed text-sm">
+        <thead className="bg-sunken text-xs text-muted">
+          <tr>
+            <th scope="col" className="w-[30%] px-3 py-1.5 text-left font-medium">Field</th>
+            <th scope="col" className="px-3 py-1.5 text-left font-medium">Before</th>
+            <th scope="col" className="px-3 py-1.5 text-left font-medium">After</th>
+          </tr>
+        </thead>
+        <tbody className="divide-y divide-line">
+          {changes.map(({ field, before, after }) => (
+            <tr key={field}>
+              <th scope="row" className={`${CELL} text-left font-normal text-muted`}>{fieldLabel(field)}</th>
+              <td className={`${CELL} text-muted`}>{valueText(field, before) ?? <None />}</td>
+              <td className={`${CELL} font-medium text-fg`}>{valueText(field, after) ?? <None />}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   )
 }
 

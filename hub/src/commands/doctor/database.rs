@@ -10,9 +10,10 @@ use crate::{
 };
 
 pub(super) async fn examine(config: &config::Database, report: &mut Report) {
-    match inspect::inspect(config).await {
+    let found = inspect::inspect(config).await;
+    match &found {
         Err(error) => {
-            let (what, remedy) = explain(&error, "database.url", "database.password_file");
+            let (what, remedy) = explain(error, "database.url", "database.password_file");
             report.failed("database", what, remedy);
             for name in ["database_version", "database_schema", "database_role", "row_level_security", "database_clock"]
             {
@@ -21,10 +22,43 @@ pub(super) async fn examine(config: &config::Database, report: &mut Report) {
         }
         Ok(found) => {
             report.ok("database", format!("answers as {}", found.role));
-            judge(config, &found, report);
+            judge(config, found, report);
         }
     }
+    ledger(config, found.ok().as_ref(), report).await;
     owner(config, report).await;
+}
+
+/// Who writes the ledger's places and checkpoints.
+async fn ledger(config: &config::Database, found: Option<&Inspection>, report: &mut Report) {
+    let name = "database_ledger_role";
+    if config.ledger_url.is_none() {
+        report.warning(
+            name,
+            "the application's role writes the ledger's places and checkpoints: whoever has its connection can too",
+            "make a role for the ledger, name it in database.ledger_url, and run `openpam migrate`",
+        );
+        return;
+    }
+    match inspect::try_ledger(config).await {
+        Err(error) => {
+            let (what, remedy) = explain(&error, "database.ledger_url", "database.ledger_password_file");
+            report.failed(name, what, remedy);
+        }
+        Ok(false) if found.is_none_or(|found| found.schema == SchemaState::Absent) => {
+            report.skipped(name, "needs the schema");
+        }
+        Ok(false) => report.failed(name, "it may not write the ledger", "run `openpam migrate`, which lets it"),
+        // Of a role that may do everything the check of roles tells.
+        Ok(true) if found.is_some_and(|found| found.writes_ledger && !found.superuser && found.owned.is_empty()) => {
+            report.failed(
+                name,
+                "the application's role may write the ledger too, or can become the role that does",
+                "run `openpam migrate`, and revoke membership in the ledger's role",
+            )
+        }
+        Ok(true) => report.ok(name, "writes the ledger, and the application's role does not"),
+    }
 }
 
 fn judge(config: &config::Database, found: &Inspection, report: &mut Report) {

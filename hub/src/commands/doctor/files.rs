@@ -42,6 +42,7 @@ fn secret_files(config: &Config) -> Vec<(&'static str, &str)> {
         ("server.tls_key_file", config.server.tls_key_file.as_deref()),
         ("database.password_file", config.database.password_file.as_deref()),
         ("database.owner_password_file", config.database.owner_password_file.as_deref()),
+        ("database.ledger_password_file", config.database.ledger_password_file.as_deref()),
         ("vault.secret_id_file", config.vault.secret_id_file.as_deref()),
         ("vault.wrapped_secret_id_file", config.vault.wrapped_secret_id_file.as_deref()),
         ("recording.s3_secret_access_key_file", config.recording.s3_secret_access_key_file.as_deref()),

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Entry, Event, types::EntryFilter};
-use crate::context::Context;
+use crate::{context::Context, db::like_pattern};
 
 pub(super) async fn insert(
     connection: &mut PgConnection,
@@ -62,7 +62,17 @@ pub(super) async fn erase(
     )
     .execute(&mut *connection)
     .await?;
-    sqlx::query!("select set_config('openpam.erasing', '', true)").fetch_one(connection).await?;
+    sqlx::query!("select set_config('openpam.erasing', '', true)").fetch_one(&mut *connection).await?;
+    sqlx::query!(
+        "update audit_search s
+         set text = openpam.audit_text(e.actor_name, e.object_name, e.action, e.detail)
+         from audit_events e
+         where s.tenant_id = openpam.current_tenant() and s.audit_event_id = any($1)
+           and e.audit_event_id = s.audit_event_id",
+        events
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -75,6 +85,24 @@ pub(super) async fn list(
 ) -> Result<Vec<Entry>, sqlx::Error> {
     let action_prefix = filter.action.as_deref().filter(|action| action.ends_with('.'));
     let action = filter.action.as_deref().filter(|action| !action.ends_with('.'));
+    if let Some(text) = &filter.text {
+        let ids = sqlx::query_scalar!(
+            r#"select openpam.search_audit_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as "id!""#,
+            format!("%{}%", like_pattern(&text.to_lowercase())),
+            before,
+            action,
+            action_prefix,
+            filter.actor_id,
+            filter.object_id,
+            filter.outcome.map(super::Outcome::name),
+            filter.from,
+            filter.to,
+            limit,
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        return of_ids(connection, &ids).await;
+    }
     sqlx::query_as!(
         Entry,
         r#"select audit_event_id as "id: _", occurred_at, actor_type, actor_id, actor_name, action, outcome,
@@ -88,11 +116,8 @@ pub(super) async fn list(
              and ($6::text is null or outcome = $6)
              and ($7::timestamptz is null or occurred_at >= $7)
              and ($8::timestamptz is null or occurred_at < $8)
-             and ($9::text is null or strpos(lower(actor_name), lower($9)) > 0
-                  or strpos(lower(coalesce(object_name, '')), lower($9)) > 0 or strpos(action, lower($9)) > 0
-                  or strpos(lower(detail::text), lower($9)) > 0)
            order by audit_event_id desc
-           limit $10"#,
+           limit $9"#,
         before,
         action,
         action_prefix,
@@ -101,11 +126,28 @@ pub(super) async fn list(
         filter.outcome.map(super::Outcome::name),
         filter.from,
         filter.to,
-        filter.text,
         limit,
     )
     .fetch_all(connection)
     .await
+}
+
+/// These entries, newest first.
+async fn of_ids(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Entry>, sqlx::Error> {
+    sqlx::query_as!(
+        Entry,
+        r#"select audit_event_id as "id: _", occurred_at, actor_type, actor_id, actor_name, action, outcome,
+                  object_type, object_id, object_name, request_id, client_ip as "client_ip: _", detail
+           from audit_events where audit_event_id = any($1) order by audit_event_id desc"#,
+        ids
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Makes the next events ready for the search. How many it was.
+pub(super) async fn index(connection: &mut PgConnection, most: i32) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!(r#"select openpam.index_audit_events($1) as "rows!""#, most).fetch_one(connection).await
 }
 
 /// Whether the entry is there and says this.

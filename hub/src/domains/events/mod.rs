@@ -18,7 +18,8 @@ pub use bus::{Announced, EventBus};
 pub use error::EventsError;
 pub(crate) use http::routes;
 pub use service::{
-    Claim, Outcome, claim, complete, dispatch, due, publish, replay_failed, settle_some, tenants_with_new, test_event,
+    Claim, Outcome, claim, complete, dispatch, due, erase, publish, replay_failed, settle_some, tenants_with_new,
+    test_event,
 };
 pub use tasks::start_tasks;
 pub use types::{BackOff, Due, Event, Published, Subscriber, Subscription, UserFacts, is_pattern};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use openpam_ids::{DeliveryId, EventId, TenantId, WebhookId};
+use openpam_ids::{DeliveryId, EventId, TenantId, UserId, WebhookId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -71,6 +71,19 @@ pub async fn publish(
     };
     store::insert(connection, &new).await?;
     Ok(id)
+}
+
+/// Empties the names of a person in what was published, as the owner of the database: of all, or of what is older. How many
+/// events it was. Their subscribers have what they got.
+///
+/// # Errors
+/// When the database refuses, as it does whoever is not the owner.
+pub async fn erase(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    before: Option<chrono::DateTime<chrono::Utc>>,
+) -> std::result::Result<u64, DbError> {
+    Ok(store::erase(connection, user_id.as_uuid(), before).await?)
 }
 
 /// The request's id, where it is one: tasks of the hub have a name with spaces there.

@@ -385,6 +385,44 @@ pub(super) async fn unsettled(connection: &mut PgConnection, after: Uuid, most: 
     .await
 }
 
+/// Empties the names of a person in what was published about them, and in what they published, as the trigger lets the
+/// owner. How many events it was.
+pub(super) async fn erase(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    before: Option<chrono::DateTime<chrono::Utc>>,
+) -> Result<u64> {
+    sqlx::query!("select set_config('openpam.erasing', 'on', true)").fetch_one(&mut *connection).await?;
+    let done = sqlx::query!(
+        r#"with theirs as (
+               select event_id, ingested_by is null
+                                and (payload ->> 'user_id' = $1::uuid::text or subject = 'users/' || $1::uuid::text) as about,
+                      context -> 'actor' ->> 'id' = $1::uuid::text as acted
+               from platform_events
+               where tenant_id = openpam.current_tenant() and ($2::timestamptz is null or occurred_at < $2)
+                 and (payload ->> 'user_id' = $1::uuid::text or subject = 'users/' || $1::uuid::text
+                      or context -> 'actor' ->> 'id' = $1::uuid::text)
+           ), emptied as (
+               select e.event_id,
+                      case when t.about then e.payload || coalesce(
+                          (select jsonb_object_agg(name, '') from unnest(array['username', 'user_name', 'display_name', 'email']) name
+                           where e.payload ? name), '{}') else e.payload end as payload,
+                      case when t.acted then jsonb_set(e.context, '{actor,name}', '""') else e.context end as context
+               from theirs t join platform_events e on e.event_id = t.event_id
+           )
+           update platform_events e set payload = n.payload, context = n.context
+           from emptied n
+           where e.tenant_id = openpam.current_tenant() and e.event_id = n.event_id
+             and (e.payload, e.context) is distinct from (n.payload, n.context)"#,
+        user_id,
+        before
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!("select set_config('openpam.erasing', '', true)").fetch_one(connection).await?;
+    Ok(done.rows_affected())
+}
+
 /// Removes events that are done and older than so many days; how many.
 pub(super) async fn forget(connection: &mut PgConnection, days: i32, most: i32) -> Result<i32> {
     sqlx::query_scalar!(r#"select openpam.forget_events(make_interval(days => $1), $2) as "removed!""#, days, most)

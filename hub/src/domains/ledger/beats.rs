@@ -101,7 +101,9 @@ impl Beats {
         if Instant::now() < self.look_at {
             return Ok(0);
         }
-        let due = store::damaged::beats_due(connection, self.every.as_secs_f64(), MOST).await?;
+        // What was rewritten gets none, and takes nobody's turn.
+        let but = known.refused_tenants();
+        let due = store::damaged::beats_due(connection, self.every.as_secs_f64(), MOST, &but).await?;
         if due.len() < MOST.unsigned_abs() as usize {
             self.look_at = Instant::now() + LOOK.min(self.every);
         }

@@ -7,9 +7,8 @@ use sqlx::PgConnection;
 
 use super::{
     error::LedgerError,
-    range,
     store::verify as stored,
-    verify::{Findings, Outcome, outcome},
+    verify::{Findings, Outcome, outcome_of},
 };
 
 /// Signatures that are read together.
@@ -54,13 +53,9 @@ pub(super) async fn verify_cosignatures(
         }
     }
     let outcomes = found.into_iter().map(|(name, (count, up_to, findings))| {
-        let sound = findings.listed.is_empty();
-        let mut outcome = outcome(format!("witness {name}"), range::nothing(), findings, 0, 0);
-        (outcome.entries, outcome.anchored) = (count, Some(up_to));
-        if sound {
-            outcome.verdict = if up_to > 0 { "intact" } else { "consistent" };
-        }
-        outcome
+        let is_silent = findings.listed.is_empty() && up_to == 0;
+        let outcome = Outcome { anchored: Some(up_to), ..outcome_of(format!("witness {name}"), count, findings) };
+        if is_silent { Outcome { verdict: "consistent", ..outcome } } else { outcome }
     });
     Ok(outcomes.collect())
 }

@@ -16,7 +16,7 @@ use crate::{
     db::set_scope,
     domains::{
         audit::{self, Event, record},
-        identity,
+        events, identity,
     },
 };
 
@@ -39,6 +39,8 @@ pub struct Erasure {
     pub events: u64,
     /// Row changes whose images are gone.
     pub row_changes: u64,
+    /// Published events in which the person is no longer named.
+    pub published: u64,
     /// Rows that no checkpoint speaks for yet. They keep their contents.
     pub unsigned: u64,
 }
@@ -64,19 +66,22 @@ pub async fn erase(
             return Err(LedgerError::Enabled);
         }
         let Personal { events, row_changes } = store::personal(&mut tx, user_id.as_uuid(), before, MOST).await?;
-        if events.is_empty() && row_changes.is_empty() {
+        let published = events::erase(&mut tx, user_id, before).await?;
+        if events.is_empty() && row_changes.is_empty() && published == 0 {
             erasure.unsigned = store::unsigned(&mut tx, user_id.as_uuid(), before).await?.unsigned_abs();
             tx.rollback().await?;
             return Ok(erasure);
         }
         erasure.events += events.len() as u64;
         erasure.row_changes += row_changes.len() as u64;
+        erasure.published += published;
         let text = |ids: &[Uuid]| ids.iter().map(Uuid::to_string).collect::<Vec<_>>();
         let event = Event::success(ERASE)
             .with("user_id", user_id.to_string())
             .with("reason", reason)
             .with("events", text(&events))
-            .with("row_changes", text(&row_changes));
+            .with("row_changes", text(&row_changes))
+            .with("published", published);
         record(&mut tx, &context, event).await?;
         audit::erase(&mut tx, &events, &row_changes).await?;
         tx.commit().await?;

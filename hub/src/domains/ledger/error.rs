@@ -25,6 +25,12 @@ pub enum LedgerError {
     /// The private key is not the one of the public key.
     #[error("the signing key in the vault at {0} is not the one that the database names")]
     Key(String),
+    /// The ledger has another name than the one that was signed before.
+    #[error("the database's ledger has another name than the one that was signed before, {0:?}")]
+    Renamed(String),
+    /// The present key of the database was replaced by another one before.
+    #[error("the signing key that the database names was replaced by {0}")]
+    Replaced(String),
     /// A bundle could not be written.
     #[error(transparent)]
     Bundle(#[from] openpam_ledger::BundleError),

@@ -146,9 +146,7 @@ pub(super) async fn system_proof(
     let Some((whole, note)) = last else { return Ok(None) };
     let (index, size) = (index.cast_unsigned(), whole.cast_unsigned());
     let plan = Plan::inclusion(index, size).map_err(|_| LedgerError::NoSuchPlace)?;
-    let nodes = plan.nodes().collect::<Vec<_>>();
-    let hashes = proofs::read(connection, Tree::System, size, &nodes).await?;
-    let proof = plan.assemble(&hashes).ok_or(LedgerError::Stored("a proof cannot be made"))?;
+    let proof = proofs::assemble(connection, Tree::System, size, &plan).await?;
     Ok(Some(SystemProof { note, size, index, proof }))
 }
 

@@ -1,4 +1,6 @@
-//! The ledger for auditors: places, proofs, checkpoints.
+//! The ledger for auditors: places, images, proofs, checkpoints.
+
+mod images;
 
 use axum::{extract::State, response::IntoResponse};
 use base64::Engine as _;
@@ -6,10 +8,17 @@ use chrono::{DateTime, Utc};
 use http::header;
 use openpam_ledger::{Hash, Kind, Log};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{error::LedgerError, service, types::Placed};
+use self::images::RowImages;
+use super::{
+    error::LedgerError,
+    service,
+    store::images::{self as stored_images, RowChange},
+    types::Placed,
+};
 use crate::{
     context::Context,
     http::{Access, Json, Path, Problem, ProblemBody, Query, Routes},
@@ -25,6 +34,8 @@ pub(crate) fn routes() -> Routes {
         .add(read, routes!(get_ledger))
         .add(read, routes!(get_entry))
         .add(read, routes!(get_entry_of_event))
+        .add(read, routes!(images::get_changes_of_event))
+        .add(read, routes!(images::list_changes))
         .add(read, routes!(get_inclusion))
         .add(read, routes!(get_consistency))
         .add(read, routes!(get_checkpoint))
@@ -83,10 +94,12 @@ struct LedgerPlace {
     sequenced_at: DateTime<Utc>,
     /// When a checkpoint first spoke for it; none while it is not signed.
     signed_at: Option<DateTime<Utc>>,
+    /// Of a row change: the row before and after.
+    row_change: Option<RowImages>,
 }
 
-impl From<Placed> for LedgerPlace {
-    fn from(placed: Placed) -> Self {
+impl From<(Placed, Option<RowChange>)> for LedgerPlace {
+    fn from((placed, change): (Placed, Option<RowChange>)) -> Self {
         Self {
             seq: placed.seq,
             event_id: placed.event_id,
@@ -95,8 +108,18 @@ impl From<Placed> for LedgerPlace {
             leaf_hash: BASE64.encode(placed.leaf_hash),
             sequenced_at: placed.sequenced_at,
             signed_at: placed.signed_at,
+            row_change: change.map(RowImages::from),
         }
     }
+}
+
+/// The entry with what it is of, where that is a row.
+async fn with_images(connection: &mut PgConnection, placed: Placed) -> Result<Json<LedgerPlace>, Problem> {
+    let change = match placed.kind == Kind::RowChange as i16 {
+        true => stored_images::change(connection, placed.event_id).await.map_err(LedgerError::from)?,
+        false => None,
+    };
+    Ok(Json((placed, change).into()))
 }
 
 /// The proof that an entry is in the tree (RFC 9162 §2.1.3).
@@ -188,7 +211,8 @@ async fn get_entry(
     Path(seq): Path<u64>,
 ) -> Result<Json<LedgerPlace>, Problem> {
     let mut tx = hub.db().begin(&context).await?;
-    Ok(Json(service::entry(&mut tx, seq).await?.into()))
+    let placed = service::entry(&mut tx, seq).await?;
+    with_images(&mut tx, placed).await
 }
 
 /// The place of an audit event or row change in the ledger.
@@ -202,7 +226,8 @@ async fn get_entry_of_event(
     Path(event_id): Path<Uuid>,
 ) -> Result<Json<LedgerPlace>, Problem> {
     let mut tx = hub.db().begin(&context).await?;
-    Ok(Json(service::entry_of(&mut tx, event_id).await?.into()))
+    let placed = service::entry_of(&mut tx, event_id).await?;
+    with_images(&mut tx, placed).await
 }
 
 /// The proof that an entry is in the ledger.

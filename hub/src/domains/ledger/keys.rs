@@ -45,7 +45,7 @@ impl Signer {
     /// The present key, made where there never was one. On a connection of its own: the leader does not wait for the
     /// vault.
     pub(super) async fn load(hub: &Hub) -> Result<Self, LedgerError> {
-        let mut connection = hub.db().dedicated("openpam-hub-ledger-key").await?;
+        let mut connection = hub.db().ledger("openpam-hub-ledger-key").await?;
         let connection = &mut connection;
         // Where something was signed there is a key, and whoever took its row away wants another one to sign.
         if store::keys(connection).await?.is_empty() && store::latest_checkpoints(connection).await?.is_empty() {

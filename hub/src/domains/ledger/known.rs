@@ -3,8 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use openpam_ledger::{Checkpoint, LedgerName, Log, TreeHead};
+use openpam_ledger::{Checkpoint, Hash, LedgerName, Log, Plan, TreeHead, leaf_hash, verify_inclusion};
 use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
 
 use super::{
     alarms::Alarms,
@@ -15,12 +16,23 @@ use super::{
 };
 use crate::{context::Actor, db::set_scope};
 
+/// A leaf of the system's log. It is proven when it is needed: each takes some reading, and nobody may be silent for long.
+#[derive(Debug, Clone, Copy)]
+struct Leaf {
+    seq: u64,
+    hash: Hash,
+    /// What it says of the tenant's log; of a text that is no checkpoint of it nothing.
+    head: Option<TreeHead>,
+}
+
 /// The last signed head of each log, as this process saw it.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     heads: HashMap<Log, TreeHead>,
     /// What the system's log says of a tenant's, until this process has signed it itself.
-    leaves: HashMap<Log, TreeHead>,
+    leaves: HashMap<Log, Leaf>,
+    /// The signed head of the system's log that these are leaves of.
+    system: Option<TreeHead>,
     /// Logs that were rewritten: this process signs them no more, whatever becomes of them.
     refused: HashSet<Log>,
     news: Vec<Log>,
@@ -37,7 +49,7 @@ impl Known {
         ledger: &LedgerName,
         signer: &Signer,
     ) -> Result<(), LedgerError> {
-        let mut system = 0;
+        let mut system = None;
         for (tenant_id, size, note) in store::latest_checkpoints(connection).await? {
             let log = tenant_id.map_or(Log::System, Log::Tenant);
             let Some(head) = signer.head(ledger, log, &note) else {
@@ -45,16 +57,17 @@ impl Known {
                 continue;
             };
             if log == Log::System {
-                system = head.size;
+                system = Some(head);
             }
             self.heads.entry(log).or_insert(head);
         }
-        for (tenant_id, text) in store::latest_leaves(connection, system.cast_signed()).await? {
+        let Some(system) = system.filter(|_| self.system.is_none()) else { return Ok(()) };
+        self.system = Some(system);
+        for (seq, tenant_id, text) in store::latest_leaves(connection, system.size.cast_signed()).await? {
             let log = Log::Tenant(tenant_id);
-            let Ok(checkpoint) = Checkpoint::parse(&text) else { continue };
-            if checkpoint.origin() == ledger.origin(log) {
-                self.leaves.entry(log).or_insert_with(|| checkpoint.head());
-            }
+            let head = Checkpoint::parse(&text).ok().filter(|checkpoint| checkpoint.origin() == ledger.origin(log));
+            let head = head.map(|checkpoint| checkpoint.head());
+            self.leaves.insert(log, Leaf { seq: seq.cast_unsigned(), hash: leaf_hash(text.as_bytes()), head });
         }
         Ok(())
     }
@@ -104,12 +117,29 @@ impl Known {
             return Err(LedgerError::Altered(log));
         }
         let tree = if log == Log::System { Tree::System } else { Tree::Tenant };
-        for old in self.heads.get(&log).into_iter().chain(self.leaves.get(&log)) {
-            if !proofs::goes_on(connection, tree, old, new).await? {
+        if let Some(old) = self.heads.get(&log)
+            && !proofs::goes_on(connection, tree, old, new).await?
+        {
+            return Err(LedgerError::Altered(log));
+        }
+        // What is no leaf of the signed head says nothing of this log, and everything of the system's.
+        let leaf = self.leaves.get(&log).filter(|_| !self.refused.contains(&Log::System));
+        if let (Some(leaf), Some(system)) = (leaf, &self.system) {
+            let head = leaf.head.ok_or(LedgerError::Altered(Log::System))?;
+            if !is_leaf(connection, leaf, system).await? {
+                return Err(LedgerError::Altered(Log::System));
+            }
+            if !proofs::goes_on(connection, tree, &head, new).await? {
                 return Err(LedgerError::Altered(log));
             }
         }
         Ok(())
+    }
+
+    /// Tenants whose logs were rewritten.
+    pub(super) fn refused_tenants(&self) -> Vec<Uuid> {
+        let tenant = |log: &Log| if let Log::Tenant(tenant_id) = log { Some(*tenant_id) } else { None };
+        self.refused.iter().filter_map(tenant).collect()
     }
 
     /// Notes what was signed and committed.
@@ -128,5 +158,16 @@ impl Known {
     /// The logs of which that was noted since it was asked last.
     pub(super) fn news(&mut self) -> Vec<Log> {
         std::mem::take(&mut self.news)
+    }
+}
+
+/// Whether it is in the system's signed tree, by a proof of the stored nodes.
+async fn is_leaf(connection: &mut PgConnection, leaf: &Leaf, system: &TreeHead) -> Result<bool, LedgerError> {
+    let Ok(plan) = Plan::inclusion(leaf.seq, system.size) else { return Ok(false) };
+    match proofs::assemble(connection, Tree::System, system.size, &plan).await {
+        Ok(proof) => Ok(verify_inclusion(&leaf.hash, leaf.seq, system.size, &system.root, &proof).is_ok()),
+        // A part of it is gone.
+        Err(LedgerError::Stored(_)) => Ok(false),
+        Err(error) => Err(error),
     }
 }

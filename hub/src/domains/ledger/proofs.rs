@@ -32,6 +32,18 @@ pub(super) async fn read(
     Ok(hashes)
 }
 
+/// The hashes of a proof in the tree of `size` leaves.
+pub(super) async fn assemble(
+    connection: &mut PgConnection,
+    tree: Tree,
+    size: u64,
+    plan: &Plan,
+) -> Result<Vec<Hash>, LedgerError> {
+    let nodes = plan.nodes().collect::<Vec<_>>();
+    let hashes = read(connection, tree, size, &nodes).await?;
+    plan.assemble(&hashes).ok_or(LedgerError::Stored("a proof cannot be made"))
+}
+
 /// Whether the stored tree grew from the one head to the other, by a proof of its nodes.
 pub(super) async fn goes_on(
     connection: &mut PgConnection,
@@ -45,11 +57,10 @@ pub(super) async fn goes_on(
     let Some(plan) = Plan::consistency(old.size, new.size).ok().filter(|_| old.size < new.size) else {
         return Ok(false);
     };
-    let nodes = plan.nodes().collect::<Vec<_>>();
-    let hashes = match read(connection, tree, new.size, &nodes).await {
+    match assemble(connection, tree, new.size, &plan).await {
+        Ok(proof) => Ok(verify_consistency(old, new, &proof).is_ok()),
         // A part of it is gone.
-        Err(LedgerError::Stored(_)) => return Ok(false),
-        hashes => hashes?,
-    };
-    Ok(plan.assemble(&hashes).is_some_and(|proof| verify_consistency(old, new, &proof).is_ok()))
+        Err(LedgerError::Stored(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

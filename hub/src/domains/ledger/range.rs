@@ -1,7 +1,7 @@
 //! Verification of a part of a tenant's log: proven against the last checkpoint, which is held against everything else
 //! that speaks of the log.
 
-use openpam_ledger::{Anchors, Log, RangeProof, Report, Signers, TreeHead, Verdict, Verifier};
+use openpam_ledger::{Anchors, Log, RangeProof, Signers, TreeHead, Verifier};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use super::{
     proofs,
     store::{read::Tree, verify as read_all},
     system::heads,
-    verify::{self, Against, Findings, Outcome, Scope},
+    verify::{Against, Findings, Scope},
 };
 
 /// A way that has begun.
@@ -101,23 +101,4 @@ async fn hold_against(
         findings.add(code, message);
     }
     Ok(())
-}
-
-/// A report of no entries.
-pub(super) fn nothing() -> Report {
-    Report {
-        verdict: Verdict::Consistent,
-        entries: 0,
-        head: None,
-        anchored: None,
-        defects: Vec::new(),
-        more_defects: 0,
-        warnings: Vec::new(),
-        more_warnings: 0,
-    }
-}
-
-/// Of a range that there is nothing to say of but these findings.
-pub(super) fn outcome(name: String, findings: Findings) -> Outcome {
-    verify::outcome(name, nothing(), findings, 0, 0)
 }

@@ -14,7 +14,7 @@ use super::{
     anchor::root_at,
     error::LedgerError,
     evidence::{SystemProof, cosigned, system_proof},
-    keys, proofs,
+    keys, named, proofs,
     store::{
         self,
         read::{self, Tree},
@@ -84,7 +84,7 @@ pub(super) async fn inclusion(
         return Err(if seq < whole { LedgerError::NotSigned { size: signed } } else { LedgerError::NoSuchPlace });
     }
     let plan = Plan::inclusion(seq, tree).map_err(|_| LedgerError::NoSuchPlace)?;
-    let hashes = assemble(connection, &plan, tree).await?;
+    let hashes = proofs::assemble(connection, Tree::Tenant, tree, &plan).await?;
     let leaf_hash = read::hash(&entry(connection, seq).await?.leaf_hash)?;
     let head = root_at(connection, Tree::Tenant, tree).await?;
     let checkpoint = stored::last_checkpoint(connection, Some(tree.cast_signed())).await?;
@@ -102,16 +102,10 @@ pub(super) async fn consistency(
         return Err(LedgerError::NoSuchPlace);
     }
     let plan = Plan::consistency(old, new).map_err(|_| LedgerError::NoSuchPlace)?;
-    let hashes = assemble(connection, &plan, new).await?;
+    let hashes = proofs::assemble(connection, Tree::Tenant, new, &plan).await?;
     let old = root_at(connection, Tree::Tenant, old).await?;
     let new = root_at(connection, Tree::Tenant, new).await?;
     Ok((old, new, hashes))
-}
-
-async fn assemble(connection: &mut PgConnection, plan: &Plan, tree: u64) -> Result<Vec<Hash>, LedgerError> {
-    let nodes = plan.nodes().collect::<Vec<_>>();
-    let hashes = proofs::read(connection, Tree::Tenant, tree, &nodes).await?;
-    plan.assemble(&hashes).ok_or(LedgerError::Stored("a proof cannot be made"))
 }
 
 /// The last signed checkpoint, as it is.
@@ -162,7 +156,8 @@ async fn present_key(db: &Db) -> Result<LedgerKeyId, LedgerError> {
 }
 
 /// Makes another key the present one: what signs from now on. Alarms go with it. The connection is one of the owner,
-/// in a transaction that the caller ends; the private key is in the vault before. The public keys before and after.
+/// in a transaction that the caller ends, and then calls [`key_rotated`]; the private key is in the vault before. The id of
+/// the key before, and the public keys before and after.
 ///
 /// # Errors
 /// When vault or database refuse, or there is no ledger yet.
@@ -171,7 +166,7 @@ pub async fn rotate_key(
     db: &Db,
     vault: &Vault,
     random: &SystemRandom,
-) -> Result<(Vec<u8>, Vec<u8>), LedgerError> {
+) -> Result<(LedgerKeyId, Vec<u8>, Vec<u8>), LedgerError> {
     let before = present_key(db).await?;
     let keys = store::keys(connection).await?;
     let old = keys.into_iter().find(|key| key.current).ok_or(LedgerError::NoLedger)?;
@@ -180,7 +175,15 @@ pub async fn rotate_key(
     stored_alarms::write(vault, made.id, &alarms).await?;
     store::retire_key(connection).await?;
     store::insert_key(connection, made.id.as_uuid(), &made.public, &made.path).await?;
-    Ok((old.public_key, made.public))
+    Ok((before, old.public_key, made.public))
+}
+
+/// Notes in the vault that the key of this id signs no more, and another does: once that is committed.
+///
+/// # Errors
+/// When database or vault refuse.
+pub async fn key_rotated(db: &Db, vault: &Vault, before: LedgerKeyId) -> Result<(), LedgerError> {
+    named::follow(vault, before, present_key(db).await?).await
 }
 
 /// The logs that a hub found to be rewritten, and which none signs.

@@ -2,6 +2,8 @@
 
 pub(super) mod damaged;
 pub(super) mod erase;
+pub(super) mod guards;
+pub(super) mod images;
 pub(super) mod read;
 pub(super) mod verify;
 
@@ -491,18 +493,18 @@ pub(super) async fn latest_checkpoints(
     Ok(rows.into_iter().map(|row| (row.tenant_id, row.size, row.note)).collect())
 }
 
-/// What the first `until` leaves of the system's log say last of each tenant's.
+/// What the first `until` leaves of the system's log say last of each tenant's, with their places.
 pub(super) async fn latest_leaves(
     connection: &mut PgConnection,
     until: i64,
-) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+) -> Result<Vec<(i64, Uuid, String)>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select tenant_id as "tenant_id!", text as "text!" from openpam.ledger_latest_leaves($1)"#,
+        r#"select seq as "seq!", tenant_id as "tenant_id!", text as "text!" from openpam.ledger_last_leaves($1)"#,
         until
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.tenant_id, row.text)).collect())
+    Ok(rows.into_iter().map(|row| (row.seq, row.tenant_id, row.text)).collect())
 }
 
 /// For how many seconds the oldest event or row change has waited for its place.

@@ -22,6 +22,7 @@ use super::{
     feed::Feed,
     keys::Signer,
     known::Known,
+    named,
     sequence::Sequencer,
     sign::Signing,
     store,
@@ -76,7 +77,7 @@ async fn pause(hub: &Hub, time: Duration) {
 
 /// On one connection: waits for its turn, leads, until something fails or the hub ends.
 async fn run(hub: &Hub, failing: &mut bool, known: &mut Known, elsewhere: &mut Elsewhere) -> Result<(), LedgerError> {
-    let mut connection = hub.db().dedicated("openpam-hub-ledger").await?;
+    let mut connection = hub.db().ledger("openpam-hub-ledger").await?;
     store::prepare_connection(&mut connection).await?;
     let name = hub.config().ledger_name();
     let mut keyring = Keyring::default();
@@ -193,9 +194,16 @@ enum KeyLoad {
     UnderWay(oneshot::Receiver<Result<(Signer, BTreeSet<String>), LedgerError>>),
 }
 
-/// The key, and the alarms that are kept beside it.
-async fn load(hub: &Hub) -> Result<(Signer, BTreeSet<String>), LedgerError> {
+/// The key, and the alarms that are kept beside it; for the ledger of that name.
+async fn load(hub: &Hub, name: &str) -> Result<(Signer, BTreeSet<String>), LedgerError> {
     let signer = Signer::load(hub).await?;
+    let named = named::check(hub.vault(), &hub.config().ledger, signer.id(), name).await;
+    if let Err(error @ (LedgerError::Renamed(_) | LedgerError::Replaced(_))) = &named
+        && hub.ledger().note_altered(Log::System)
+    {
+        tracing::error!(name, %error, "the stored ledger is not the one that was signed before: nothing is signed");
+    }
+    named?;
     let alarms = alarms::read(hub.vault(), signer.id()).await?;
     Ok((signer, alarms))
 }
@@ -231,6 +239,8 @@ impl Leader<'_> {
                     Err(
                         error @ (LedgerError::Vault(_)
                         | LedgerError::Key(_)
+                        | LedgerError::Renamed(_)
+                        | LedgerError::Replaced(_)
                         | LedgerError::Note(_)
                         | LedgerError::Stored(_)),
                     ) => {
@@ -273,10 +283,10 @@ impl Keyring {
             KeyLoad::Due(at) if Instant::now() < *at => Ok(()),
             KeyLoad::Due(_) => {
                 let (give, take) = oneshot::channel();
-                let asking = hub.clone();
+                let (asking, name) = (hub.clone(), ledger.to_string());
                 hub.lifecycle().spawn_child(async move {
                     // Nobody waits for it where this hub does not lead any more.
-                    let _ = give.send(load(&asking).await);
+                    let _ = give.send(load(&asking, &name).await);
                 });
                 self.load = KeyLoad::UnderWay(take);
                 Ok(())

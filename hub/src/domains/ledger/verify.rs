@@ -165,13 +165,8 @@ pub async fn verify(db: &Db, scope: &Scope) -> Result<Vec<Outcome>, LedgerError>
         outcomes.push(verify_anchor(&context.ledger, scope, known.as_ref(), kept, None));
     }
     let mut guards = Findings::default();
-    let entries = verify_guards(&mut connection, &mut guards).await?;
-    let mut database = outcome("database".to_owned(), range::nothing(), guards, 0, 0);
-    database.entries = entries;
-    if database.findings.is_empty() {
-        database.verdict = "intact";
-    }
-    outcomes.push(database);
+    let entries = verify_guards(&mut connection, db.ledger_role(), &mut guards).await?;
+    outcomes.push(outcome_of("database".to_owned(), entries, guards));
     // Whatever is asked for: a log without its checkpoints is told by the system's alone.
     let mut system = SystemWalk::new(&context);
     system.advance(&mut connection).await?;
@@ -237,20 +232,7 @@ fn verify_anchor(
         }
     }
     let entries = kept.notes.values().map(|notes| notes.len() as u64).sum();
-    Outcome {
-        name: kept.name.to_owned(),
-        verdict: findings.listed.first().map_or("intact", |finding| finding.code),
-        entries,
-        anchored: None,
-        head: None,
-        findings: findings.listed,
-        more: findings.more,
-        warnings,
-        holes: Vec::new(),
-        erased: 0,
-        waiting: 0,
-        by_hand: None,
-    }
+    Outcome { warnings, ..outcome_of(kept.name.to_owned(), entries, findings) }
 }
 
 pub(super) struct Against {
@@ -347,7 +329,7 @@ async fn verify_tenant(
     let Walk { verifier, mut findings, mut told, by_hand, .. } = walk;
     let Some(verifier) = verifier else {
         tx.rollback().await?;
-        return Ok((range::outcome(name, findings), length));
+        return Ok((outcome_of(name, 0, findings), length));
     };
     let report = verifier.finish();
     if whole {
@@ -401,6 +383,25 @@ async fn is_signed_soon(
     Ok(false)
 }
 
+/// What came of something that is no log, or of which there is nothing to look at.
+pub(super) fn outcome_of(name: String, entries: u64, findings: Findings) -> Outcome {
+    Outcome {
+        name,
+        verdict: findings.listed.first().map_or("intact", |finding| finding.code),
+        entries,
+        anchored: None,
+        head: None,
+        findings: findings.listed,
+        more: findings.more,
+        warnings: Vec::new(),
+        holes: Vec::new(),
+        erased: 0,
+        waiting: 0,
+        by_hand: None,
+    }
+}
+
+/// What came of a log: what its verifier reports, and what was found beside.
 pub(super) fn outcome(name: String, report: Report, own: Findings, erased: u64, waiting: i64) -> Outcome {
     let mut findings = Findings::default();
     for defect in &report.defects {
@@ -414,20 +415,9 @@ pub(super) fn outcome(name: String, report: Report, own: Findings, erased: u64, 
         Verdict::Defective(defect) => defect.code(),
         verdict => findings.listed.first().map_or(verdict.code(), |finding| finding.code),
     };
-    Outcome {
-        name,
-        verdict,
-        entries: report.entries,
-        anchored: report.anchored,
-        head: report.head,
-        findings: findings.listed,
-        more: findings.more,
-        holes: Vec::new(),
-        warnings: report.warnings.iter().map(|warning| format!("{}: {warning}", warning.code())).collect(),
-        erased,
-        waiting,
-        by_hand: None,
-    }
+    let warnings = report.warnings.iter().map(|warning| format!("{}: {warning}", warning.code())).collect();
+    let (anchored, head) = (report.anchored, report.head);
+    Outcome { verdict, anchored, head, warnings, erased, waiting, ..outcome_of(name, report.entries, findings) }
 }
 
 /// The way along one tenant's log.

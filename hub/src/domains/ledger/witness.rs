@@ -201,9 +201,10 @@ impl Witness {
                 Err(error) => self.fails(hub, &error),
             },
             409 => match witness_size(&answer.body) {
+                // Not believed, or whoever answers so once would not be asked again: it is, from where it was.
                 Some(theirs) if theirs > size => {
-                    self.size = theirs;
-                    self.differs(hub, "it has signed a larger tree than there is");
+                    self.conflicts = 0;
+                    self.differs(hub, "it says that it has signed a larger tree than there is");
                 }
                 // Asked from there, it says the same: it has signed this size already, with another root.
                 Some(theirs) if theirs == size && self.size == size => {
@@ -236,9 +237,7 @@ async fn consistency(connection: &mut PgConnection, old: u64, new: u64) -> Resul
         return Ok(Vec::new());
     }
     let plan = Plan::consistency(old, new).map_err(|_| LedgerError::NoSuchPlace)?;
-    let nodes = plan.nodes().collect::<Vec<_>>();
-    let hashes = proofs::read(connection, Tree::System, new, &nodes).await?;
-    plan.assemble(&hashes).ok_or(LedgerError::Stored("a proof cannot be made"))
+    proofs::assemble(connection, Tree::System, new, &plan).await
 }
 
 async fn post(client: reqwest::Client, url: Url, body: String) -> Result<Answer, AnchorError> {

@@ -17,7 +17,7 @@ use object_store::path::Path;
 use openpam_ids::{SessionId, TenantId};
 use openpam_recordings::{
     MAX_MANIFEST_BYTES, MAX_SEGMENT_BYTES, SealedSegment,
-    dir::{MANIFEST_NAME, segment_name},
+    dir::{MANIFEST_NAME, MAX_SEGMENTS, parse_segment_name, segment_name},
 };
 use openpam_telemetry::names;
 use tokio::time::{Instant, timeout};
@@ -241,13 +241,26 @@ impl Storage {
         Ok(self.inner.objects.has_any(&folder).await?)
     }
 
+    /// The numbers of the segments that the store has of a recording, in order: for whoever takes it elsewhere.
+    ///
+    /// # Errors
+    /// When the store does not answer, or has more than a recording can have.
+    pub async fn stored_segments(&self, tenant: TenantId, session: SessionId) -> Result<Vec<u32>, Error> {
+        let folder = self.inner.objects.place([tenant.to_string(), session.to_string()]);
+        let names = self.inner.objects.names(&folder).await?;
+        let mut segments = names.iter().filter_map(|name| parse_segment_name(name)).collect::<Vec<_>>();
+        if segments.len() > MAX_SEGMENTS {
+            return Err(Error::Store(format!("there are more than {MAX_SEGMENTS} segments in {folder}")));
+        }
+        segments.sort_unstable();
+        Ok(segments)
+    }
+
     /// As [`Self::segment`], of the store alone.
-    pub(super) async fn stored_segment(
-        &self,
-        tenant: TenantId,
-        session: SessionId,
-        seq: u32,
-    ) -> Result<Option<Bytes>, Error> {
+    ///
+    /// # Errors
+    /// When the store does not answer, or it is too large.
+    pub async fn stored_segment(&self, tenant: TenantId, session: SessionId, seq: u32) -> Result<Option<Bytes>, Error> {
         self.get_at(&self.path(tenant, session, &segment_name(seq)), MAX_SEGMENT_BYTES).await
     }
 
@@ -257,7 +270,10 @@ impl Storage {
     }
 
     /// As [`Self::manifest`], of the store alone.
-    pub(super) async fn stored_manifest(&self, tenant: TenantId, session: SessionId) -> Result<Option<Bytes>, Error> {
+    ///
+    /// # Errors
+    /// When the store does not answer, or it is too large.
+    pub async fn stored_manifest(&self, tenant: TenantId, session: SessionId) -> Result<Option<Bytes>, Error> {
         self.get_at(&self.path(tenant, session, MANIFEST_NAME), MAX_MANIFEST_BYTES).await
     }
 

@@ -26,9 +26,9 @@ pub use costs::{affordable, affordable_to_use};
 pub use error::{CredentialError, VaultError};
 pub(crate) use http::routes;
 pub use service::{
-    credentials_of, credentials_of_all, find, forget_orphan, ledger_alarms_path, ledger_key_path, login_secret,
-    note_orphan, read_key, read_text, recording_key_path, set_credentials_of, webhook_key_path, write_key,
-    write_new_key, write_text,
+    credentials_of, credentials_of_all, find, forget_orphan, ledger_alarms_path, ledger_key_path, ledger_name_path,
+    login_secret, note_orphan, read_key, read_text, recording_key_path, set_credentials_of, webhook_key_path,
+    write_key, write_new_key, write_text,
 };
 pub use tasks::start_tasks;
 pub use types::{Credential, CredentialFilter, CredentialKind, Holder, LoginSecret};

@@ -182,6 +182,11 @@ pub fn ledger_alarms_path(vault: &Vault, id: LedgerKeyId) -> String {
     format!("{}/.ledger/{id}.alarms", vault.config.kv_prefix)
 }
 
+/// Where the ledger's name is kept, beside the key that signs under it.
+pub fn ledger_name_path(vault: &Vault, id: LedgerKeyId) -> String {
+    format!("{}/.ledger/{id}.name", vault.config.kv_prefix)
+}
+
 /// Keeps a text at a path, in the place of the one that is there.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
 };
 
@@ -26,40 +26,67 @@ impl From<io::Error> for AnchorError {
 /// Checkpoints of a log, the largest first, that are looked at until one counts. Only somebody else's are in front of it.
 const MAX_READ: usize = 1_000;
 
-/// The largest checkpoint of each log that counts. Of a last line that was not written whole nothing does.
+/// Where the larger checkpoints of a log are in the file: by size, and by where their lines begin how long these are.
+type Places = BTreeMap<(u64, u64), u64>;
+
+/// The largest checkpoint of each log that counts. Of a last line that was not written whole nothing does. Places are
+/// kept in memory, and no notes: an anchor grows for years.
 pub(super) fn largest(path: &Path, trust: Option<&Trust>) -> Result<Largest, AnchorError> {
-    let mut logs = BTreeMap::<String, BTreeMap<(u64, usize), (TreeHead, String)>>::new();
-    let mut reader = match File::open(path) {
-        Ok(file) => BufReader::new(file),
+    let mut file = match File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Largest::new()),
         Err(error) => return Err(error.into()),
     };
-    let mut text = String::new();
-    for number in 0.. {
-        text.clear();
-        if io::Read::take(&mut reader, MAX_LINE).read_line(&mut text)? == 0 {
-            break;
-        }
-        let Some((checkpoint, note)) = Line::parse(text.as_bytes()) else { continue };
-        let log = logs.entry(checkpoint.origin().to_owned()).or_default();
-        log.insert((checkpoint.head().size, number), (checkpoint.head(), note));
-        // Whoever put more than that in front of the last one holds up signing, and no more.
-        if log.len() > MAX_READ {
-            log.pop_first();
-        }
-    }
     let mut largest = Largest::new();
-    for (origin, log) in logs {
-        let counted = log.values().rev().find(|(_, note)| counts(trust, &origin, note)).map(|(head, _)| *head);
-        match counted {
+    for (origin, places) in places(&file)? {
+        match counted(&mut file, &origin, &places, trust)? {
             Some(head) => drop(largest.insert(origin, vec![head])),
-            None if log.len() == MAX_READ => {
+            None if places.len() == MAX_READ => {
                 return Err(AnchorError::Failed(format!("{MAX_READ} checkpoints of {origin} are not signed")));
             }
             None => {}
         }
     }
     Ok(largest)
+}
+
+fn places(file: &File) -> io::Result<BTreeMap<String, Places>> {
+    let mut logs = BTreeMap::<String, Places>::new();
+    let mut reader = BufReader::new(file);
+    let (mut line, mut offset) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        let length = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line)? as u64;
+        if length == 0 {
+            return Ok(logs);
+        }
+        if let Some((checkpoint, _)) = Line::parse(&line) {
+            let log = logs.entry(checkpoint.origin().to_owned()).or_default();
+            log.insert((checkpoint.head().size, offset), length);
+            // Whoever put more than that in front of the last one holds up signing, and no more.
+            if log.len() > MAX_READ {
+                log.pop_first();
+            }
+        }
+        offset += length;
+    }
+}
+
+/// The largest of these that counts.
+fn counted(file: &mut File, origin: &str, places: &Places, trust: Option<&Trust>) -> io::Result<Option<TreeHead>> {
+    for ((size, offset), length) in places.iter().rev() {
+        file.seek(SeekFrom::Start(*offset))?;
+        let mut line = Vec::new();
+        (&mut *file).take(*length).read_to_end(&mut line)?;
+        // It is read a second time: somebody may have written meanwhile.
+        if let Some((checkpoint, note)) = Line::parse(&line)
+            && (checkpoint.origin(), checkpoint.head().size) == (origin, *size)
+            && counts(trust, origin, &note)
+        {
+            return Ok(Some(checkpoint.head()));
+        }
+    }
+    Ok(None)
 }
 
 /// A file that had something and is gone is not begun anew.
@@ -98,5 +125,26 @@ mod tests {
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(&vec![b'x'; 600 << 10]).unwrap();
         append(&path, &[line(11)], false).unwrap();
         assert_eq!(largest(&path, None).unwrap()["x/ledger/system"][0].size, 11, "a line that is too long is skipped");
+        // Bytes that are no text, from whoever writes there too.
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"\xff\xfe\n").unwrap();
+        append(&path, &[line(12)], false).unwrap();
+        assert_eq!(largest(&path, None).unwrap()["x/ledger/system"][0].size, 12, "what is no text is skipped");
+    }
+
+    #[test]
+    fn of_each_log_the_largest_of_many_is_found_where_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("anchor");
+        let of = |origin: &str, size| {
+            let line = line(size);
+            let note = line.note.replace("x/ledger/system", origin);
+            Line { origin: origin.to_owned(), note, ..line }
+        };
+        let tenant = "x/ledger/tenants/0197a4b2-0000-7000-8000-000000000001";
+        let lines = (1..=3_000).flat_map(|size| [of("x/ledger/system", size), of(tenant, 3_001 - size)]);
+        append(&path, &lines.collect::<Vec<_>>(), true).unwrap();
+        let found = largest(&path, None).unwrap();
+        assert_eq!((found["x/ledger/system"][0].size, found[tenant][0].size), (3_000, 3_000));
+        assert_eq!(places(&File::open(&path).unwrap()).unwrap()[tenant].len(), MAX_READ, "no more are kept");
     }
 }

@@ -128,16 +128,19 @@ pub(crate) async fn own_damage(connection: &mut PgConnection) -> Result<Option<(
     Ok(row.map(|row| (row.reason, row.since)))
 }
 
-/// Tenants whose last beat is older than that.
+/// Tenants whose last beat is older than that, of all `but` these.
 pub(crate) async fn beats_due(
     connection: &mut PgConnection,
     seconds: f64,
     most: i32,
+    but: &[Uuid],
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select tenant_id as "tenant_id!" from openpam.ledger_beats_due(make_interval(secs => $1), $2) as tenant_id"#,
+        r#"select tenant_id as "tenant_id!"
+           from openpam.ledger_beats_due(make_interval(secs => $1), $2, $3) as tenant_id"#,
         seconds,
-        most
+        most,
+        but
     )
     .fetch_all(connection)
     .await

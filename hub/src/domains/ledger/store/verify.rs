@@ -21,65 +21,6 @@ pub(crate) async fn prepare_connection(connection: &mut PgConnection) -> Result<
     Ok(())
 }
 
-/// A trigger as it is stored.
-pub(crate) struct StoredTrigger {
-    pub(crate) table: String,
-    pub(crate) name: String,
-    pub(crate) function: String,
-    pub(crate) enabled: String,
-}
-
-/// The triggers of the tables that there are; a view in a table's place has none of them.
-pub(crate) async fn triggers(connection: &mut PgConnection) -> Result<Vec<StoredTrigger>, sqlx::Error> {
-    sqlx::query_as!(
-        StoredTrigger,
-        r#"select c.relname::text as "table!", t.tgname::text as "name!",
-                  case when n.nspname = 'openpam' then p.proname::text else n.nspname || '.' || p.proname end as "function!",
-                  t.tgenabled::text as "enabled!"
-           from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_proc p on p.oid = t.tgfoid
-           join pg_namespace n on n.oid = p.pronamespace
-           where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not t.tgisinternal"#
-    )
-    .fetch_all(connection)
-    .await
-}
-
-/// The bodies of these functions.
-pub(crate) async fn functions(
-    connection: &mut PgConnection,
-    names: &[String],
-) -> Result<Vec<(String, String)>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select proname::text as "name!", prosrc as "body!" from pg_proc
-           where pronamespace = 'openpam'::regnamespace and proname = any($1)"#,
-        names
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.name, row.body)).collect())
-}
-
-/// Policies, by table and name.
-pub(crate) async fn policies(connection: &mut PgConnection) -> Result<Vec<(String, String)>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select c.relname::text as "table!", p.polname::text as "name!"
-           from pg_policy p join pg_class c on c.oid = p.polrelid where c.relnamespace = 'public'::regnamespace"#
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.table, row.name)).collect())
-}
-
-/// Tables with rules, which no migration makes.
-pub(crate) async fn rewritten(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select distinct c.relname::text as "table!" from pg_rewrite r join pg_class c on c.oid = r.ev_class
-           where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')"#
-    )
-    .fetch_all(connection)
-    .await
-}
-
 /// The events that say what was erased, with the bytes of their entries, from a place on.
 pub(crate) async fn erasures(
     connection: &mut PgConnection,

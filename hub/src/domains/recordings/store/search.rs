@@ -204,57 +204,30 @@ pub(in super::super) async fn count_behind(
 ) -> Result<(i64, i64, i64), sqlx::Error> {
     let (first, last) = search.identifiers();
     let row = sqlx::query!(
-        r#"select count(*) filter (where behind.open) as "open!", count(*) filter (where behind.partial) as "partial!"
-           from (select not indexed.done as open,
-                        (indexed.sampled <> '{}' or indexed.truncated or indexed.cut or indexed.hidden_entries > 0
-                         or indexed.error_code is not null) as partial
-                 from recording_index as indexed
-                 join recordings using (tenant_id, session_id)
-                 join sessions using (tenant_id, session_id)
-                 left join targets on targets.tenant_id = sessions.tenant_id and targets.target_id = sessions.target_id
-                 left join zones on zones.tenant_id = targets.tenant_id and zones.zone_id = targets.zone_id
-                 where recordings.state not in ('purging', 'purged')
-                   and (not indexed.done or indexed.sampled <> '{}' or indexed.truncated or indexed.cut
-                        or indexed.hidden_entries > 0 or indexed.error_code is not null)
-                   and indexed.session_id between $1 and $2
-                   and ($3::uuid is null or user_id = $3)
-                   and ($4::uuid is null or sessions.target_id = $4)
-                   and ($5::timestamptz is null or start_time >= $5)
-                   and ($6::timestamptz is null or start_time < $6)
-                   and ($7::text is null or strpos(lower(user_name), lower($7)) > 0)
-                   and ($8::text is null or strpos(lower(target_name), lower($8)) > 0)
-                   and ($9::text is null or strpos(lower(coalesce(zones.name, '')), lower($9)) > 0)
-                 limit 10000) as behind"#,
-        first,
-        last,
-        search.user_id.map(|id| id.as_uuid()),
-        search.target_id.map(|id| id.as_uuid()),
-        search.from,
-        search.to,
-        search.user,
-        search.target,
-        search.zone
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    let unseen = sqlx::query_scalar!(
-        r#"select count(*) as "count!"
-           from (select from recording_index as indexed
-                 join recordings using (tenant_id, session_id)
-                 join sessions using (tenant_id, session_id)
-                 left join targets on targets.tenant_id = sessions.tenant_id and targets.target_id = sessions.target_id
-                 left join zones on zones.tenant_id = targets.tenant_id and zones.zone_id = targets.zone_id
-                 where recordings.state not in ('purging', 'purged')
-                   and indexed.unseen_entries > indexed.hidden_entries
-                   and indexed.session_id between $1 and $2
-                   and ($3::uuid is null or user_id = $3)
-                   and ($4::uuid is null or sessions.target_id = $4)
-                   and ($5::timestamptz is null or start_time >= $5)
-                   and ($6::timestamptz is null or start_time < $6)
-                   and ($7::text is null or strpos(lower(user_name), lower($7)) > 0)
-                   and ($8::text is null or strpos(lower(target_name), lower($8)) > 0)
-                   and ($9::text is null or strpos(lower(coalesce(zones.name, '')), lower($9)) > 0)
-                 limit $10) as ordinary"#,
+        // Each count stops where it is enough: so what the filters leave is not gathered first.
+        r#"with chosen as not materialized (
+               select not indexed.done as open,
+                      (indexed.sampled <> '{}' or indexed.truncated or indexed.cut or indexed.hidden_entries > 0
+                       or indexed.error_code is not null) as partial,
+                      indexed.unseen_entries > indexed.hidden_entries as unseen
+               from recording_index as indexed
+               join recordings using (tenant_id, session_id)
+               join sessions using (tenant_id, session_id)
+               left join targets on targets.tenant_id = sessions.tenant_id and targets.target_id = sessions.target_id
+               left join zones on zones.tenant_id = targets.tenant_id and zones.zone_id = targets.zone_id
+               where recordings.state not in ('purging', 'purged')
+                 and indexed.session_id between $1 and $2
+                 and ($3::uuid is null or user_id = $3)
+                 and ($4::uuid is null or sessions.target_id = $4)
+                 and ($5::timestamptz is null or start_time >= $5)
+                 and ($6::timestamptz is null or start_time < $6)
+                 and ($7::text is null or strpos(lower(user_name), lower($7)) > 0)
+                 and ($8::text is null or strpos(lower(target_name), lower($8)) > 0)
+                 and ($9::text is null or strpos(lower(coalesce(zones.name, '')), lower($9)) > 0)
+           )
+           select count(*) filter (where behind.open) as "open!", count(*) filter (where behind.partial) as "partial!",
+                  (select count(*) from (select from chosen where unseen limit $10) as ordinary) as "unseen!"
+           from (select open, partial from chosen where open or partial limit 10000) as behind"#,
         first,
         last,
         search.user_id.map(|id| id.as_uuid()),
@@ -268,7 +241,7 @@ pub(in super::super) async fn count_behind(
     )
     .fetch_one(connection)
     .await?;
-    Ok((row.open, row.partial, unseen))
+    Ok((row.open, row.partial, row.unseen))
 }
 
 #[cfg(test)]
