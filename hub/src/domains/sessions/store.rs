@@ -5,7 +5,9 @@ use openpam_ids::{HubId, ParticipantId, SessionId, TargetId, TenantId, UserId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{End, NewSession, Participant, RunningHub, Session, SessionFilter, SessionStatus, types::NewParticipant};
+use super::{
+    End, NewSession, Participant, Peer, RunningHub, Session, SessionFilter, SessionStatus, types::NewParticipant,
+};
 
 pub(super) async fn insert(
     connection: &mut PgConnection,
@@ -248,18 +250,23 @@ pub(super) async fn orphans(
     Ok(rows.into_iter().map(|row| (row.id, row.bytes_sent, row.bytes_received)).collect())
 }
 
-/// The hub that carries a session, and where it listens.
+/// The hub that carries a session, where it listens, and how other hubs reach it, as long as it is alive.
 pub(super) async fn carried_by(
     connection: &mut PgConnection,
     id: SessionId,
-) -> Result<Option<(HubId, String)>, sqlx::Error> {
+) -> Result<Option<(HubId, String, Option<Peer>)>, sqlx::Error> {
     let row = sqlx::query!(
-        r#"select hub_id as "hub_id: HubId", address from sessions join hubs using (hub_id) where session_id = $1"#,
+        r#"select hub_id as "hub_id: HubId", address, peer_url, origin,
+                  stopped_at is null and last_seen_at >= now() - silent_after as "is_alive!"
+           from sessions join hubs using (hub_id) where session_id = $1"#,
         id.as_uuid()
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| (row.hub_id, row.address)))
+    Ok(row.map(|row| {
+        let peer = row.peer_url.zip(row.origin).filter(|_| row.is_alive);
+        (row.hub_id, row.address, peer.map(|(url, origin)| Peer { url, origin }))
+    }))
 }
 
 /// Says that a hub is alive, and that it is dead when `silent_after` seconds have passed without another beat.
@@ -268,15 +275,19 @@ pub(super) async fn beat(
     id: HubId,
     address: &str,
     version: &str,
+    peer: Option<&Peer>,
     silent_after: f64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into hubs (hub_id, address, version, silent_after) values ($1, $2, $3, make_interval(secs => $4))
+        "insert into hubs (hub_id, address, version, silent_after, peer_url, origin)
+         values ($1, $2, $3, make_interval(secs => $4), $5, $6)
          on conflict (hub_id) do update set last_seen_at = now()",
         id.as_uuid(),
         address,
         version,
-        silent_after
+        silent_after,
+        peer.map(|peer| peer.url.as_str()),
+        peer.map(|peer| peer.origin.as_str())
     )
     .execute(connection)
     .await?;

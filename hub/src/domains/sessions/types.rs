@@ -241,6 +241,15 @@ pub struct RunningHub {
     pub active_sessions: i64,
 }
 
+/// Another hub, where it takes what is passed on to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Base URL.
+    pub url: String,
+    /// Scheme, host and port under which browsers reach it.
+    pub origin: String,
+}
+
 /// How somebody takes part in another person's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
