@@ -12,5 +12,5 @@ mod types;
 
 pub use error::AuditError;
 pub(crate) use http::routes;
-pub use service::{erase, happened, record};
+pub use service::{details, erase, happened, record};
 pub use types::{Entry, Event, Object, Outcome};

@@ -91,6 +91,7 @@ pub(super) async fn list(
              and ($9::text is null or strpos(lower(actor_name), lower($9)) > 0
                   or strpos(lower(coalesce(object_name, '')), lower($9)) > 0 or strpos(action, lower($9)) > 0
                   or strpos(lower(detail::text), lower($9)) > 0)
+             and ($11::text is null or action <> $11)
            order by audit_event_id desc
            limit $10"#,
         before,
@@ -103,6 +104,26 @@ pub(super) async fn list(
         filter.to,
         filter.text,
         limit,
+        filter.without_action,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Details of the acts of the hub itself on one thing, the first first.
+pub(super) async fn details(
+    connection: &mut PgConnection,
+    object: Uuid,
+    actions: &[String],
+    limit: i64,
+) -> Result<Vec<serde_json::Value>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select detail from audit_events
+         where object_id = $1 and action = any ($2) and actor_type = 'system' and outcome = 'success'
+         order by audit_event_id limit $3",
+        object,
+        actions,
+        limit
     )
     .fetch_all(connection)
     .await
