@@ -2,5 +2,5 @@
 alter table hubs
     add column peer_url text,
     add column origin text;
-comment on column hubs.peer_url is 'base URL for the other hubs; null where it passes nothing on and takes nothing from them';
+comment on column hubs.peer_url is 'base URL for the other hubs; null where it takes nothing from them';
 comment on column hubs.origin is 'scheme, host and port under which browsers reach it';

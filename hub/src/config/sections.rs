@@ -112,7 +112,7 @@ pub struct Server {
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNetwork>,
     /// Base URL under which other hubs of the same database reach this one: https, or http to this machine. Without it
-    /// what this hub carries can be watched through its own console only, and nothing is passed on from here.
+    /// what this hub carries can be watched through its own console only.
     pub peer_url: Option<String>,
     /// PEM file with the CA that signed the other hubs' certificates, beside the system's own.
     pub peer_ca_file: Option<String>,
