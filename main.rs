@@ -53,9 +53,13 @@ enum RecordingCommand {
         /// File with a recipient's X25519 private key, base64: decrypts as well
         #[arg(long, value_name = "FILE", conflicts_with = "session")]
         key_file: Option<PathBuf>,
-        /// What the recording must begin with: number of segments and root of an entry recording.head of the ledger
+        /// What the recording must begin with: number of segments and root of an entry recording.head, or recording.close,
+        /// of the ledger; may be repeated
         #[arg(long, value_name = "SEGMENTS:ROOT", conflicts_with = "session")]
-        head: Option<String>,
+        head: Vec<String>,
+        /// The recording was closed: a manifest that is not there is missing. Without, a session may be running
+        #[arg(long, conflicts_with = "session")]
+        closed: bool,
     },
     /// List the recordings of a hub, or those below a folder; exit 1 when one that was verified is not whole
     List {
@@ -428,11 +432,11 @@ async fn look_at_recording(command: RecordingCommand) -> anyhow::Result<ExitCode
         _ => anyhow::bail!("name a folder and a key, or a hub and a session"),
     };
     match command {
-        RecordingCommand::Verify { source, json, signer, key_file, head } => {
+        RecordingCommand::Verify { source, json, signer, key_file, head, closed } => {
             match (source.session, source.hub.remote(), source.folder) {
                 (Some(session), Some(remote), _) => return recording::verify_session(&remote, &session, json).await,
                 (_, _, Some(folder)) => {
-                    return recording::verify(&folder, &signer, key_file.as_deref(), head.as_deref());
+                    return recording::verify(&folder, &signer, key_file.as_deref(), &head, closed);
                 }
                 _ => anyhow::bail!("name a folder, or a hub and a session"),
             }

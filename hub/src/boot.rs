@@ -21,7 +21,7 @@ use crate::{
         subscribers::{self, Senders},
         vault::Vault,
     },
-    gateway::{Attachments, Listeners},
+    gateway::{Attachments, Listeners, Peers},
     http,
     state::{Hub, Inner},
 };
@@ -67,6 +67,7 @@ pub async fn run(config_path: &Path) -> anyhow::Result<()> {
         live: LiveSessions::default(),
         terminals: Attachments::default(),
         listeners: Listeners::default(),
+        peers: Peers::new(&config.server)?,
         random: SystemRandom::new(),
         db,
         changes: Changes::default(),

@@ -20,7 +20,7 @@ use crate::{
         subscribers::Senders,
         vault::Vault,
     },
-    gateway::{Attachments, Listeners},
+    gateway::{Attachments, Listeners, Peers},
 };
 
 /// The running hub. Cheap to clone.
@@ -69,6 +69,8 @@ pub struct Inner {
     pub terminals: Attachments,
     /// Consoles that listen for changes.
     pub listeners: Listeners,
+    /// The way to other hubs.
+    pub peers: Peers,
 }
 
 impl Hub {
@@ -180,6 +182,11 @@ impl Hub {
     /// Consoles that listen for changes.
     pub fn listeners(&self) -> &Listeners {
         &self.inner.listeners
+    }
+
+    /// The way to other hubs.
+    pub fn peers(&self) -> &Peers {
+        &self.inner.peers
     }
 
     /// How browsers find their terminal sessions again.

@@ -146,11 +146,22 @@ pub enum Defect {
     #[error("the segments are not those that were signed: their Merkle root differs")]
     RootMismatch,
     /// The first segments are not those of the head that is known.
-    #[error("the first {segments} segments are not those that were there when the ledger noted them")]
+    #[error("the first {segments} segments are not those that were noted when they were stored")]
     HeadMismatch {
         /// How many segments the head counts.
         segments: u32,
     },
+    /// The first segments are not those of a head that the ledger has.
+    #[error(
+        "the first {segments} segments are not those whose head the ledger has: they were changed, or cut off, since"
+    )]
+    LedgerMismatch {
+        /// How many segments that head counts.
+        segments: u32,
+    },
+    /// The recording was closed, and its manifest is not there.
+    #[error("the manifest is missing: the recording was closed, and what was signed of it is gone")]
+    ManifestMissing,
     /// The manifest's sums are not those of the segments.
     #[error("the manifest's {field} does not fit the segments")]
     ManifestMismatch {
@@ -192,6 +203,7 @@ impl Defect {
             Self::MalformedHeader { .. } => (0, "malformed_header"),
             Self::MalformedManifest { .. } => (1, "malformed_manifest"),
             Self::ForeignManifest { .. } => (1, "foreign_manifest"),
+            Self::ManifestMissing => (1, "manifest_missing"),
             Self::OtherSession { .. } => (2, "other_session"),
             Self::Duplicated { .. } => (3, "duplicated"),
             Self::Conflicting { .. } => (3, "conflicting"),
@@ -209,6 +221,7 @@ impl Defect {
             Self::LastSegmentAltered { .. } => (9, "last_segment_altered"),
             Self::RootMismatch => (10, "root_mismatch"),
             Self::HeadMismatch { .. } => (10, "head_mismatch"),
+            Self::LedgerMismatch { .. } => (10, "ledger_mismatch"),
             Self::ManifestMismatch { .. } => (11, "manifest_mismatch"),
             Self::UntrustedSigner { .. } => (12, "untrusted_signer"),
             Self::WrongKey { .. } => (13, "wrong_key"),
@@ -297,6 +310,8 @@ mod tests {
             Defect::LastSegmentAltered { seq },
             Defect::RootMismatch,
             Defect::HeadMismatch { segments: 3 },
+            Defect::LedgerMismatch { segments: 3 },
+            Defect::ManifestMissing,
             Defect::ManifestMismatch { field: "end" },
             Defect::UntrustedSigner { signer: SignerKey([1; 32]) },
             Defect::WrongKey { seq },

@@ -70,6 +70,9 @@ pub use layout::{
 };
 pub use manifest::{ClosedBy, Manifest, Outcome, SignedManifest};
 pub use openpam_merkle::{Frontier, leaf_hash};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use record::decode_plain;
 pub use record::{Exit, GapReason, Record, TimedRecord};
 pub use segment::{OpenedSegment, Segment};
 pub use utf8::Utf8;

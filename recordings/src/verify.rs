@@ -126,6 +126,8 @@ pub struct Report {
     pub merkle: Check,
     /// Whether the segments begin with those of the head that was given. Needs no key.
     pub head: Check,
+    /// Whether they begin with those of every head that the ledger has. Needs no key.
+    pub ledger: Check,
     /// Whether the manifest's signature fits and its signer is trusted. Needs no key.
     pub signature: Check,
     /// Whether all content decrypts to well-formed records. Needs a recipient's private key.
@@ -215,6 +217,9 @@ pub struct Verifier<'k> {
     key: Option<&'k RecipientPrivateKey>,
     expected: Option<(Uuid, Uuid)>,
     head: Option<Head>,
+    /// Heads of the ledger.
+    noted: Vec<Head>,
+    is_closed: bool,
     /// The last data key that was unwrapped, and for which recording.
     unwrapped: Option<(Session, SessionKey)>,
     positions: usize,
@@ -231,6 +236,8 @@ impl<'k> Verifier<'k> {
             key: None,
             expected: None,
             head: None,
+            noted: Vec::new(),
+            is_closed: false,
             unwrapped: None,
             positions: 0,
             sound: Vec::new(),
@@ -258,6 +265,22 @@ impl<'k> Verifier<'k> {
     #[must_use]
     pub fn with_head(mut self, head: Head) -> Self {
         self.head = Some(head);
+        self
+    }
+
+    /// Compares with heads that the ledger has: what was there when each of them was noted has to be there still, whatever
+    /// store, database and manifest say now.
+    #[must_use]
+    pub fn with_ledger(mut self, heads: impl IntoIterator<Item = Head>) -> Self {
+        self.noted.extend(heads);
+        self.noted.sort_by_key(|head| head.segments);
+        self
+    }
+
+    /// Says that the recording was closed: there must be a manifest.
+    #[must_use]
+    pub fn closed(mut self) -> Self {
+        self.is_closed = true;
         self
     }
 
@@ -304,6 +327,9 @@ impl<'k> Verifier<'k> {
                 None
             }
         });
+        if self.is_closed && manifest.is_none() {
+            self.findings.add(None, Defect::ManifestMissing);
+        }
         let fits = parsed.as_ref().is_some_and(|signed| signed.verify().is_ok());
         let identity = self.identity(parsed.as_ref().filter(|_| fits));
         let signature = self.signature(parsed.as_ref(), fits);
@@ -325,6 +351,7 @@ impl<'k> Verifier<'k> {
             Some(head) => self.check_head(head, &own),
             None => Check::NotDone,
         };
+        let ledger = self.check_ledger(&own);
         let completeness = match counts.map(|manifest| manifest.closed_by) {
             Some(ClosedBy::Writer) => Completeness::Complete,
             Some(ClosedBy::Completer) => Completeness::Completed,
@@ -345,6 +372,7 @@ impl<'k> Verifier<'k> {
             chain,
             merkle,
             head,
+            ledger,
             signature,
             decryption,
             completeness,
@@ -440,7 +468,8 @@ impl<'k> Verifier<'k> {
         let mut first = 0;
         let signed = manifest.map(|manifest| manifest.segments);
         // What a manifest or a head counts must be there; what a manifest does not count is surplus.
-        let end = signed.unwrap_or(0).max(self.head.map_or(0, |head| head.segments));
+        let noted = self.noted.last().map_or(0, |head| head.segments);
+        let end = signed.unwrap_or(0).max(self.head.map_or(0, |head| head.segments)).max(noted);
         let seqs = own.iter().map(|link| link.seq).filter(|seq| signed.is_none() || *seq < end);
         for seq in seqs.chain((end > 0).then_some(end)) {
             if seq > first {
@@ -487,6 +516,28 @@ impl<'k> Verifier<'k> {
             self.findings.add(None, Defect::HeadMismatch { segments: head.segments });
         }
         self.check(true, passed)
+    }
+
+    /// One pass over the segments, however many heads there are.
+    fn check_ledger(&mut self, own: &[Link]) -> Check {
+        let noted = std::mem::take(&mut self.noted);
+        let mut links = own.iter().peekable();
+        let mut tree = Frontier::default();
+        let mut first = None;
+        for head in &noted {
+            while let Some(link) = links.next_if(|link| link.seq < head.segments) {
+                // A tree that is full has another size than any head.
+                let _ = tree.push(link.hash);
+            }
+            if tree.size() != u64::from(head.segments) || tree.root() != head.root {
+                first.get_or_insert(head.segments);
+            }
+        }
+        // What follows the first one that does not fit cannot fit either.
+        if let Some(segments) = first {
+            self.findings.add(None, Defect::LedgerMismatch { segments });
+        }
+        self.check(!noted.is_empty(), first.is_none())
     }
 
     fn merkle(&mut self, manifest: &Manifest, own: &[Link]) -> Check {

@@ -179,6 +179,65 @@ fn segments_cut_from_the_end_of_a_running_session_show_through_the_ledgers_head(
 }
 
 #[test]
+fn every_head_of_the_ledger_is_compared_and_has_a_verdict_of_its_own() {
+    let (sealed, manifest) = sample_of(1, "test: sample", 5);
+    let with = |segments: &[SealedSegment], manifest: Option<&[u8]>, heads: &[Head]| {
+        let trusted = [signer()];
+        let mut verifier = Verifier::new(Signers::Trusted(&trusted)).with_ledger(heads.iter().copied());
+        segments.iter().for_each(|segment| verifier.segment(&segment.bytes));
+        verifier.finish(manifest)
+    };
+    let manifest = sign(manifest).to_bytes();
+    let heads = [sealed[4].head, sealed[1].head, sealed[2].head];
+    let report = with(&sealed, Some(&manifest), &heads);
+    assert_eq!((report.verdict, report.ledger), (Verdict::Intact, Check::Passed));
+    assert_eq!(with(&sealed, Some(&manifest), &[]).ledger, Check::NotDone);
+    // Store, database and manifest may agree on something else: one head is enough to tell.
+    let (other, other_manifest) = sample_of(1, "another", 5);
+    let other_manifest = sign(other_manifest).to_bytes();
+    for known in [&heads[..], &heads[2..], &heads[..1]] {
+        let report = with(&other, Some(&other_manifest), known);
+        let segments = known.iter().map(|head| head.segments).min().unwrap();
+        assert_eq!(report.verdict, Verdict::Defective(Defect::LedgerMismatch { segments }));
+        assert_eq!((report.ledger, report.merkle, report.signature), (Check::Failed, Check::Passed, Check::Passed));
+    }
+    let mut bent = heads;
+    bent[0].root.0[0] ^= 1;
+    let report = with(&sealed, Some(&manifest), &bent);
+    assert_eq!(report.verdict, Verdict::Defective(Defect::LedgerMismatch { segments: 5 }), "the earlier ones fit");
+    // Cut off while nobody had closed it.
+    let report = with(&sealed[..2], None, &heads);
+    assert_eq!(report.verdict, Verdict::Defective(Defect::Missing { first: 2, count: 3 }));
+    assert_eq!(report.ledger, Check::Failed);
+}
+
+#[test]
+fn a_closed_recording_without_its_manifest_is_told_from_a_running_session() {
+    let (sealed, manifest) = sample_of(1, "test: sample", 3);
+    let manifest = sign(manifest).to_bytes();
+    let of = |segments: &[SealedSegment], manifest: Option<&[u8]>| {
+        let trusted = [signer()];
+        let mut verifier = Verifier::new(Signers::Trusted(&trusted)).closed();
+        segments.iter().for_each(|segment| verifier.segment(&segment.bytes));
+        verifier.finish(manifest)
+    };
+    assert_eq!(of(&sealed, Some(&manifest)).verdict, Verdict::Intact);
+    let report = of(&sealed, None);
+    assert_eq!(report.verdict, Verdict::Defective(Defect::ManifestMissing));
+    assert_eq!((report.chain, report.signature), (Check::Passed, Check::NotDone));
+    assert_eq!(of(&[], None).verdict, Verdict::Defective(Defect::ManifestMissing));
+    // A segment that is damaged as well does not hide it.
+    let report = of(&sealed[1..], None);
+    let codes = report.findings.iter().map(|finding| finding.defect.code()).collect::<Vec<_>>();
+    assert!(codes.contains(&"manifest_missing") && codes.contains(&"missing"), "{codes:?}");
+    // Of a running session none is expected.
+    assert_eq!(
+        verify(&sealed.iter().map(|it| it.bytes.to_vec()).collect::<Vec<_>>(), None, None).verdict,
+        Verdict::Incomplete
+    );
+}
+
+#[test]
 fn a_segment_of_another_session() {
     let other = sample(2, 5);
     for place in 0..5 {

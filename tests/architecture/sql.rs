@@ -15,6 +15,7 @@ const READ_ONLY: &[(&str, &str, &str)] = &[
     ("subscribers", "event_deliveries", "the list says how each webhook fares"),
     ("ledger", "audit_events", "who verifies compares the events with their entries"),
     ("ledger", "row_changes", "likewise"),
+    ("sessions", "recordings", "a list may be of those whose recording is held, or was found damaged"),
     ("recordings", "sessions", "a search is for lines of sessions of somebody, somewhere, at a time"),
     ("recordings", "targets", "a session's zone is its target's"),
     ("recordings", "zones", "a search may be for what happened in a zone"),

@@ -53,6 +53,8 @@ pub struct HubOptions {
     pub public_scheme: &'static str,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<&'static str>,
+    /// Whether hubs with these options reach each other.
+    pub peers: bool,
     /// `json` or `human`.
     pub log_format: &'static str,
     /// Accepted `tid` claims, when not the provider's own.
@@ -88,6 +90,7 @@ impl Default for HubOptions {
             address_exceptions: Vec::new(),
             public_scheme: "http",
             trusted_proxies: Vec::new(),
+            peers: false,
             log_format: "json",
             allowed_tids: None,
             ledger_role: true,
@@ -488,6 +491,7 @@ fn configuration(
         r#"[server]
 listen = "{address}"
 public_url = "{}://{address}"
+{}
 trusted_proxies = {:?}
 shutdown_grace_seconds = 5
 
@@ -513,6 +517,7 @@ request_timeout_seconds = 2
 namespace = "{}"
 "#,
         options.public_scheme,
+        if options.peers { format!("peer_url = \"http://{address}\"") } else { String::new() },
         options.trusted_proxies,
         database_url("openpam_app"),
         postgres.app_password_file.display(),

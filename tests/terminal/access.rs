@@ -538,6 +538,13 @@ async fn a_hub_cut_off_from_the_database_ends_its_sessions_before_another_hub_ca
     let codes = ends.iter().map(|end| end["detail"]["code"].as_str().unwrap_or_default()).collect::<Vec<_>>();
     assert_eq!(codes, ["access_unchecked", "hub_lost"], "{ends:?}");
     assert_eq!(ends[0]["detail"]["instead_of"], "hub_lost", "{ends:?}");
+    // So it does to who gets events.
+    let told = format!("/events?event_type=openpam.session.ended&subject=sessions/{}", terminal.session_id());
+    let told = world.admin.list(&told).await?;
+    let codes = told.iter().map(|event| event["payload"]["code"].as_str().unwrap_or_default()).collect::<Vec<_>>();
+    assert_eq!(codes, ["access_unchecked", "hub_lost"], "{told:?}");
+    assert_eq!(told[0]["payload"]["instead_of"], "hub_lost", "{told:?}");
+    ensure!(told[1]["payload"].get("instead_of").is_none(), "{told:?}");
     let at_the_hub = person.client.at(cut_off.url());
     let mut again = eventually("a session opens once the database answers", Duration::from_secs(40), || async {
         Ok(reachable.open(&at_the_hub).await.ok())

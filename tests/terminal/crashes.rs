@@ -63,6 +63,60 @@ async fn whenever_a_hub_is_killed_what_was_stored_verifies_and_is_closed() -> an
     Ok(())
 }
 
+/// At most so much of a session is missing when its hub was killed.
+const MOST_MISSING: Duration = Duration::from_secs(15);
+/// What the test's own clock, the target's and the way between them may add.
+const SLACK: Duration = Duration::from_millis(1_500);
+
+/// What the target says every so often, whatever else it says: the time.
+const CLOCKS: [&str; 3] = [
+    "while :; do echo at-$(date +%s%3N); sleep 0.2; done",
+    "while :; do echo at-$(date +%s%3N); head -c 30000 /dev/urandom | base64; done",
+    "while :; do echo at-$(date +%s%3N); seq 20000; done",
+];
+
+#[tokio::test]
+async fn of_a_hub_that_is_killed_at_most_the_last_fifteen_seconds_are_missing() -> anyhow::Result<()> {
+    let mut options = HubOptions::default();
+    options.recording.insert("abandoned_after_seconds", "15".to_owned());
+    let mut world = World::start(options).await?;
+    let reachable = world.password_target().await?;
+    let mut running = Vec::new();
+    for clock in CLOCKS {
+        let mut terminal = reachable.open(&world.admin).await?;
+        let session = terminal.session_id();
+        terminal.keep_output = false;
+        terminal.type_line(clock).await?;
+        let reading = tokio::spawn(async move { terminal.drain(Duration::from_secs(120)).await.map(drop) });
+        running.push((session, reading));
+    }
+    // Longer than a segment may be open, so that the first ones are closed by the clock.
+    let share = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
+    tokio::time::sleep(Duration::from_secs(17) + Duration::from_secs(12).mul_f64(share)).await;
+    world.hub.kill().await?;
+    let killed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    world.hub = world.another_hub().await?;
+    let admin = world.admin.at(world.hub.url());
+    for ((session, reading), clock) in running.into_iter().zip(CLOCKS) {
+        reading.abort();
+        let recording = eventually(&format!("the recording of {session} is closed"), Duration::from_secs(90), || async {
+            world.database.by_hand("update hubs set last_seen_at = now() - interval '1 hour' where stopped_at is null and last_seen_at < now() - interval '3 seconds'").await?;
+            let recording = admin.get(&format!("/sessions/{session}/recording")).await?;
+            Ok((recording["state"] == "completed").then_some(recording))
+        })
+        .await?;
+        ensure!(recording["verification"]["verdict"] == "intact", "{session}: {}", recording["verification"]);
+        let export = admin.text(&format!("/sessions/{session}/recording/export")).await?;
+        // The command itself is echoed: what follows there is no number.
+        let said = export.split("at-").skip(1).filter_map(|rest| rest.get(..13)?.parse().ok());
+        let last: u64 = said.max().with_context(|| format!("{clock}: nothing of it is recorded"))?;
+        let missing = killed.saturating_sub(Duration::from_millis(last));
+        println!("{clock}: the last {missing:?} are missing");
+        ensure!(missing <= MOST_MISSING + SLACK, "{clock}: the last {missing:?} are missing");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_hub_that_was_taken_for_dead_stores_nothing_behind_a_closed_recording() -> anyhow::Result<()> {
     let mut options = HubOptions::default();

@@ -317,6 +317,147 @@ async fn what_is_cut_off_a_recording_that_nobody_closed_shows_by_the_ledgers_hea
     }
     let said = verify().await?;
     ensure!(!said.starts_with("incomplete") && said.contains("head         FAILED"), "{said}");
+    // The hub compares by itself, with what its own ledger has, although the database agrees with the store.
+    let cut = format!(
+        "begin; alter table recordings disable trigger recordings_final;
+         delete from recording_segments where session_id = '{session}' and seq >= 12;
+         update recordings set segments = 12, root = null where session_id = '{session}';
+         alter table recordings enable trigger recordings_final; commit; select 'done'"
+    );
+    world.database.by_hand(&cut).await?;
+    let seen = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+    let verification = &seen["verification"];
+    assert_eq!(
+        (&verification["ledger"], &verification["verdict"]),
+        (&json!("failed"), &json!("missing")),
+        "{verification}"
+    );
+    let told = verification["findings"].as_array().context("no findings")?;
+    ensure!(told.iter().any(|finding| finding.as_str().is_some_and(|text| text.contains("the ledger"))), "{told:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_recording_that_was_found_damaged_is_kept_in_mind_and_found_by_lists() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let [auditor, operator] = [world.person(&["auditor"], &[]).await?, world.person(&["operator"], &[]).await?];
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        let mut terminal = reachable.open(&world.admin).await?;
+        terminal.type_line("exit").await?;
+        terminal.end(Duration::from_secs(10)).await?;
+        sessions.push(terminal.session_id());
+        recording(&world, &terminal.session_id(), "complete").await?;
+    }
+    let (session, held) = (&sessions[0], &sessions[1]);
+    let before = recording(&world, session, "complete").await?;
+    assert_eq!(before["verification"]["verdict"], "intact", "{before}");
+    assert_eq!(before["verification"]["ledger"], "passed", "its end is in the ledger: {before}");
+    let hold = json!({ "reason": "a case" });
+    auditor
+        .client
+        .call(http::Method::POST, &format!("/sessions/{held}/recording/hold"), Some(&hold))
+        .await?
+        .success()?;
+    let manifest = folder(&world, &before)?.join("manifest");
+    let bytes = std::fs::read(&manifest)?;
+    std::fs::remove_file(&manifest)?;
+    let seen = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+    assert_eq!(seen["verification"]["verdict"], "manifest_missing", "{}", seen["verification"]);
+    let again = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+    assert_eq!(again["verification"]["verdict"], "manifest_missing", "{}", again["verification"]);
+    let trail = format!("/audit/entries?object_id={session}&action=recording.damaged");
+    let told = world.admin.list(&trail).await?;
+    assert_eq!((told.len(), &told[0]["detail"]["defect"]), (1, &json!("manifest_missing")), "once: {told:?}");
+    assert_eq!((&told[0]["outcome"], &told[0]["actor"]["type"]), (&json!("failure"), &json!("system")), "{told:?}");
+
+    // Lists are answered over all of them, a page at a time.
+    let ids = async |client: &Client, path: &str| {
+        let items = client.list(path).await?;
+        anyhow::Ok(items.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)).collect::<Vec<_>>())
+    };
+    let newest = sessions.iter().rev().cloned().collect::<Vec<_>>();
+    assert_eq!(ids(&auditor.client, "/sessions?recording=damaged").await?, std::slice::from_ref(session));
+    assert_eq!(ids(&auditor.client, "/sessions?recording=held").await?, std::slice::from_ref(held));
+    assert_eq!(ids(&auditor.client, "/sessions?recording=recorded").await?, newest);
+    assert_eq!(ids(&auditor.client, "/sessions?recording=not_recorded").await?, Vec::<String>::new());
+    assert_eq!(ids(&auditor.client, "/sessions?recording=deleted").await?, Vec::<String>::new());
+    let page = auditor.client.get("/sessions?recording=recorded&limit=2").await?;
+    ensure!(page["items"].as_array().is_some_and(|items| items.len() == 2), "{page}");
+    let cursor = page["next_cursor"].as_str().context("no further page")?;
+    let page = auditor.client.get(&format!("/sessions?recording=recorded&limit=2&cursor={cursor}")).await?;
+    assert_eq!((&page["items"][0]["id"], &page["next_cursor"]), (&json!(session), &Value::Null), "{page}");
+    assert_eq!(page["items"][0]["recording_defect"], "manifest_missing", "{page}");
+    let with_target = format!("/sessions?recording=damaged&target_id={}", reachable.target_id);
+    assert_eq!(ids(&auditor.client, &with_target).await?, std::slice::from_ref(session));
+    let nowhere = format!("/sessions?recording=damaged&target_id={}", uuid::Uuid::now_v7());
+    assert_eq!(ids(&auditor.client, &nowhere).await?, Vec::<String>::new());
+    for (filter, session) in [("damaged=true", session), ("held=true", held)] {
+        let listed = auditor.client.list(&format!("/recordings?{filter}")).await?;
+        assert_eq!(listed.iter().map(|one| &one["session_id"]).collect::<Vec<_>>(), [session], "{filter}");
+    }
+    assert_eq!(auditor.client.list("/recordings?damaged=false&held=false").await?.len(), 1);
+    // Who may not play recordings is told nothing of that.
+    for filter in ["held", "damaged", "deleted"] {
+        let path = format!("/sessions?recording={filter}");
+        operator.client.call(http::Method::GET, &path, None).await?.problem(StatusCode::FORBIDDEN, "forbidden")?;
+    }
+    let shown = operator.client.get(&format!("/sessions/{session}")).await?;
+    assert_eq!((&shown["recording_held"], &shown["recording_defect"]), (&json!(false), &Value::Null), "{shown}");
+    let wrong = operator.client.call(http::Method::GET, "/sessions?recording=nonsense", None).await?;
+    wrong.problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input")?;
+
+    // The command tells a closed recording from a running session, when it is said to be closed.
+    let files = folder(&world, &before)?.display().to_string();
+    let run = async |arguments: &[&str]| {
+        let mut command = tokio::process::Command::new(openpam_tests::hub::binary()?);
+        let output = command.arg("recording").args(arguments).arg(&files).env_clear().output().await?;
+        anyhow::Ok((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    };
+    let (code, said) = run(&["verify"]).await?;
+    ensure!(code == Some(1) && said.starts_with("incomplete"), "{said}");
+    let (code, said) = run(&["verify", "--closed"]).await?;
+    ensure!(code == Some(1) && said.starts_with("manifest_missing"), "{said}");
+
+    // It is put back.
+    std::fs::write(&manifest, bytes)?;
+    let seen = world.admin.get(&format!("/sessions/{session}/recording")).await?;
+    assert_eq!(seen["verification"]["verdict"], "intact", "{}", seen["verification"]);
+    assert_eq!(ids(&auditor.client, "/sessions?recording=damaged").await?, Vec::<String>::new());
+    let sound = world.admin.list(&format!("/audit/entries?object_id={session}&action=recording.sound")).await?;
+    assert_eq!((sound.len(), &sound[0]["detail"]["was"]), (1, &json!("manifest_missing")), "{sound:?}");
+    // Entries can be asked for without those that come often.
+    let all = world.admin.list(&format!("/audit/entries?object_id={session}")).await?;
+    let but = world.admin.list(&format!("/audit/entries?object_id={session}&without_action=recording.damaged")).await?;
+    assert_eq!(but.len() + 1, all.len());
+    ensure!(but.iter().all(|entry| entry["action"] != "recording.damaged"), "{but:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_the_first_segments_is_given_the_rest_alone() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let reachable = world.password_target().await?;
+    let mut terminal = reachable.open(&world.admin).await?;
+    let session = terminal.session_id();
+    terminal.keep_output = false;
+    terminal.type_line("head -c 9000000 /dev/urandom | base64; exit").await?;
+    terminal.end(Duration::from_secs(30)).await?;
+    let whole = recording(&world, &session, "complete").await?;
+    let segments = whole["segments"].as_array().context("no segments")?;
+    assert_eq!(whole["segment_count"], json!(segments.len()));
+    for wait in [0, 8] {
+        let path = format!("/sessions/{session}/recording?wait_seconds={wait}&segments_from=2");
+        let rest = world.admin.get(&path).await?;
+        assert_eq!(rest["segments"].as_array().context("no segments")?[..], segments[2..], "{rest}");
+        assert_eq!(rest["segment_count"], whole["segment_count"]);
+    }
+    // What is verified is all of it.
+    let seen = looked_at(&world.admin, &session).await?;
+    assert_eq!((&seen["verdict"], &seen["of_segments"]), (&json!("intact"), &whole["segment_count"]), "{seen}");
+    let none = world.admin.get(&format!("/sessions/{session}/recording?segments_from=100000")).await?;
+    assert_eq!(none["segments"], json!([]));
     Ok(())
 }
 

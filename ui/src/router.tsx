@@ -3,7 +3,7 @@ import { createRootRouteWithContext, createRoute, createRouter, lazyRouteCompone
 import type { QueryClient } from '@tanstack/react-query'
 import { meQuery } from '@/api/hooks'
 import { ApiProblem } from '@/api/problem'
-import type { DeliveryState, Outcome, SessionStatus } from '@/api/types'
+import type { DeliveryState, Outcome, RecordingKept, SessionStatus } from '@/api/types'
 import { NotFoundPage, RouteErrorPage, RoutePending } from '@/components/route-states'
 import { AppFrame } from '@/layout/app-frame'
 import { SignedInFrame } from '@/layout/signed-in-frame'
@@ -57,6 +57,7 @@ export interface SessionsSearch extends NamedSearch {
   /** Days of the calendar of whoever looks, `2026-03-31`; the last one included. */
   from?: string
   to?: string
+  recording?: RecordingKept
 }
 
 /** A moment of the session's recording: seconds since its beginning. */
@@ -115,6 +116,7 @@ const sessionsSearch = (raw: Raw): SessionsSearch => ({
   since: choiceParam(raw, 'since', PERIODS),
   from: dayParam(raw, 'from'),
   to: dayParam(raw, 'to'),
+  recording: choiceParam(raw, 'recording', ['recorded', 'not_recorded', 'held', 'damaged', 'deleted'] as const),
 })
 
 const rootRoute = createRootRouteWithContext<{ queryClient: QueryClient }>()({

@@ -24,6 +24,18 @@ impl Hash {
         Self(hash)
     }
 
+    /// Reads a hash in hexadecimal digits, as it is displayed.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let (digits, mut bytes) = (text.as_bytes(), [0; 32]);
+        if digits.len() != 2 * bytes.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// The hash in base64, as a checkpoint has it.
     pub fn to_base64(&self) -> String {
         STANDARD.encode(self.0)

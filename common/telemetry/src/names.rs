@@ -33,6 +33,8 @@ pub const RECORDING_SPOOL_BYTES: &str = "openpam_recording_spool_bytes";
 pub const RECORDING_SPOOL_ASIDE_BYTES: &str = "openpam_recording_spool_aside_bytes";
 /// Age of what waits longest in this hub's spool.
 pub const RECORDING_SPOOL_AGE: &str = "openpam_recording_spool_age_seconds";
+/// Parts of recordings that wait in this hub's spool for longer than other hubs wait for them.
+pub const RECORDING_SPOOL_OVERDUE: &str = "openpam_recording_spool_overdue_parts";
 /// Stored segments of running or just ended sessions whose text is not indexed yet.
 pub const RECORDING_INDEX_WAITING: &str = "openpam_recording_index_waiting_segments";
 /// 1 on the hub that leads the ledger.
@@ -77,6 +79,10 @@ pub(crate) fn describe() {
         "Bytes of recordings that were set aside in this hub's spool"
     );
     describe_gauge!(RECORDING_SPOOL_AGE, Unit::Seconds, "Age of what waits longest in this hub's spool");
+    describe_gauge!(
+        RECORDING_SPOOL_OVERDUE,
+        "Parts that wait in this hub's spool for longer than recording.spool_wait_seconds: other hubs close without them"
+    );
     describe_gauge!(RECORDING_INDEX_WAITING, "Stored segments of this hub's sessions whose text is not indexed yet");
     describe_gauge!(LEDGER_LEADER, "1 on the hub that leads the ledger");
     describe_counter!(LEDGER_ENTRIES, "Entries of the ledger that this hub gave their places");

@@ -15,7 +15,7 @@ use chrono::DateTime;
 use openpam_ledger::{
     BundleReader, BundleWriter, Content, Entry, Evidence, Field, Signers, Verdict, Verified, VerifierKey,
 };
-use openpam_recordings::{SignerKey, Verifier, dir::Folder};
+use openpam_recordings::{Hash, Head, SignerKey, Verifier, dir::Folder};
 
 use super::audit;
 use crate::{
@@ -191,6 +191,8 @@ struct Closed {
 struct Told {
     /// Closings of recordings, by their sessions.
     closed: BTreeMap<uuid::Uuid, Closed>,
+    /// Heads of recordings that were noted while they grew, and at their end, by their sessions.
+    heads: BTreeMap<uuid::Uuid, Vec<Head>>,
     /// Sessions that entries are about, and what of each is here.
     sessions: BTreeMap<uuid::Uuid, Parts>,
     /// Events that are here.
@@ -247,11 +249,19 @@ impl Told {
             }
             _ => {}
         }
-        if entry.action != "recording.close" {
+        if !matches!(entry.action, "recording.close" | "recording.head") {
             return;
         }
         let detail = json(Field::Detail);
         let text = |name: &str| detail.as_ref()?.get(name)?.as_str().map(str::to_owned);
+        let head = || {
+            let segments = u32::try_from(detail.as_ref()?.get("segments")?.as_u64()?).ok()?;
+            Some(Head { segments, root: Hash::from_hex(&text("root")?)? })
+        };
+        self.heads.entry(session).or_default().extend(head().filter(|head| head.segments > 0));
+        if entry.action == "recording.head" {
+            return;
+        }
         let closed = Closed {
             root: text("root"),
             signer: text("signer"),
@@ -307,10 +317,16 @@ pub fn verify(check: &Check) -> anyhow::Result<ExitCode> {
         }
     }
     let (session, one) = print_session(&mut out, &told, asked)?;
-    let closed = session.and_then(|session| told.closed.get(&session));
+    let closed = session.and_then(|session| told.closed.remove(&session));
+    let closed = closed.as_ref();
     let recorded = match recording {
         Some(recording) => {
             let about = report.about.as_ref().map(|(_, tenant_id)| *tenant_id).zip(session);
+            let heads = session.and_then(|session| told.heads.remove(&session)).unwrap_or_default();
+            let mut recording = recording.with_ledger(heads);
+            if closed.is_some() {
+                recording = recording.closed();
+            }
             print_recording(&mut out, about, closed, recording, manifest.as_deref())?
         }
         None => {
@@ -442,6 +458,15 @@ fn print_recording(
     });
     if !fits {
         writeln!(out, "  recording_not_in_ledger: the ledger does not say that this recording was closed like this")?;
+    }
+    match report.ledger {
+        openpam_recordings::Check::Passed => writeln!(out, "  it begins with every head that the ledger noted of it")?,
+        openpam_recordings::Check::Failed => {
+            for finding in report.findings.iter().filter(|finding| finding.defect.code() == "ledger_mismatch") {
+                writeln!(out, "  ledger_mismatch: {}", finding.defect)?;
+            }
+        }
+        openpam_recordings::Check::NotDone => {}
     }
     let whole = matches!(report.verdict, openpam_recordings::Verdict::Intact | openpam_recordings::Verdict::Consistent);
     if !whole {

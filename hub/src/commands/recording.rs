@@ -18,8 +18,10 @@ use openpam_recordings::{
     asciicast, dir::Folder,
 };
 use openpam_secret::ExposeSecret as _;
+use serde_json::Value;
 
 pub use list::{List, list};
+use remote::Api;
 pub use remote::Remote;
 
 use crate::config::read_secret_file;
@@ -41,30 +43,24 @@ fn private_key(file: &Path) -> anyhow::Result<RecipientPrivateKey> {
 /// A running head as the ledger has it: number of segments, and the Merkle root over them, hexadecimal.
 fn head(text: &str) -> anyhow::Result<Head> {
     let parsed = text.split_once(':').and_then(|(segments, root)| {
-        let digits = root.trim().as_bytes();
-        let mut bytes = [0; 32];
-        if digits.len() != 2 * bytes.len() {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Head { segments: segments.trim().parse().ok()?, root: Hash(bytes) })
+        Some(Head { segments: segments.trim().parse().ok()?, root: Hash::from_hex(root.trim())? })
     });
     parsed.with_context(|| format!("{text} is no head: it must be SEGMENTS:ROOT, as in an entry recording.head"))
 }
 
 /// `openpam recording verify`: says what was checked, and fails for anything that is wrong. Without
-/// `signers` it shows who signed and trusts nobody; without a key nothing is decrypted. With a head of the
-/// ledger it tells what was cut off a recording that nobody closed.
+/// `signers` it shows who signed and trusts nobody; without a key nothing is decrypted. With heads of the
+/// ledger it tells what was cut off a recording that nobody closed, and what was changed since. Of a recording that
+/// is said to be closed it misses the manifest.
 ///
 /// # Errors
-/// When the folder, the keys or the head cannot be read.
+/// When the folder, the keys or the heads cannot be read.
 pub fn verify(
     folder: &Path,
     signers: &[String],
     key_file: Option<&Path>,
-    known: Option<&str>,
+    heads: &[String],
+    is_closed: bool,
 ) -> anyhow::Result<ExitCode> {
     let trusted = signers
         .iter()
@@ -75,8 +71,9 @@ pub fn verify(
     if let Some(key) = &key {
         verifier = verifier.with_key(key);
     }
-    if let Some(known) = known {
-        verifier = verifier.with_head(head(known)?);
+    verifier = verifier.with_ledger(heads.iter().map(|text| head(text)).collect::<anyhow::Result<Vec<_>>>()?);
+    if is_closed {
+        verifier = verifier.closed();
     }
     let report = Folder::open(folder)?.verify(verifier)?;
     print(&report)?;
@@ -91,6 +88,24 @@ fn session_id(text: &str) -> anyhow::Result<uuid::Uuid> {
 /// Between two looks at a verification that goes on.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// A recording as the hub has it, verified to its end; of a long one `tell` hears how far it is.
+async fn verified(hub: &Api, session: &str, tell: impl Fn(&Value) -> io::Result<()>) -> anyhow::Result<Value> {
+    // The segments themselves are of no use here.
+    let path = format!("/sessions/{session}/recording?segments_from={}", i32::MAX);
+    let mut recording = hub.get(&path).await?;
+    // It takes longer than the hub lets anybody wait: then it goes on in the background, as long as somebody asks.
+    while ["not_done", "checking"].iter().any(|verdict| recording["verification"]["verdict"] == *verdict) {
+        recording = hub.get(&format!("{path}&wait_seconds=0")).await?;
+        let verification = &recording["verification"];
+        if verification["verdict"] != "checking" {
+            break;
+        }
+        tell(verification)?;
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(recording)
+}
+
 /// `openpam recording verify --session`: what the hub says when it verifies a recording; of a long one it tells how far
 /// it is, and waits for the end.
 ///
@@ -98,29 +113,21 @@ const LOOK: Duration = Duration::from_secs(1);
 /// When the hub cannot be asked.
 pub async fn verify_session(remote: &Remote, session: &str, json: bool) -> anyhow::Result<ExitCode> {
     let session = session_id(session)?;
-    let hub = remote.open()?;
-    let mut recording = hub.get(&format!("/sessions/{session}/recording")).await?;
-    // It takes longer than the hub lets anybody wait: then it goes on in the background, as long as somebody asks.
-    while ["not_done", "checking"].iter().any(|verdict| recording["verification"]["verdict"] == *verdict) {
-        recording = hub.get(&format!("/sessions/{session}/recording?wait_seconds=0")).await?;
-        let verification = &recording["verification"];
-        if verification["verdict"] != "checking" {
-            break;
-        }
+    let tell = |verification: &Value| {
         let (checked, of) = (&verification["checked_segments"], &verification["of_segments"]);
-        writeln!(io::stderr(), "checked {checked} of {of} segments")?;
-        tokio::time::sleep(LOOK).await;
-    }
+        writeln!(io::stderr(), "checked {checked} of {of} segments")
+    };
+    let recording = verified(&remote.open()?, &session.to_string(), tell).await?;
     let verification = &recording["verification"];
     let mut out = io::stdout().lock();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(verification)?)?;
     } else {
-        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         writeln!(out, "{}: {}", text(&verification["verdict"]), text(&verification["message"]))?;
         writeln!(out, "session      {session}")?;
         writeln!(out, "state        {}", text(&recording["state"]))?;
-        for name in ["structure", "chain", "merkle", "signature"] {
+        for name in ["structure", "chain", "merkle", "signature", "ledger"] {
             writeln!(out, "{name:<12} {}", text(&verification[name]))?;
         }
         for finding in verification["findings"].as_array().into_iter().flatten() {
@@ -152,7 +159,7 @@ fn print(report: &Report) -> io::Result<()> {
         ("chain", report.chain),
         ("merkle", report.merkle),
         ("signature", report.signature),
-        ("head", report.head),
+        ("head", report.ledger),
         ("decryption", report.decryption),
     ] {
         let state = match check {

@@ -247,6 +247,12 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     if server.tls_cert_file.is_some() != server.tls_key_file.is_some() {
         mistakes.add("server.tls_cert_file", "certificate and key must both be set or both be absent");
     }
+    if let Some(peer_url) = &server.peer_url {
+        mistakes.private_url("server.peer_url", peer_url);
+        if Url::parse(peer_url).is_ok_and(|url| url.path() != "/" || url.query().is_some()) {
+            mistakes.add("server.peer_url", "must be scheme, host and port only");
+        }
+    }
     mistakes.url("database.url", &config.database.url, &["postgres", "postgresql"]);
     if let Some(owner_url) = &config.database.owner_url {
         mistakes.url("database.owner_url", owner_url, &["postgres", "postgresql"]);
@@ -378,6 +384,7 @@ fn validate_for_hub(config: &Config, mistakes: &mut Mistakes) {
              recording.store = \"s3\", or give recording up with recording.required = false",
         );
     }
+    mistakes.ca_file("server.peer_ca_file", config.server.peer_ca_file.as_deref());
     mistakes.ca_file("recording.s3_ca_file", config.recording.s3_ca_file.as_deref());
     mistakes.ca_file("ledger.anchor_s3_ca_file", config.ledger.anchor_s3_ca_file.as_deref());
     mistakes.ca_file("events.webhook_ca_file", config.events.webhook_ca_file.as_deref());

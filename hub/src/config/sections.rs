@@ -111,6 +111,11 @@ pub struct Server {
     pub tls_key_file: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNetwork>,
+    /// Base URL under which other hubs of the same database reach this one: https, or http to this machine. Without it
+    /// what this hub carries can be watched through its own console only.
+    pub peer_url: Option<String>,
+    /// PEM file with the CA that signed the other hubs' certificates, beside the system's own.
+    pub peer_ca_file: Option<String>,
     /// Seconds between soft and hard shutdown.
     pub shutdown_grace_seconds: u64,
 }
@@ -123,6 +128,8 @@ impl Default for Server {
             tls_cert_file: None,
             tls_key_file: None,
             trusted_proxies: Vec::new(),
+            peer_url: None,
+            peer_ca_file: None,
             shutdown_grace_seconds: 20,
         }
     }

@@ -9,7 +9,7 @@ mod watch;
 use crate::{http::Routes, state::Hub};
 
 pub use stream::Listeners;
-pub use terminal::Attachments;
+pub use terminal::{Attachments, Peers};
 
 /// The gateway's routes.
 pub(crate) fn routes() -> Routes {

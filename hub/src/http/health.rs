@@ -7,6 +7,7 @@ use std::{
 
 use axum::{extract::State, response::IntoResponse};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::{StatusCode, header};
 use serde::Serialize;
 
@@ -28,10 +29,34 @@ pub(super) struct Readiness {
     database: Check,
     vault: Check,
     /// The store of recordings. Nothing but recorded sessions needs it: it does not decide about `ready`.
-    recordings: Check,
+    recordings: RecordingsCheck,
     /// The ledger: whether events get their places and are signed in time. No act waits for it: it does not
     /// decide about `ready`.
     ledger: LedgerCheck,
+}
+
+/// How the store of recordings fares.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct RecordingsCheck {
+    /// The store takes what it is given, and nothing waits for too long.
+    ok: bool,
+    /// `available`, `spooling`, `unavailable`, `overdue` where the store answers and something waits in the spool for
+    /// longer than other hubs wait for it, or `not_configured`.
+    state: String,
+    /// What waits on this hub's disk for the store; null where there is no spool.
+    spool: Option<SpoolCheck>,
+}
+
+/// What waits on a hub's disk for the store of recordings.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct SpoolCheck {
+    bytes: u64,
+    /// Bytes that the store will never take: somebody has to look at them.
+    aside_bytes: u64,
+    /// Since when what waits longest does.
+    oldest_at: Option<DateTime<Utc>>,
+    /// Parts that wait longer than other hubs wait for them (`recording.spool_wait_seconds`).
+    overdue_parts: usize,
 }
 
 /// How the ledger fares.
@@ -84,9 +109,17 @@ pub(super) async fn readyz(State(hub): State<Hub>) -> impl IntoResponse {
     let recordings = match hub.recordings() {
         Some(storage) => {
             let health = storage.health().await;
-            Check { ok: health.is_available(), state: health.name().to_owned() }
+            let spool = storage.spool_standing().map(|spool| SpoolCheck {
+                bytes: spool.bytes,
+                aside_bytes: spool.aside_bytes,
+                oldest_at: spool.oldest,
+                overdue_parts: spool.overdue_parts,
+            });
+            let overdue = spool.as_ref().is_some_and(|spool| spool.overdue_parts > 0);
+            let state = if health.is_available() && overdue { "overdue" } else { health.name() };
+            RecordingsCheck { ok: health.is_available() && !overdue, state: state.to_owned(), spool }
         }
-        None => Check { ok: true, state: "not_configured".to_owned() },
+        None => RecordingsCheck { ok: true, state: "not_configured".to_owned(), spool: None },
     };
     let (ok, state) = hub.ledger().health();
     let config = &hub.config().ledger;

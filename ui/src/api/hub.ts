@@ -1,6 +1,7 @@
 /** Every collection and act of the hub, by name. Pages use these and nothing below. */
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
 import { queryClient } from '@/lib/query-client'
+import { askFrom, withKnown } from '@/lib/segments'
 import type { PlayerIndex, PlayerSegment } from '@/player/format'
 import { apiPath, get, patch, post, postTraced, put, remove, removeWith } from './client'
 import { meQuery } from './hooks'
@@ -121,7 +122,13 @@ export const recordings = {
   one: (id: string) =>
     queryOptions({
       queryKey: ['recordings', 'one', id],
-      queryFn: ({ signal }) => get<Recording>(apiPath('/sessions/{id}/recording', { id }, { wait_seconds: 0 }), { signal }),
+      // Asked for often while it is verified: of a long one only what is new is read.
+      queryFn: async ({ signal, queryKey }) => {
+        const known = queryClient.getQueryData<Recording>(queryKey)
+        const read = (segments_from: number) => get<Recording>(apiPath('/sessions/{id}/recording', { id }, { wait_seconds: 0, segments_from }), { signal })
+        const from = askFrom(known)
+        return withKnown(known, from, await read(from)) ?? (await read(0))
+      },
       retry: false,
     }),
   /** How long it is kept, and what keeps it. */
@@ -167,7 +174,7 @@ export const recordings = {
     return index
   },
   /** A segment, under the address that the list of segments gives. */
-  segment: (url: string) => get<PlayerSegment>(url),
+  segment: (url: string, signal?: AbortSignal) => get<PlayerSegment>(url, { signal }),
   /** Sessions whose recordings showed a text, newest first. Each page is a search in the ledger, so nothing repeats it by itself. */
   search: (filters: Filters & { q: string }) =>
     infiniteQueryOptions({

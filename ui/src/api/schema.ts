@@ -1491,8 +1491,8 @@ export interface paths {
         };
         /**
          * A running session from its present screen on, as a WebSocket with the subprotocol
-         *     `openpam.terminal.v1`. Needs `session.watch`, or `session.join` to join. Refusals are problems before
-         *     the upgrade.
+         *     `openpam.terminal.v1`, whichever hub carries it. Needs `session.watch`, or `session.join` to join. Refusals are
+         *     problems before the upgrade.
          */
         get: operations["watch"];
         put?: never;
@@ -2422,6 +2422,8 @@ export interface components {
         Page_RecordingSummary: {
             /** @description The items, in the list's order. */
             items: {
+                /** @description What the last verification found wrong: the stable name of a verdict. */
+                defect?: string | null;
                 /** Format: int64 */
                 dropped_bytes: number;
                 /** Format: double */
@@ -2541,6 +2543,10 @@ export interface components {
                 id: components["schemas"]["SessionId"];
                 protocol: components["schemas"]["Protocol"];
                 reason?: string | null;
+                /** @description What the last verification found wrong with its recording, the stable name of a verdict; told to the same. */
+                recording_defect?: string | null;
+                /** @description Whether a legal hold keeps its recording; told to those who may play every recording. */
+                recording_held: boolean;
                 recording_path?: string | null;
                 /** Format: date-time */
                 start_time: string;
@@ -2887,7 +2893,7 @@ export interface components {
             ledger: components["schemas"]["LedgerCheck"];
             ready: boolean;
             /** @description The store of recordings. Nothing but recorded sessions needs it: it does not decide about `ready`. */
-            recordings: components["schemas"]["Check"];
+            recordings: components["schemas"]["RecordingsCheck"];
             vault: components["schemas"]["Check"];
         };
         /** @description The recording of a session. */
@@ -2920,6 +2926,12 @@ export interface components {
             required: boolean;
             /** @description Merkle root over the segments (RFC 6962), hexadecimal. */
             root?: string | null;
+            /**
+             * Format: int32
+             * @description All there are.
+             */
+            segment_count: number;
+            /** @description Those from `segments_from` on. */
             segments: components["schemas"]["RecordingSegment"][];
             session_id: components["schemas"]["SessionId"];
             /** Format: date-time */
@@ -3104,6 +3116,17 @@ export interface components {
             /** Format: int64 */
             stored_bytes: number;
         };
+        /** @description How the store of recordings fares. */
+        RecordingsCheck: {
+            /** @description The store takes what it is given, and nothing waits for too long. */
+            ok: boolean;
+            spool?: components["schemas"]["SpoolCheck"] | null;
+            /**
+             * @description `available`, `spooling`, `unavailable`, `overdue` where the store answers and something waits in the spool for
+             *     longer than other hubs wait for it, or `not_configured`.
+             */
+            state: string;
+        };
         /** @description One stored segment. */
         RecordingSegment: {
             /**
@@ -3159,6 +3182,8 @@ export interface components {
         RecordingState: "recording" | "complete" | "completed" | "empty" | "purging" | "purged";
         /** @description A recording, without its segments and without verifying it. */
         RecordingSummary: {
+            /** @description What the last verification found wrong: the stable name of a verdict. */
+            defect?: string | null;
             /** Format: int64 */
             dropped_bytes: number;
             /** Format: double */
@@ -3203,6 +3228,11 @@ export interface components {
             completeness: string;
             /** @description Everything that is wrong, for a person. */
             findings: string[];
+            /**
+             * @description Whether the segments begin with those whose heads the ledger has (`recording.head`, `recording.close`), whatever
+             *     store and database say.
+             */
+            ledger: string;
             /** @description Whether the list of segments is the one that was signed: each segment is compared with it when it is played. */
             list: string;
             merkle: string;
@@ -3344,6 +3374,10 @@ export interface components {
             id: components["schemas"]["SessionId"];
             protocol: components["schemas"]["Protocol"];
             reason?: string | null;
+            /** @description What the last verification found wrong with its recording, the stable name of a verdict; told to the same. */
+            recording_defect?: string | null;
+            /** @description Whether a legal hold keeps its recording; told to those who may play every recording. */
+            recording_held: boolean;
             recording_path?: string | null;
             /** Format: date-time */
             start_time: string;
@@ -3417,6 +3451,23 @@ export interface components {
          * @enum {string}
          */
         Source: "local" | "oidc" | "ldap";
+        /** @description What waits on a hub's disk for the store of recordings. */
+        SpoolCheck: {
+            /**
+             * Format: int64
+             * @description Bytes that the store will never take: somebody has to look at them.
+             */
+            aside_bytes: number;
+            /** Format: int64 */
+            bytes: number;
+            /**
+             * Format: date-time
+             * @description Since when what waits longest does.
+             */
+            oldest_at?: string | null;
+            /** @description Parts that wait longer than other hubs wait for them (`recording.spool_wait_seconds`). */
+            overdue_parts: number;
+        };
         /** @description One step of a connection. */
         Stage: {
             /** @description Stable code of the failure. */
@@ -5968,6 +6019,11 @@ export interface operations {
                 limit?: number;
                 /** @description Part of the names or the reason. */
                 q?: string;
+                /**
+                 * @description By what is kept of their recordings: `recorded` or `not_recorded`; and, for those who may play every recording,
+                 *     `held`, `damaged` (as the last verification found) or `deleted`.
+                 */
+                recording?: "recorded" | "not_recorded" | "held" | "damaged" | "deleted";
                 /** @description In which state. */
                 status?: components["schemas"]["SessionStatus"];
                 /** @description Where to. */
@@ -6157,6 +6213,8 @@ export interface operations {
                 q?: string;
                 /** @description Before this moment. */
                 to?: string;
+                /** @description Not this action, exactly: as `recording.head`, which comes often. */
+                without_action?: string;
             };
             header?: never;
             path?: never;
@@ -6330,6 +6388,8 @@ export interface operations {
                 q?: string;
                 /** @description Before this moment. */
                 to?: string;
+                /** @description Not this action, exactly: as `recording.head`, which comes often. */
+                without_action?: string;
             };
             header?: never;
             path?: never;
@@ -7037,6 +7097,10 @@ export interface operations {
             query?: {
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
+                /** @description Whether the last verification found something wrong with it. What nobody verified counts as sound. */
+                damaged?: boolean;
+                /** @description Whether a legal hold keeps it. */
+                held?: boolean;
                 /** @description Items a page, 1 to 200. */
                 limit?: number;
                 /** @description In which state. */
@@ -7137,6 +7201,11 @@ export interface operations {
                 limit?: number;
                 /** @description Part of the names or the reason. */
                 q?: string;
+                /**
+                 * @description By what is kept of their recordings: `recorded` or `not_recorded`; and, for those who may play every recording,
+                 *     `held`, `damaged` (as the last verification found) or `deleted`.
+                 */
+                recording?: "recorded" | "not_recorded" | "held" | "damaged" | "deleted";
                 /** @description In which state. */
                 status?: components["schemas"]["SessionStatus"];
                 /** @description Where to. */
@@ -7231,6 +7300,8 @@ export interface operations {
     get_recording: {
         parameters: {
             query?: {
+                /** @description Only segments from this number on: whoever has the others need not have them again. */
+                segments_from?: number;
                 /**
                  * @description Seconds to wait for a verification of all segments as they are now, 0 to 8; without, 8. With 0 nothing is
                  *     waited for: it goes on in the background, and the answer says how far it is.

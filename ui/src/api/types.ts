@@ -31,6 +31,7 @@ export type Environment = Schemas['Environment']
 export type CredentialKind = Schemas['CredentialKind']
 export type HostKeyPolicy = Schemas['HostKeyPolicy']
 export type SessionStatus = Schemas['SessionStatus']
+export type RecordingKept = NonNullable<NonNullable<operations['list_sessions']['parameters']['query']>['recording']>
 export type Outcome = Schemas['Outcome']
 export type Source = Schemas['Source']
 

@@ -23,8 +23,8 @@ export function EntityActivity({ objectId }: { objectId: string }) {
 }
 
 function ActivityCard({ objectId }: { objectId: string }) {
-  const query = useInfiniteQuery(ledger.list({ object_id: objectId }))
-  const entries = query.data?.pages[0]?.items.filter(({ action }) => action !== NOTED_OFTEN).slice(0, 12) ?? []
+  const query = useInfiniteQuery(ledger.list({ object_id: objectId, without_action: NOTED_OFTEN }))
+  const entries = query.data?.pages[0]?.items.slice(0, 12) ?? []
   return (
     <Card
       title="Activity"

@@ -64,6 +64,8 @@ const ACTIONS: Record<string, string> = {
   'identity.refresh': 'Sign-in renewed',
   'identity.session_revoke': 'Sign-in ended',
   'recording.close': 'Recording closed',
+  'recording.damaged': 'Recording found damaged',
+  'recording.sound': 'Recording found whole again',
   'recording.export': 'Recording exported',
   'audit.export': 'Ledger exported',
   'evidence.export': 'Evidence exported',

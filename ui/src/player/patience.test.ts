@@ -19,6 +19,15 @@ describe('segments that are still drawn', () => {
     expect(waits).toHaveLength(21)
   })
 
+  it('are asked for no more once one has left', async () => {
+    const leaving = new AbortController()
+    let asked = 0
+    const wait = () => Promise.resolve(leaving.abort())
+    const load = patiently(() => ((asked += 1), Promise.reject(drawing())), wait, leaving.signal)
+    await expect(load('/a')).rejects.toMatchObject({ name: 'AbortError' })
+    expect(asked).toBe(1)
+  })
+
   it('fail at once with anything else', async () => {
     const load = patiently(() => Promise.reject(new Error('no')), () => Promise.reject(new Error('waited')))
     await expect(load('/a')).rejects.toThrow('no')

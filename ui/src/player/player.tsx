@@ -77,6 +77,7 @@ function Attempt({ onRetry, ...props }: PlayerProps & { onRetry: () => void }) {
     const element = parent.current
     if (!element) return
     let gone = false
+    const leaving = new AbortController()
     let screen: PlayerScreen | null = null
     let made: Parts | null = null
     const start = async () => {
@@ -85,7 +86,7 @@ function Attempt({ onRetry, ...props }: PlayerProps & { onRetry: () => void }) {
       const drawn = await PlayerScreen.open(element, index.term, colours.current)
       screen = drawn
       if (gone) return drawn.dispose()
-      made = { engine: new Engine(index, patiently(recordings.segment, sleep), drawn), marks: new Marks(element, () => drawn.columns), screen: drawn }
+      made = { engine: new Engine(index, patiently((url) => recordings.segment(url, leaving.signal), sleep, leaving.signal), drawn), marks: new Marks(element, () => drawn.columns), screen: drawn }
       setParts(made)
       await made.engine.seek(first.current.at)
       if (first.current.play && !gone) made.engine.play()
@@ -93,6 +94,7 @@ function Attempt({ onRetry, ...props }: PlayerProps & { onRetry: () => void }) {
     start().catch((error: unknown) => !gone && setFailure(error))
     return () => {
       gone = true
+      leaving.abort()
       made?.engine.dispose()
       made?.marks.dispose()
       screen?.dispose()

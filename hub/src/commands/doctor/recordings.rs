@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Report;
 use crate::{
-    config::{Config, ObjectLock, RecordingStore},
-    context::Ids,
+    config::{Config, ObjectLock, Recording, RecordingStore},
+    context::{Clock, Ids},
     domains::recordings::Storage,
 };
 
@@ -40,7 +40,7 @@ pub(super) async fn examine(config: &Config, report: &mut Report) {
     }
     if recording.store == RecordingStore::S3 {
         lock(&storage, recording.object_lock, recording.object_lock_days, report).await;
-        spool(recording.spool_directory.as_deref(), recording.required, report);
+        spool(recording, report);
     }
 }
 
@@ -65,22 +65,54 @@ async fn lock(storage: &Storage, wanted: ObjectLock, days: u64, report: &mut Rep
     }
 }
 
-fn spool(folder: Option<&str>, required: bool, report: &mut Report) {
-    match folder {
-        None if required => report.warning(
+fn spool(recording: &Recording, report: &mut Report) {
+    let Some(folder) = recording.spool_directory.as_deref() else {
+        if recording.required {
+            report.warning(
+                SPOOL,
+                "there is no recording.spool_directory: sessions end when the store is down for half a minute",
+                "name a folder on a disk of this machine",
+            );
+        } else {
+            report.skipped(SPOOL, "there is no recording.spool_directory");
+        }
+        return;
+    };
+    match std::fs::metadata(Path::new(folder)) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return report.failed(SPOOL, format!("{folder} is no folder"), "name a folder"),
+        // The hub makes it.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return report.ok(SPOOL, format!("{folder} will be made"));
+        }
+        Err(error) => return report.failed(SPOOL, format!("{folder}: {error}"), "let the hub's user use it"),
+    }
+    let standing = match Storage::look_into_spool(Path::new(folder)) {
+        Ok(standing) => standing,
+        Err(error) => return report.failed(SPOOL, format!("{folder}: {error}"), "let the hub's user use it"),
+    };
+    let seconds = standing.oldest.map_or(0, |since| (Clock.now() - since).num_seconds().max(0)).unsigned_abs();
+    let (bytes, aside) = (standing.bytes, standing.aside_bytes);
+    if seconds > recording.spool_wait_seconds {
+        report.failed(
             SPOOL,
-            "there is no recording.spool_directory: sessions end when the store is down for half a minute",
-            "name a folder on a disk of this machine",
-        ),
-        None => report.skipped(SPOOL, "there is no recording.spool_directory"),
-        Some(folder) => match std::fs::metadata(Path::new(folder)) {
-            Ok(metadata) if metadata.is_dir() => report.ok(SPOOL, format!("{folder} is there")),
-            Ok(_) => report.failed(SPOOL, format!("{folder} is no folder"), "name a folder"),
-            // The hub makes it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                report.ok(SPOOL, format!("{folder} will be made"));
-            }
-            Err(error) => report.failed(SPOOL, format!("{folder}: {error}"), "let the hub's user use it"),
-        },
+            format!("{folder}: {bytes} bytes wait for the store, the oldest for {} hours", seconds / 3_600),
+            "bring the store back, or the hub that has this spool: other hubs close recordings without what waits for longer \
+             than recording.spool_wait_seconds",
+        );
+    } else if aside > 0 {
+        report.warning(
+            SPOOL,
+            format!("{folder}: {aside} bytes were set aside, which the store will never take"),
+            "look for recording.spool_aside in the ledger, keep or remove the files that end with .rejected",
+        );
+    } else if bytes > 0 {
+        report.warning(
+            SPOOL,
+            format!("{folder}: {bytes} bytes wait for the store, the oldest for {} minutes", seconds / 60),
+            "look whether the store answers, and whether the hub that has this spool runs",
+        );
+    } else {
+        report.ok(SPOOL, format!("{folder} is empty"));
     }
 }

@@ -11,7 +11,10 @@ use anyhow::Context as _;
 use openpam_recordings::{Signers, Verdict, Verifier, dir::Folder};
 use serde_json::{Value, json};
 
-use super::remote::{Api, Remote};
+use super::{
+    remote::{Api, Remote},
+    verified,
+};
 
 /// Recordings that are listed of a folder.
 const MAX_RECORDINGS: usize = 100_000;
@@ -53,8 +56,10 @@ async fn of_hub(api: &Api, limit: usize, verify: bool) -> anyhow::Result<Vec<Val
     for row in rows.iter_mut().filter(|_| verify) {
         let stored = !matches!(row["state"].as_str(), Some("purging" | "purged"));
         if let (Some(session), true) = (row["session_id"].as_str(), stored) {
-            let recording = api.get(&format!("/sessions/{session}/recording")).await?;
+            let session = session.to_owned();
+            let recording = verified(api, &session, |_| Ok(())).await?;
             let verdict = recording["verification"]["verdict"].clone();
+            // One that was closed has a manifest: its hub says where that is missing.
             row["defective"] = json!(!matches!(verdict.as_str(), Some("intact" | "incomplete" | "empty")));
             row["verdict"] = verdict;
         }

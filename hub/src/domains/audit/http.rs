@@ -77,6 +77,8 @@ struct EntriesQuery {
     cursor: Option<String>,
     /// Exact action (`target.create`) or a prefix that ends with a dot (`target.`).
     action: Option<String>,
+    /// Not this action, exactly: as `recording.head`, which comes often.
+    without_action: Option<String>,
     /// Who.
     actor_id: Option<Uuid>,
     /// On what.
@@ -102,6 +104,7 @@ async fn list_entries(
     let cursor = PageQuery { limit: query.limit, cursor: query.cursor }.cursor::<Uuid>()?;
     let filter = EntryFilter {
         action: query.action,
+        without_action: query.without_action,
         actor_id: query.actor_id,
         object_id: query.object_id,
         outcome: query.outcome,

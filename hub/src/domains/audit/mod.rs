@@ -13,6 +13,6 @@ mod types;
 
 pub use error::AuditError;
 pub(crate) use http::routes;
-pub use service::{erase, happened, record};
+pub use service::{details, erase, happened, record};
 pub use tasks::start_tasks;
 pub use types::{Entry, Event, Object, Outcome};

@@ -39,6 +39,22 @@ pub async fn erase(connection: &mut PgConnection, events: &[Uuid], row_changes: 
     Ok(store::erase(connection, events, row_changes).await?)
 }
 
+/// Entries of one thing that are read at once.
+const MOST_DETAILS: i64 = 100_000;
+
+/// Details of what the hub itself wrote of a thing, under these actions, the first first.
+///
+/// # Errors
+/// When the trail cannot be read.
+pub async fn details(
+    connection: &mut PgConnection,
+    object_id: Uuid,
+    actions: &[&str],
+) -> Result<Vec<serde_json::Value>, AuditError> {
+    let actions = actions.iter().map(|action| (*action).to_owned()).collect::<Vec<_>>();
+    Ok(store::details(connection, object_id, &actions, MOST_DETAILS).await?)
+}
+
 /// Whether the same principal did `action` to `object_id` since then, and `id` is its entry.
 ///
 /// # Errors

@@ -87,7 +87,7 @@ pub(super) async fn list(
     let action = filter.action.as_deref().filter(|action| !action.ends_with('.'));
     if let Some(text) = &filter.text {
         let ids = sqlx::query_scalar!(
-            r#"select openpam.search_audit_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as "id!""#,
+            r#"select openpam.search_audit_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as "id!""#,
             format!("%{}%", like_pattern(&text.to_lowercase())),
             before,
             action,
@@ -98,6 +98,7 @@ pub(super) async fn list(
             filter.from,
             filter.to,
             limit,
+            filter.without_action,
         )
         .fetch_all(&mut *connection)
         .await?;
@@ -116,6 +117,7 @@ pub(super) async fn list(
              and ($6::text is null or outcome = $6)
              and ($7::timestamptz is null or occurred_at >= $7)
              and ($8::timestamptz is null or occurred_at < $8)
+             and ($10::text is null or action <> $10)
            order by audit_event_id desc
            limit $9"#,
         before,
@@ -127,6 +129,26 @@ pub(super) async fn list(
         filter.from,
         filter.to,
         limit,
+        filter.without_action,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Details of the acts of the hub itself on one thing, the first first.
+pub(super) async fn details(
+    connection: &mut PgConnection,
+    object: Uuid,
+    actions: &[String],
+    limit: i64,
+) -> Result<Vec<serde_json::Value>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select detail from audit_events
+         where object_id = $1 and action = any ($2) and actor_type = 'system' and outcome = 'success'
+         order by audit_event_id limit $3",
+        object,
+        actions,
+        limit
     )
     .fetch_all(connection)
     .await

@@ -179,6 +179,8 @@ pub struct Entry {
 pub struct EntryFilter {
     /// Exact action, or a prefix that ends with a dot.
     pub action: Option<String>,
+    /// Not this action.
+    pub without_action: Option<String>,
     /// Who.
     pub actor_id: Option<Uuid>,
     /// On what.

@@ -47,6 +47,9 @@ pub enum Event {
         status: &'static str,
         /// Stable code, where it did not end by itself.
         code: Option<&'static str>,
+        /// The code that was told before, where this corrects it: a hub that was taken for dead says how it ended.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        instead_of: Option<&'static str>,
         /// When it began.
         started_at: DateTime<Utc>,
         /// Bytes of input.
@@ -434,6 +437,7 @@ mod tests {
                 target_name: "db".to_owned(),
                 status: "terminated",
                 code: Some("idle_timeout"),
+                instead_of: None,
                 started_at: DateTime::UNIX_EPOCH,
                 bytes_sent: 1,
                 bytes_received: 2,

@@ -94,6 +94,9 @@ pub enum Error {
     /// The vault did not give or take a key.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// Whoever asked for it does not read it: no fault of the store.
+    #[error("what was sent is not read")]
+    NotRead,
     /// The screen at a moment is not drawn yet.
     #[error("the screen at this moment is still being drawn")]
     Drawing,
@@ -136,6 +139,7 @@ impl Error {
             | Self::Closed
             | Self::Purged
             | Self::TooManyExports
+            | Self::NotRead
             | Self::ReasonMissing
             | Self::Session(_) => false,
             Self::NotFound
@@ -255,6 +259,7 @@ impl From<Error> for Problem {
             | Error::Lost { .. }
             | Error::SpoolFull
             | Error::Occupied(_)
+            | Error::NotRead
             | Error::Closed
             | Error::TooLarge(_)
             | Error::Key(_)) => unavailable(&error),

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
 use super::{
-    exports,
+    Error, exports,
     opened::{self, Reading},
     player::{self, PlayerIndex, PlayerSegment},
     service::{self, Known},
@@ -31,11 +31,6 @@ use crate::{
     http::{Access, Json, Path, Problem, ProblemBody, Query, Routes},
     state::Hub,
 };
-
-/// Pieces of an export that wait for a slow reader.
-const WAITING: usize = 2;
-/// How long it is tried to say that an export broke off.
-const TOLD: std::time::Duration = std::time::Duration::from_secs(600);
 
 pub(crate) fn routes() -> Routes {
     Routes::new()
@@ -73,7 +68,10 @@ struct RecordingBody {
     root: Option<String>,
     /// Why it could not be closed yet, where its hub left it open.
     closing_error: Option<String>,
+    /// Those from `segments_from` on.
     segments: Vec<SegmentBody>,
+    /// All there are.
+    segment_count: i32,
     verification: VerificationBody,
     index: IndexBody,
 }
@@ -161,6 +159,9 @@ struct VerificationBody {
     signature: &'static str,
     /// Whether the list of segments is the one that was signed: each segment is compared with it when it is played.
     list: &'static str,
+    /// Whether the segments begin with those whose heads the ledger has (`recording.head`, `recording.close`), whatever
+    /// store and database say.
+    ledger: &'static str,
     /// Segments that were read for it, of those that there were when it began.
     checked_segments: u32,
     of_segments: u32,
@@ -206,6 +207,7 @@ impl From<Verified> for VerificationBody {
             merkle: "not_done",
             signature: name(listed.signature()),
             list: name(listed.list()),
+            ledger: "not_done",
             checked_segments: checked,
             of_segments: of,
             checked_at: at,
@@ -234,6 +236,7 @@ impl From<Verified> for VerificationBody {
             signature: name(report.signature),
             // All of them are those that the manifest names.
             list: if listed.known { name(listed.list()) } else { name(report.merkle) },
+            ledger: name(report.ledger),
             completeness: match report.completeness {
                 Completeness::Complete => "complete",
                 Completeness::Completed => "completed",
@@ -267,6 +270,7 @@ impl RecordingBody {
             // What the store or the vault said is for the log.
             closing_error: recording.closing_error.map(|_| NOT_CLOSED.to_owned()),
             segments: segments.into_iter().map(SegmentBody::from).collect(),
+            segment_count: recording.segments,
             verification: verified.into(),
             index: index.into(),
         }
@@ -280,6 +284,8 @@ struct LookQuery {
     /// Seconds to wait for a verification of all segments as they are now, 0 to 8; without, 8. With 0 nothing is
     /// waited for: it goes on in the background, and the answer says how far it is.
     wait_seconds: Option<u8>,
+    /// Only segments from this number on: whoever has the others need not have them again.
+    segments_from: Option<i32>,
 }
 
 /// The longest that a look at a recording waits for its verification: a long one is played all the same, and verified
@@ -300,7 +306,8 @@ async fn get_recording(
     if patience > MOST_PATIENCE {
         return Err(Problem::invalid_field("wait_seconds", "out_of_range", "must be 0 to 8"));
     }
-    let known = service::get(&hub, &context, id, Duration::from_secs(patience.into())).await?;
+    let first = query.segments_from.unwrap_or_default();
+    let known = service::get(&hub, &context, id, Duration::from_secs(patience.into()), first).await?;
     Ok(Json(RecordingBody::new(known)))
 }
 
@@ -335,20 +342,17 @@ async fn export_recording(
     let mut opened = opened::open(&hub, &context, id, Reading::Export).await?;
     // The first segment before the answer: what is wrong with the key or the store is a problem then.
     let _ = opened.segment(&hub, &context, 0).await?;
-    let (sender, receiver) = tokio::sync::mpsc::channel(WAITING);
+    let (sender, stream) = exports::pieces();
     let own_hub = hub.clone();
     let exporting = async move {
         let _place = place;
-        if let Err(error) = opened.export(&own_hub, &context, &sender).await {
-            tracing::warn!(session_id = %id, %error, "an export broke off");
-            // A download that ends without its end must not look whole.
-            let broken = Err(std::io::Error::other("the export broke off"));
-            let _ = sender.send_timeout(broken, TOLD).await;
+        match opened.export(&own_hub, &context, &sender).await {
+            Ok(()) => {}
+            Err(error @ Error::NotRead) => tracing::info!(session_id = %id, %error, "an export broke off"),
+            Err(error) => tracing::warn!(session_id = %id, %error, "an export broke off"),
         }
     };
     hub.lifecycle().spawn_child(tracing::Instrument::in_current_span(exporting));
-    let stream =
-        futures::stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|piece| (piece, receiver)));
     let mut response = Body::from_stream(stream.fuse().boxed()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-asciicast"));

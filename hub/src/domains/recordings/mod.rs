@@ -7,7 +7,9 @@
 //! is taken out for a read that is in the trail; what was acknowledged is in the store, or waits for it in
 //! a spool that is noted; what is held is not purged, and what is purged is in the trail.
 
+mod cells;
 mod completer;
+mod defects;
 mod echo;
 mod error;
 mod exports;
@@ -41,6 +43,7 @@ pub(crate) use http::routes;
 pub use index::Indexer;
 pub use recorder::Recorder;
 pub use service::{Prepared, begin, path, prepare};
+pub use spool::SpoolStanding;
 pub use storage::{Storage, StoreHealth};
 pub use tasks::start_tasks;
 pub use verification::Verifications;

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use openpam_ids::{AuditEventId, SessionId};
 use openpam_recordings::{OpenedSegment, RecipientKey, Role, Segment, SegmentHeader, SessionKey, asciicast};
-use tokio::{
-    sync::mpsc::{self, error::SendTimeoutError},
-    time::Duration,
-};
 
 use super::{
-    Error, keys,
+    Error,
+    exports::Pieces,
+    keys,
     service::visible,
     store, store_of,
     types::{Recording, SegmentEntry},
@@ -30,18 +28,12 @@ use crate::{
 /// How long a player may go on asking for segments.
 const PLAY_LIFETIME: TimeDelta = TimeDelta::hours(12);
 
-/// How long who exports a recording may take to read a piece of it.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 /// What is read, and for which act of the trail.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Reading {
     Play,
     Export,
 }
-
-/// A piece of an export, or why there are no more.
-pub(super) type Piece = Result<Vec<u8>, std::io::Error>;
 
 /// A recording whose reading is in the trail.
 pub(super) struct Opened {
@@ -143,7 +135,10 @@ impl Opened {
     }
 
     /// Writes the whole recording as asciicast v3, in pieces. Ends early when nobody listens.
-    pub(super) async fn export(&mut self, hub: &Hub, context: &Context, to: &mpsc::Sender<Piece>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// When it broke off: whoever reads sees that, too.
+    pub(super) async fn export(&mut self, hub: &Hub, context: &Context, to: &Pieces) -> Result<(), Error> {
         let title = format!("{} on {}", self.session.user_name, self.session.target_name);
         let timestamp = u64::try_from(self.recording.started_at.timestamp()).unwrap_or_default();
         let failed = |error: std::io::Error| Error::Store(error.to_string());
@@ -165,15 +160,14 @@ impl Opened {
                 Ok((exporter, piece))
             })
             .await?;
-            match to.send_timeout(Ok(piece), PATIENCE).await {
-                Ok(()) => {}
-                Err(SendTimeoutError::Closed(_)) => return Ok(()),
-                Err(SendTimeoutError::Timeout(_)) => return Err(Error::Store("what was sent is not read".to_owned())),
+            if !to.send(piece).await? {
+                return Ok(());
             }
         }
         let last = exporter.finish(until).map_err(failed)?;
-        // Who does not listen any more misses nothing.
-        let _ = to.send_timeout(Ok(last), PATIENCE).await;
+        if to.send(last).await? {
+            to.end().await?;
+        }
         Ok(())
     }
 }

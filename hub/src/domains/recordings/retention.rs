@@ -9,7 +9,7 @@ use openpam_recordings::Hash;
 
 use super::{
     Error, service, store, store_of,
-    types::{Kept, ListedRecording},
+    types::{Kept, ListedRecording, RecordingFilter},
 };
 use crate::{
     context::Context,
@@ -59,12 +59,12 @@ pub(super) async fn get(hub: &Hub, context: &Context, id: SessionId) -> Result<R
 pub(super) async fn list(
     hub: &Hub,
     context: &Context,
-    state: Option<&str>,
+    filter: RecordingFilter,
     before: Option<uuid::Uuid>,
     limit: i64,
 ) -> Result<Vec<ListedRecording>, Error> {
     let mut tx = hub.db().begin(context).await?;
-    Ok(store::retention::list(&mut tx, state, before, limit).await?)
+    Ok(store::retention::list(&mut tx, filter, before, limit).await?)
 }
 
 /// Holds a recording: nothing purges it until it is released.

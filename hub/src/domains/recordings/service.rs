@@ -278,6 +278,7 @@ const TOO_LONG: &str = "It takes longer to verify this recording than was waited
 /// A recording, and what is known of it.
 pub(super) struct Known {
     pub(super) recording: Recording,
+    /// Those from the number on that was asked for.
     pub(super) segments: Vec<SegmentEntry>,
     /// What a verification says without opening it.
     pub(super) verified: Verified,
@@ -286,18 +287,25 @@ pub(super) struct Known {
 }
 
 /// A recording, its segments, what a verification says without opening it, and how far it is indexed: the verification
-/// of this moment for who waits so long for it, and what is known by now for who does not wait.
-pub(super) async fn get(hub: &Hub, context: &Context, id: SessionId, patience: Duration) -> Result<Known, Error> {
+/// of this moment for who waits so long for it, and what is known by now for who does not wait. Whoever has the first
+/// segments already asks for those from a number on.
+pub(super) async fn get(
+    hub: &Hub,
+    context: &Context,
+    id: SessionId,
+    patience: Duration,
+    first: i32,
+) -> Result<Known, Error> {
     let mut tx = hub.db().begin(context).await?;
     let (_, recording) = visible(&mut tx, context, id).await?;
-    let segments = store::segments(&mut tx, id).await?;
+    let segments = store::segments_from(&mut tx, id, first, i64::MAX).await?;
     let index = store::index::index_state(&mut tx, id).await?.unwrap_or_default();
     drop(tx);
     if recording.is_purged() {
         return Err(Error::Purged);
     }
     let verified = if patience.is_zero() {
-        verification::look(hub, context, &recording, &segments).await
+        verification::look(hub, context, &recording).await
     } else {
         let of = u32::try_from(recording.segments).unwrap_or_default();
         let waited = tokio::time::timeout(patience, verification::verify(hub, context, &recording)).await;

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use openpam_ids::{SessionId, TenantId};
 use openpam_recordings::{
     MAX_SEGMENT_BYTES,
@@ -86,6 +86,8 @@ struct State {
     aside: HashMap<(TenantId, SessionId), u64>,
     /// How often in a row a part could not be read, and since when.
     unread: HashMap<Part, (u32, DateTime<Utc>)>,
+    /// What waited for too long when it was looked at last.
+    overdue: Overdue,
 }
 
 /// The spool. Cheap to clone.
@@ -116,7 +118,7 @@ impl Spool {
         let lock = File::create(folder.join(LOCK))?;
         lock.try_lock().context("another hub uses it: each needs a spool of its own")?;
         let mut state = State::default();
-        let (waiting, aside) = found(&folder)?;
+        let (waiting, aside) = found(&folder, true)?;
         state.aside = aside;
         for waiting in waiting {
             state.bytes = state.bytes.saturating_add(waiting.size);
@@ -129,7 +131,7 @@ impl Spool {
         let place = format!("{}:{}", host_name(), folder.display());
         let inner = Inner { folder, place, most, state: Mutex::new(state), came: Notify::new(), _lock: lock };
         let spool = Self { inner: Arc::new(inner) };
-        spool.report(None);
+        let _ = spool.report(None);
         Ok(spool)
     }
 
@@ -185,7 +187,7 @@ impl Spool {
                 Err(_) => state.bytes = state.bytes.saturating_sub(size),
             }
             drop(state);
-            spool.report(None);
+            let _ = spool.report(None);
             written
         });
         let written = written.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
@@ -314,15 +316,22 @@ impl Spool {
         Ok(())
     }
 
-    /// Lets what was set aside of a recording wait to be uploaded once more: what kept it from that may have passed.
+    /// Lets what was set aside of a recording wait to be uploaded once more: what kept it from that may have passed. What
+    /// cannot be renamed stays aside, and keeps nothing else there.
+    ///
+    /// # Errors
+    /// When something of it stays aside: to be tried again.
     pub(super) async fn take_back(&self, tenant: TenantId, session: SessionId) -> Result<(), Error> {
         let folder = self.inner.folder.join(tenant.to_string()).join(session.to_string());
         let done = tokio::task::spawn_blocking(move || restore(&folder)).await;
         let restored = done.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         let restored = restored.map_err(|error| Error::Store(format!("the spool failed: {error}")))?;
         let mut state = self.state();
-        state.aside.remove(&(tenant, session));
-        for (name, size, since) in restored {
+        match restored.stays {
+            0 => drop(state.aside.remove(&(tenant, session))),
+            bytes => drop(state.aside.insert((tenant, session), bytes)),
+        }
+        for (name, size, since) in restored.parts {
             let part = Part { tenant, session, name };
             if state.there.insert(part.clone(), size).is_none() {
                 state.bytes = state.bytes.saturating_add(size);
@@ -332,9 +341,12 @@ impl Spool {
         // Each recording's parts in order.
         state.queue.make_contiguous().sort_by(|one, other| Part::order(&one.part, &other.part));
         drop(state);
-        self.report(None);
+        let _ = self.report(None);
         self.inner.came.notify_one();
-        Ok(())
+        match restored.failure {
+            Some(error) => Err(Error::Store(format!("the spool failed: {error}"))),
+            None => Ok(()),
+        }
     }
 
     /// Deletes all that is here of a recording that is deleted.
@@ -353,7 +365,7 @@ impl Spool {
         state.queue.retain(|waiting| waiting.part.session != session);
         state.unread.retain(|part, _| part.session != session);
         drop(state);
-        self.report(None);
+        let _ = self.report(None);
         Ok(())
     }
 
@@ -385,19 +397,78 @@ impl Spool {
         state.unread.remove(part);
         state.queue.retain(|waiting| waiting.part != *part);
         drop(state);
-        self.report(None);
+        let _ = self.report(None);
     }
 
-    /// Shows size and age in the metrics.
+    /// Shows size and age in the metrics; at this moment, and with how long other hubs wait, what waits longer.
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-    pub(super) fn report(&self, now: Option<DateTime<Utc>>) {
-        let state = self.state();
+    pub(super) fn report(&self, at: Option<(DateTime<Utc>, TimeDelta)>) -> Overdue {
+        let mut state = self.state();
         metrics::gauge!(names::RECORDING_SPOOL_BYTES).set(state.bytes as f64);
         metrics::gauge!(names::RECORDING_SPOOL_ASIDE_BYTES).set(state.aside.values().sum::<u64>() as f64);
         let oldest = state.queue.iter().map(|waiting| waiting.since).min();
-        let age = oldest.map_or(0, |since| (now.unwrap_or_else(|| Clock.now()) - since).num_seconds().max(0));
+        let now = at.map_or_else(|| Clock.now(), |(now, _)| now);
+        let age = oldest.map_or(0, |since| (now - since).num_seconds().max(0));
         metrics::gauge!(names::RECORDING_SPOOL_AGE).set(age as f64);
+        if let Some((now, wait)) = at {
+            let late = state.queue.iter().filter(|waiting| now - waiting.since > wait).collect::<Vec<_>>();
+            let recordings = late.iter().map(|waiting| waiting.part.session).collect::<HashSet<_>>().len();
+            state.overdue = Overdue { parts: late.len(), recordings, oldest: oldest.unwrap_or(now) };
+            metrics::gauge!(names::RECORDING_SPOOL_OVERDUE).set(state.overdue.parts as f64);
+        }
+        state.overdue
     }
+
+    /// What waits here, for who looks after it.
+    pub(super) fn standing(&self) -> SpoolStanding {
+        let state = self.state();
+        let oldest = state.queue.iter().map(|waiting| waiting.since).min();
+        SpoolStanding {
+            place: self.inner.place.clone(),
+            bytes: state.bytes,
+            aside_bytes: state.aside.values().sum(),
+            oldest,
+            overdue_parts: state.overdue.parts,
+        }
+    }
+}
+
+/// What waits for longer than other hubs wait for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Overdue {
+    pub(super) parts: usize,
+    pub(super) recordings: usize,
+    pub(super) oldest: DateTime<Utc>,
+}
+
+/// How a spool stands.
+#[derive(Debug, Clone)]
+pub struct SpoolStanding {
+    /// Host and folder.
+    pub place: String,
+    /// Bytes that wait for the store.
+    pub bytes: u64,
+    /// Bytes that were set aside.
+    pub aside_bytes: u64,
+    /// Since when what waits longest does.
+    pub oldest: Option<DateTime<Utc>>,
+    /// Parts that wait longer than other hubs wait for them.
+    pub overdue_parts: usize,
+}
+
+/// What is in a spool's folder, whoever uses it: for the doctor.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn look(folder: &Path) -> std::io::Result<SpoolStanding> {
+    let (waiting, aside) = found(folder, false)?;
+    Ok(SpoolStanding {
+        place: folder.display().to_string(),
+        bytes: waiting.iter().map(|waiting| waiting.size).sum(),
+        aside_bytes: aside.values().sum(),
+        oldest: waiting.iter().map(|waiting| waiting.since).min(),
+        overdue_parts: 0,
+    })
 }
 
 fn host_name() -> String {
@@ -430,8 +501,9 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
 /// What was set aside, in bytes.
 type Aside = HashMap<(TenantId, SessionId), u64>;
 
-/// What a process before left, each recording's parts in order, the manifest last; and what was set aside.
-fn found(folder: &Path) -> std::io::Result<(Vec<Waiting>, Aside)> {
+/// What a process before left, each recording's parts in order, the manifest last; and what was set aside. What was not
+/// written to its end goes, where the folder is taken.
+fn found(folder: &Path, tidy: bool) -> std::io::Result<(Vec<Waiting>, Aside)> {
     let (mut all, mut aside) = (Vec::new(), Aside::new());
     for (tenant, tenant_folder) in folders(folder)? {
         for (session, session_folder) in folders(&tenant_folder)? {
@@ -440,7 +512,9 @@ fn found(folder: &Path) -> std::io::Result<(Vec<Waiting>, Aside)> {
                 let Ok(name) = entry.file_name().into_string() else { continue };
                 if name.ends_with(PARTIAL) {
                     // Nobody was told that this is kept.
-                    fs::remove_file(entry.path())?;
+                    if tidy {
+                        fs::remove_file(entry.path())?;
+                    }
                     continue;
                 }
                 let metadata = entry.metadata()?;
@@ -460,9 +534,20 @@ fn found(folder: &Path) -> std::io::Result<(Vec<Waiting>, Aside)> {
     Ok((all, aside))
 }
 
-/// Gives what was set aside in a folder its name back: its name, size, and since when it is there.
-fn restore(folder: &Path) -> std::io::Result<Vec<(String, u64, DateTime<Utc>)>> {
-    let mut restored = Vec::new();
+/// What was set aside and has its name back, and what has not.
+#[derive(Debug, Default)]
+struct Restored {
+    /// Names, sizes, and since when they are there.
+    parts: Vec<(String, u64, DateTime<Utc>)>,
+    /// Bytes that stay aside.
+    stays: u64,
+    /// Why the first of them does.
+    failure: Option<std::io::Error>,
+}
+
+/// Gives what was set aside in a folder its name back.
+fn restore(folder: &Path) -> std::io::Result<Restored> {
+    let mut restored = Restored::default();
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(restored),
         entries => entries?,
@@ -473,12 +558,20 @@ fn restore(folder: &Path) -> std::io::Result<Vec<(String, u64, DateTime<Utc>)>> 
         let Some(name) = name.strip_suffix(REJECTED) else { continue };
         let metadata = entry.metadata()?;
         let file = folder.join(name);
-        if !metadata.is_file() || (name != MANIFEST_NAME && parse_segment_name(name).is_none()) || file.exists() {
+        if !metadata.is_file() || (name != MANIFEST_NAME && parse_segment_name(name).is_none()) {
             continue;
         }
-        fs::rename(entry.path(), &file)?;
+        // Something else has the name already: that one counts.
+        if file.is_file() {
+            continue;
+        }
+        if let Err(error) = fs::rename(entry.path(), &file) {
+            restored.stays = restored.stays.saturating_add(metadata.len());
+            restored.failure.get_or_insert(error);
+            continue;
+        }
         let since = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH).into();
-        restored.push((name.to_owned(), metadata.len(), since));
+        restored.parts.push((name.to_owned(), metadata.len(), since));
     }
     File::open(folder)?.sync_all()?;
     Ok(restored)
@@ -586,6 +679,55 @@ mod tests {
         // Of a recording of which nothing was, nothing comes.
         spool.take_back(parts[0].tenant, SessionId::from(Uuid::from_u128(8))).await.unwrap();
         assert_eq!(spool.bytes(), 18);
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_too_long_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        let (now, wait) = (Clock.now(), TimeDelta::days(7));
+        for (session, seq, days) in [(1, 0, 9), (1, 1, 8), (2, 0, 1)] {
+            let part = part(session, &segment_name(seq));
+            spool.keep(&part, Bytes::from_static(b"sealed")).await.unwrap();
+            spool.admit(part, now - TimeDelta::days(days));
+        }
+        let overdue = spool.report(Some((now, wait)));
+        assert_eq!((overdue.parts, overdue.recordings), (2, 1));
+        assert_eq!(overdue.oldest, now - TimeDelta::days(9));
+        spool.reject(&part(2, &segment_name(0))).await.unwrap();
+        let standing = spool.standing();
+        assert_eq!((standing.bytes, standing.aside_bytes, standing.overdue_parts), (12, 6, 2));
+        assert_eq!(standing.oldest, Some(now - TimeDelta::days(9)));
+        // Somebody else who looks takes nothing, and removes nothing.
+        let looked = look(folder.path()).unwrap();
+        assert_eq!((looked.bytes, looked.aside_bytes), (12, 6));
+        for seq in [0, 1] {
+            spool.remove(&part(1, &segment_name(seq))).await.unwrap();
+        }
+        assert_eq!(spool.report(Some((now, wait))).parts, 0);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_taken_back_keeps_nothing_else_aside_and_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        let parts = [3, 4, 5].map(|seq| part(7, &segment_name(seq)));
+        for part in &parts {
+            spool.keep(part, Bytes::from_static(b"sealed")).await.unwrap();
+            spool.reject(part).await.unwrap();
+        }
+        // A folder has the name of the second.
+        let second = parts[1].file(&folder.path().canonicalize().unwrap());
+        fs::create_dir_all(second.join("full")).unwrap();
+        let (tenant, session) = (parts[0].tenant, parts[0].session);
+        assert!(spool.take_back(tenant, session).await.is_err());
+        assert_eq!(spool.waiting_of(session), [parts[0].clone(), parts[2].clone()]);
+        assert!(spool.has_aside(tenant, session));
+        assert_eq!(spool.state().aside[&(tenant, session)], 6);
+        fs::remove_dir_all(&second).unwrap();
+        spool.take_back(tenant, session).await.unwrap();
+        assert_eq!(spool.waiting_of(session), parts);
+        assert!(!spool.has_aside(tenant, session) && spool.bytes() == 18);
     }
 
     #[tokio::test]

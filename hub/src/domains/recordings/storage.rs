@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::{
     Error,
-    spool::{Part, Spool},
+    spool::{self, Part, Spool, SpoolStanding},
 };
 use crate::{
     config::{ObjectLock, Recording, RecordingStore},
@@ -144,6 +144,19 @@ impl Storage {
     /// Bytes that wait in this hub's spool.
     pub fn spool_bytes(&self) -> u64 {
         self.inner.spool.as_ref().map_or(0, Spool::bytes)
+    }
+
+    /// How this hub's spool stands, where there is one.
+    pub fn spool_standing(&self) -> Option<SpoolStanding> {
+        self.inner.spool.as_ref().map(Spool::standing)
+    }
+
+    /// What is in the folder of a spool, whichever hub uses it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look_into_spool(folder: &FilePath) -> std::io::Result<SpoolStanding> {
+        spool::look(folder)
     }
 
     fn path(&self, tenant: TenantId, session: SessionId, name: &str) -> Path {

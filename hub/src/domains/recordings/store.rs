@@ -214,7 +214,7 @@ pub(super) async fn find(connection: &mut PgConnection, id: SessionId) -> Result
     sqlx::query_as!(
         Recording,
         r#"select session_id as "session_id: _", state, required, path, started_at, ended_at, segments, records,
-                  plain_bytes, stored_bytes, dropped_bytes, duration_us, root, closing_at, closing_error
+                  plain_bytes, stored_bytes, dropped_bytes, duration_us, root, closing_at, closing_error, defect
            from recordings where session_id = $1"#,
         id.as_uuid()
     )
@@ -367,6 +367,26 @@ pub(super) async fn closing_failed(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Notes what a verification of a closed recording found, or that it found nothing any more; `false` where that is
+/// known, or it is not closed.
+pub(super) async fn note_defect(
+    connection: &mut PgConnection,
+    id: SessionId,
+    defect: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update recordings set defect = $2::text, defect_at = case when $2::text is null then null else $3::timestamptz end
+         where session_id = $1 and state in ('complete', 'completed', 'empty') and defect is distinct from $2::text",
+        id.as_uuid(),
+        defect,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// The last screen that is known at or before the segment.

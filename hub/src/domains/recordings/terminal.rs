@@ -6,12 +6,13 @@
 
 use avt::{
     Observation, Observer, Operation, ScreenKind, Terminal as Model,
-    parser::{DecMode, EdScope, Function},
+    parser::{EdScope, Function},
 };
 use openpam_recordings::{OpenedSegment, Record, Utf8};
 
 use super::{
     Error,
+    cells::{area, cost, is_control, opens, switches},
     lines::Lines,
     marks::{self, Marks},
     modes::Modes,
@@ -494,11 +495,6 @@ impl Watch {
     }
 }
 
-/// Cells of a screen.
-fn area((cols, rows): (usize, usize)) -> u64 {
-    (cols as u64).saturating_mul(rows as u64)
-}
-
 impl Observer for Watch {
     type Output = ();
 
@@ -564,38 +560,10 @@ impl Observer for Watch {
     fn end(&mut self, _: &mut Observation<'_>) {}
 }
 
-/// Cells that a function draws or moves, about.
-fn cost(function: &Function, cols: u64, rows: u64) -> u64 {
-    match function {
-        Function::Ed(_) | Function::Ris | Function::Decaln => cols * rows,
-        Function::Decset(modes) | Function::Decrst(modes) if modes.as_slice().iter().any(switches) => cols * rows,
-        Function::Su(lines) | Function::Sd(lines) | Function::Il(lines) | Function::Dl(lines) => {
-            rows + cols * rows.min(u64::from(*lines).max(1))
-        }
-        Function::Lf | Function::Nel | Function::Ri => rows + cols,
-        Function::El(_) | Function::Ech(_) | Function::Dch(_) | Function::Ich(_) => cols,
-        Function::Rep(times) => u64::from(*times),
-        _ => 1,
-    }
-}
-
-fn switches(mode: &DecMode) -> bool {
-    matches!(mode, DecMode::AltScreenBuffer | DecMode::SaveCursorAltScreenBuffer)
-}
-
 /// The size is within bounds: a terminal of it can be made.
 fn model(cols: usize, rows: usize) -> Model {
     #[expect(clippy::expect_used, reason = "columns and rows are at least one")]
     Model::new(cols, rows).expect("a terminal with columns and rows")
-}
-
-fn is_control(character: char) -> bool {
-    matches!(character, '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}')
-}
-
-/// Whether a control may open a sequence.
-fn opens(character: char) -> bool {
-    matches!(character, '\u{1b}' | '\u{80}'..='\u{9f}')
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub(super) struct Recording {
     pub(super) closing_at: Option<DateTime<Utc>>,
     /// Why its completer could not close it yet.
     pub(super) closing_error: Option<String>,
+    /// What the last verification found wrong: a stable name.
+    pub(super) defect: Option<String>,
 }
 
 /// An open recording of a session that has ended.
@@ -276,6 +278,17 @@ pub(super) struct Kept {
     pub(super) spool: Option<String>,
 }
 
+/// Which recordings a list shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RecordingFilter {
+    /// Only those in this state.
+    pub(super) state: Option<&'static str>,
+    /// Only those that a legal hold keeps, or that none does.
+    pub(super) held: Option<bool>,
+    /// Only those that a verification found something wrong with, or none did.
+    pub(super) damaged: Option<bool>,
+}
+
 /// A recording in a list.
 #[derive(Debug, Clone)]
 pub(super) struct ListedRecording {
@@ -293,6 +306,7 @@ pub(super) struct ListedRecording {
     pub(super) duration_us: i64,
     pub(super) root: Option<Vec<u8>>,
     pub(super) held: bool,
+    pub(super) defect: Option<String>,
     pub(super) purge_error: Option<String>,
 }
 

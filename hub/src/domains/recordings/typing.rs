@@ -12,6 +12,15 @@ const MOST_TYPED: usize = 1_024;
 const MOST_ENTERED: usize = 64;
 /// Lines of output that may pass before an echo is given up.
 const PATIENCE: u8 = 64;
+/// Prompts in a row that may ask for something that does not show, as `sudo` and `passwd` do, before they count as those
+/// of a shell whose echo is off.
+const MOST_ASKED: u8 = 4;
+/// Words of a command that chooses what a prompt looks like, or whether the terminal shows what is typed: a prompt behind
+/// it is whatever its person wanted.
+const MAKE_PROMPTS: [&str; 10] =
+    ["PS1", "PS2", "PS3", "PROMPT", "PROMPT_COMMAND", "RPROMPT", "prompt", "fish_prompt", "stty", "read"];
+/// What of them only looks, or undoes it.
+const HARMLESS: [&str; 3] = ["stty size", "stty -a", "stty sane"];
 
 /// What is being typed. It goes on from segment to segment.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +33,10 @@ pub(super) struct Typing {
     passed: u8,
     /// The last prompt that a command stood behind.
     last_prompt: String,
+    /// Prompts that asked since then, and got what does not show.
+    asked: u8,
+    /// A command chose what prompts look like: none of them can be told from a question any more.
+    prompts_are_made: bool,
     /// Each Enter behind keys that did not show, for which no command was found, until somebody asks.
     missed: Vec<Missed>,
 }
@@ -51,7 +64,7 @@ struct Entry {
     masked: bool,
     /// How many bytes of it.
     unseen: u64,
-    /// How many keys did show.
+    /// How many bytes did show, and may stand there still.
     seen: u64,
     /// What stood behind the prompt at Enter, where typing was masked.
     shown: String,
@@ -91,12 +104,18 @@ impl Typing {
                     self.line = Entry { begun: true, prompt, edited: true, ..Entry::default() };
                 }
                 (Escape::None, '\u{1b}') => self.escape = Escape::Begun,
-                // Ctrl-C and Ctrl-D: another prompt comes.
-                (Escape::None, '\u{3}' | '\u{4}') => self.line = Entry::default(),
-                (Escape::None, key) if key.is_control() => self.line.edited = true,
+                // Ctrl-C: another prompt comes.
+                (Escape::None, '\u{3}') => self.line = Entry::default(),
+                // Ctrl-D hands over what was typed, as Enter does, to whatever reads a line that is not edited.
+                (Escape::None, '\u{4}') => {
+                    let entry = std::mem::take(&mut self.line);
+                    let missed = self.how_missed(&entry, line);
+                    self.miss(&entry, missed);
+                }
+                (Escape::None, key) if key.is_control() => self.line.edit(key),
                 (Escape::None, key) => {
                     self.begin(None);
-                    self.line.seen += 1;
+                    self.line.seen += key.len_utf8() as u64;
                     if self.line.typed.len() < MOST_TYPED {
                         self.line.typed.push(key);
                     } else {
@@ -106,12 +125,14 @@ impl Typing {
                 (Escape::Begun, '[' | 'O') => self.escape = Escape::Control,
                 (Escape::Begun, _) => {
                     self.escape = Escape::None;
-                    self.line.edited = true;
+                    self.line.edit('\u{1b}');
                 }
                 (Escape::Control, '\u{40}'..='\u{7e}') => {
                     self.escape = Escape::None;
                     // The bracket around what is pasted changes nothing.
-                    self.line.edited |= key != '~';
+                    if key != '~' {
+                        self.line.edit('\u{1b}');
+                    }
                 }
                 (Escape::Control, _) => {}
             }
@@ -142,13 +163,16 @@ impl Typing {
             // What does not show by now is a password; some programs show a star for each letter.
             let shown = entry.behind_prompt(line).map(|from| line[from..].trim()).unwrap_or_default();
             if shown.chars().all(|letter| matches!(letter, '*' | '•' | '●')) {
-                let asked = entry.behind_prompt(line).is_some() && self.asks(&entry);
-                self.miss(&entry, if asked { Missed::AtPrompt } else { Missed::Hidden });
+                let missed = self.how_missed(&entry, line);
+                if missed == Missed::AtPrompt && entry.unseen > 0 {
+                    self.asked = self.asked.saturating_add(1);
+                }
+                self.miss(&entry, missed);
                 return;
             }
             shown.clone_into(&mut entry.shown);
-            // Whatever is found behind such keys may be other output.
-            if entry.unseen > entry.seen {
+            // Whatever is found behind such keys may be other output; and what stands there may not be all.
+            if entry.unseen > entry.seen || (entry.shown.len() as u64) < entry.unseen.saturating_add(entry.seen) {
                 self.miss(&entry, Missed::Hidden);
                 entry.unseen = 0;
             }
@@ -168,11 +192,18 @@ impl Typing {
         self.passed = 0;
     }
 
+    /// What keys that did not show are: an answer to a question, or something that may have been a command.
+    fn how_missed(&self, entry: &Entry, line: &str) -> Missed {
+        let asked = entry.behind_prompt(line).is_some() && self.asks(entry);
+        if asked { Missed::AtPrompt } else { Missed::Hidden }
+    }
+
     /// Whether the entry stands behind a question, as for a password, that nothing came between: not behind the prompt
-    /// of a shell, whose echo may be off.
+    /// of a shell, whose echo may be off, and which may look like a question.
     fn asks(&self, entry: &Entry) -> bool {
         let prompt = entry.prompt.as_deref().unwrap_or_default().trim();
-        !entry.interrupted && prompt.ends_with([':', '：', '?']) && prompt != self.last_prompt.trim()
+        let looks_so = !entry.interrupted && prompt.ends_with([':', '：', '?']) && prompt != self.last_prompt.trim();
+        looks_so && !self.prompts_are_made && self.asked < MOST_ASKED
     }
 
     /// Enter was pressed, and no command is known; keys that did not show tell that there may have been one.
@@ -191,6 +222,7 @@ impl Typing {
     pub(super) fn forget(&mut self) {
         let before = std::mem::take(self);
         self.missed = before.missed;
+        self.prompts_are_made = before.prompts_are_made;
         for entry in before.entered.iter().chain([&before.line]) {
             self.miss(entry, Missed::Hidden);
         }
@@ -212,6 +244,8 @@ impl Typing {
                 if from > 0 && from <= MOST_PROMPT {
                     line[..from].clone_into(&mut self.last_prompt);
                 }
+                self.asked = 0;
+                self.prompts_are_made |= makes_prompts(&line[from..]);
                 Ended::Command(from)
             }
             Found::Nothing => {
@@ -230,6 +264,12 @@ impl Typing {
     }
 }
 
+/// Whether a command chooses what prompts look like, or whether the terminal echoes.
+fn makes_prompts(command: &str) -> bool {
+    let mut words = command.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    !HARMLESS.contains(&command.trim()) && words.any(|word| MAKE_PROMPTS.contains(&word))
+}
+
 enum Found {
     Command(usize),
     /// The line was entered, and there is no command in it.
@@ -239,6 +279,19 @@ enum Found {
 }
 
 impl Entry {
+    /// A key that is no text: what was typed is not what stands there any more.
+    fn edit(&mut self, key: char) {
+        self.edited = true;
+        match key {
+            // Completion adds to it.
+            '\t' => {}
+            '\u{8}' | '\u{7f}' => self.seen = self.seen.saturating_sub(1),
+            // It may be gone: what shows was not typed where it does not, such as a line that was typed, wiped out, and
+            // written over unseen.
+            _ => self.seen = 0,
+        }
+    }
+
     /// Where the line goes on behind the prompt.
     fn behind_prompt(&self, line: &str) -> Option<usize> {
         let rest = line.strip_prefix(self.prompt.as_deref()?.trim_end())?;
@@ -328,9 +381,9 @@ mod tests {
         }
         assert_eq!(typing.missed(), [Missed::Hidden]);
         some(&mut typing);
-        keys(&mut typing, b"\r", "% make");
-        assert_eq!(command(&mut typing, "% make").as_deref(), Some("make"));
-        assert_eq!(typing.missed(), [], "its command is known");
+        keys(&mut typing, b"\r", "% makeall");
+        assert_eq!(command(&mut typing, "% makeall").as_deref(), Some("makeall"));
+        assert_eq!(typing.missed(), [], "all of its command is known");
         // Most of it did not show: what stands there may be noise.
         typing.masked(4, "% ", 2);
         keys(&mut typing, b"\r", "% .s.t.o.p");
@@ -364,6 +417,82 @@ mod tests {
         assert_eq!(entered("$ ", &[], "$ "), [Missed::Hidden], "a shell without echo");
         assert_eq!(entered("me@here: ", &[], "me@here: "), [Missed::Hidden], "one whose prompt looks like a question");
         assert_eq!(entered("", &[], ""), [Missed::Hidden], "nothing asks");
+    }
+
+    /// What is told of keys that did not show, at a shell whose echo is off.
+    fn unechoed(typing: &mut Typing, prompt: &str, times: usize) -> Vec<Missed> {
+        for _ in 0..times {
+            typing.masked(6, prompt, prompt.len());
+            keys(typing, b"\r", prompt);
+            assert_eq!(command(typing, prompt), None);
+        }
+        typing.missed()
+    }
+
+    #[test]
+    fn a_shell_whose_prompt_asks_for_a_password_hides_no_commands() {
+        let run = |typing: &mut Typing, text: &str| {
+            keys(typing, format!("{text}\r").as_bytes(), "$ ");
+            assert_eq!(command(typing, &format!("$ {text}")).as_deref(), Some(text));
+        };
+        // Whoever chooses the prompt, or turns the echo off, chose what it looks like.
+        for made in ["PS1='Password:'; stty -echo", "export PROMPT='[sudo] password for me: '", "read -s -p 'PIN: ' x"]
+        {
+            let mut typing = Typing::default();
+            run(&mut typing, "ls");
+            run(&mut typing, made);
+            assert_eq!(unechoed(&mut typing, "Password:", 2), [Missed::Hidden; 2], "{made}");
+            // Also behind a program that took the whole screen.
+            typing.forget();
+            assert_eq!(unechoed(&mut typing, "Password:", 1), [Missed::Hidden], "{made}");
+        }
+        // Where it was chosen elsewhere, as in a file: nobody asks so often without a command in between.
+        let mut typing = Typing::default();
+        run(&mut typing, ". ./mine");
+        let told = unechoed(&mut typing, "Password:", 7);
+        let hidden = told.iter().filter(|missed| **missed == Missed::Hidden).count();
+        assert_eq!((told.len(), hidden), (7, 7 - usize::from(MOST_ASKED)), "{told:?}");
+        // With a command that is known, questions are questions again.
+        run(&mut typing, "sudo id");
+        assert_eq!(unechoed(&mut typing, "[sudo] password for me: ", 3), [Missed::AtPrompt; 3]);
+    }
+
+    #[test]
+    fn what_was_seen_and_wiped_out_hides_nothing() {
+        for wipe in [&b"\x15"[..], b"\x17", b"\x0b", b"\x1b[A", b"\x1bb", b"\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f"] {
+            let mut typing = Typing::default();
+            keys(&mut typing, b"echo hello", "$ ");
+            keys(&mut typing, wipe, "$ echo hello");
+            typing.masked(6, "$ ", 2);
+            keys(&mut typing, b"\r", "$ anything");
+            assert_eq!(typing.missed(), [Missed::Hidden], "{wipe:?}");
+        }
+        // What shows is less than what was typed.
+        let mut typing = Typing::default();
+        typing.masked(7, "$ ", 2);
+        keys(&mut typing, b"echo hello world", "$ ");
+        keys(&mut typing, b"\r", "$ echo hello world");
+        assert_eq!(typing.missed(), [Missed::Hidden]);
+        // All of it shows: a shell that repaints hides nothing.
+        let mut typing = Typing::default();
+        keys(&mut typing, b"mak", "$ ");
+        typing.masked(1, "$ mak", 5);
+        keys(&mut typing, b"\r", "$ make");
+        assert_eq!(command(&mut typing, "$ make").as_deref(), Some("make"));
+        assert_eq!(typing.missed(), []);
+    }
+
+    #[test]
+    fn ctrl_d_hands_over_what_did_not_show() {
+        let mut typing = Typing::default();
+        typing.masked(6, "", 0);
+        keys(&mut typing, b"\x04", "");
+        assert_eq!(typing.missed(), [Missed::Hidden]);
+        // What was typed in vain is not run, and nothing at all neither.
+        typing.masked(6, "$ ", 2);
+        keys(&mut typing, b"\x03", "$ ");
+        keys(&mut typing, b"\x04", "$ ");
+        assert_eq!(typing.missed(), []);
     }
 
     /// Keys with the cursor at the line's end.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use openpam_ids::{SessionId, TenantId};
 use openpam_recordings::{ClosedBy, Manifest, SealedSegment, Segment, Session, SignedManifest};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -30,8 +31,12 @@ use crate::{
 /// Between attempts while the store is down, the first and the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(10);
+/// Between attempts to take back what was set aside, where the disk or the database does not let it.
+const TAKE_BACK: Duration = Duration::from_secs(60);
 /// How often the spool's age is looked at.
 const LOOK: Duration = Duration::from_secs(15);
+/// Between two lines of the log about what waits for too long.
+const TELL_AGAIN: Duration = Duration::from_secs(3_600);
 /// Failures in a row after which the store counts as down for now.
 const FAILURES: usize = 3;
 /// How often in a row, and for how long, the disk may fail to give a part before it counts as lost.
@@ -147,17 +152,15 @@ pub(super) fn start(hub: &Hub) {
     hub.lifecycle().clone().supervise("recording spool", async move {
         let soft = hub.lifecycle().soft().clone();
         let mut pause = FIRST_RETRY;
-        let mut taken_back = false;
+        let mut told_at = None;
+        // Once, when the database answers: a disk that failed then, or a store, may give or take it now. What is set
+        // aside from now on is not: it would come and go.
+        let mut left = spool.aside();
+        let mut take_back_at = Instant::now();
         loop {
-            // Once, when the database answers: a disk that failed then, or a store, may give or take it now.
-            if !taken_back {
-                taken_back = match take_back(&hub, &spool).await {
-                    Ok(()) => true,
-                    Err(error) => {
-                        tracing::debug!(%error, "what was set aside in the spool is not tried again yet");
-                        false
-                    }
-                };
+            if !left.is_empty() && Instant::now() >= take_back_at {
+                left = take_back(&hub, &spool, left).await;
+                take_back_at = Instant::now() + TAKE_BACK;
             }
             let emptied = tokio::select! {
                 emptied = empty(&hub, &storage, &spool) => emptied,
@@ -166,7 +169,7 @@ pub(super) fn start(hub: &Hub) {
             if let Err(error) = forget_purged(&hub, &spool).await {
                 tracing::debug!(%error, "what was set aside in the spool stays for now");
             }
-            spool.report(Some(hub.clock().now()));
+            tell_of_overdue(&hub, &spool, &mut told_at);
             let wait = match emptied {
                 Ok(()) => {
                     pause = FIRST_RETRY;
@@ -187,6 +190,22 @@ pub(super) fn start(hub: &Hub) {
             }
         }
     });
+}
+
+/// Says, once an hour, that something waits longer than other hubs wait for it. It is not given up here: it waits on, and
+/// is brought to the store when that takes it. A recording whose session has ended is closed without it by any other
+/// hub, which is in the trail (`recording.spool_lost`); what comes then is set aside, which is there, too.
+fn tell_of_overdue(hub: &Hub, spool: &Spool, told_at: &mut Option<Instant>) {
+    let now = hub.clock().now();
+    let wait = i64::try_from(hub.config().recording.spool_wait_seconds).unwrap_or(i64::MAX / 1_000);
+    let overdue = spool.report(Some((now, TimeDelta::seconds(wait))));
+    if overdue.parts == 0 {
+        *told_at = None;
+    } else if told_at.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
+        *told_at = Some(Instant::now());
+        tracing::error!(place = spool.place(), parts = overdue.parts, recordings = overdue.recordings, oldest = %overdue.oldest,
+            "parts of recordings wait in the spool for longer than other hubs wait for them (recording.spool_wait_seconds)");
+    }
 }
 
 /// Uploads what waits, each recording's parts in order: one that the store does not take keeps no other
@@ -211,33 +230,48 @@ async fn empty(hub: &Hub, storage: &Storage, spool: &Spool) -> Result<(), Error>
     failure.map_or(Ok(()), Err)
 }
 
-/// Recordings of which something is set aside, by tenant.
-fn aside_by_tenant(spool: &Spool) -> BTreeMap<Uuid, Vec<Uuid>> {
-    let mut aside: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
-    for (tenant, session) in spool.aside() {
-        aside.entry(tenant.as_uuid()).or_default().push(session.as_uuid());
+/// Recordings by tenant.
+fn by_tenant(recordings: Vec<(TenantId, SessionId)>) -> BTreeMap<Uuid, Vec<Uuid>> {
+    let mut tenants: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+    for (tenant, session) in recordings {
+        tenants.entry(tenant.as_uuid()).or_default().push(session.as_uuid());
     }
-    aside
+    tenants
 }
 
-/// Tries again what a process before set aside of recordings that are open still.
-async fn take_back(hub: &Hub, spool: &Spool) -> Result<(), Error> {
-    for (tenant, sessions) in aside_by_tenant(spool) {
+/// Tries again what a process before set aside of recordings that are open still; those of which something could not be
+/// tried are to be tried later, and keep no other aside.
+async fn take_back(hub: &Hub, spool: &Spool, aside: Vec<(TenantId, SessionId)>) -> Vec<(TenantId, SessionId)> {
+    let mut left = Vec::new();
+    for (tenant, sessions) in by_tenant(aside) {
         let tenant = TenantId::from(tenant);
-        let mut tx = hub.db().begin(&Context::system(tenant, "recording spool")).await?;
-        let open = store::spool::open_of(&mut tx, &sessions).await?;
-        drop(tx);
-        for session in open {
-            tracing::info!(session_id = %session, "what was set aside in the spool is tried again");
-            spool.take_back(tenant, session).await?;
+        match open_of(hub, tenant, &sessions).await {
+            Ok(open) => {
+                for session in open {
+                    tracing::info!(session_id = %session, "what was set aside in the spool is tried again");
+                    if let Err(error) = spool.take_back(tenant, session).await {
+                        tracing::warn!(session_id = %session, %error, "some of it stays aside for now");
+                        left.push((tenant, session));
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "what was set aside in the spool is not tried again yet");
+                left.extend(sessions.into_iter().map(|session| (tenant, SessionId::from(session))));
+            }
         }
     }
-    Ok(())
+    left
+}
+
+async fn open_of(hub: &Hub, tenant: TenantId, sessions: &[Uuid]) -> Result<Vec<SessionId>, Error> {
+    let mut tx = hub.db().begin(&Context::system(tenant, "recording spool")).await?;
+    Ok(store::spool::open_of(&mut tx, sessions).await?)
 }
 
 /// Deletes what was set aside of recordings that are deleted.
 async fn forget_purged(hub: &Hub, spool: &Spool) -> Result<(), Error> {
-    for (tenant, sessions) in aside_by_tenant(spool) {
+    for (tenant, sessions) in by_tenant(spool.aside()) {
         let tenant = TenantId::from(tenant);
         let mut tx = hub.db().begin(&Context::system(tenant, "recording spool")).await?;
         let purged = store::spool::purged_of(&mut tx, &sessions).await?;
@@ -460,6 +494,7 @@ mod tests {
             root: None,
             closing_at: None,
             closing_error: None,
+            defect: None,
         };
         assert!(is_of(&empty, session(2), &row));
         assert!(!is_of(&empty, session(3), &row));

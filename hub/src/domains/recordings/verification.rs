@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Error, keys, store_of,
+    Error, defects, keys, store, store_of,
     types::{Recording, SegmentEntry},
     upload,
 };
@@ -218,15 +218,17 @@ impl Drop for Telling {
 }
 
 /// What is known of a recording without waiting for all of it: where nothing is, a verification begins.
-pub(super) async fn look(hub: &Hub, context: &Context, recording: &Recording, segments: &[SegmentEntry]) -> Verified {
+pub(super) async fn look(hub: &Hub, context: &Context, recording: &Recording) -> Verified {
     let Some((mut progress, telling)) = hub.verifications().ask(recording, Instant::now()) else {
         return failed(recording, "Too many recordings are verified just now.".to_owned());
     };
     if let Some(telling) = telling {
         let (own_hub, context, recording) = (hub.clone(), context.clone(), recording.clone());
-        let hashes = segments.iter().map(|noted| noted.hash.clone()).collect::<Vec<_>>();
         let verifying = async move {
-            let outcome = in_background(&own_hub, &context, &recording, &hashes, &telling).await;
+            let outcome = in_background(&own_hub, &context, &recording, &telling).await;
+            if let Ok(report) = &outcome {
+                note(&own_hub, &context, &recording, report).await;
+            }
             let outcome = outcome.map_err(|error| in_words(&error, recording.session_id));
             telling.ended(outcome, own_hub.clock().now());
         };
@@ -266,10 +268,9 @@ async fn in_background(
     hub: &Hub,
     context: &Context,
     recording: &Recording,
-    hashes: &[Vec<u8>],
     telling: &Telling,
 ) -> Result<Report, Error> {
-    let listed = list(hub, context, recording, hashes).await?;
+    let listed = list(hub, context, recording).await?;
     telling.progress.send_modify(|verified| verified.listed = listed);
     let _place = turn(hub, &BEGUN).await?;
     let turn = Some(turn(hub, &BACKGROUND).await?);
@@ -321,13 +322,20 @@ impl Slowly<'_> {
 }
 
 /// What manifest and signature say, and whether the list of segments is the one that was signed.
-async fn list(hub: &Hub, context: &Context, recording: &Recording, hashes: &[Vec<u8>]) -> Result<Listed, Error> {
+async fn list(hub: &Hub, context: &Context, recording: &Recording) -> Result<Listed, Error> {
     let signers = keys::signers(hub, context).await?;
     let id = recording.session_id;
     let manifest = store_of(hub)?.manifest(context.tenant_id, id).await?;
-    let hashes = hashes.iter().map(|hash| <[u8; 32]>::try_from(hash.as_slice()).map(Hash).unwrap_or(Hash::ZERO));
     let known = Listed { known: true, closed: manifest.is_some(), defect: None };
-    let Some(bytes) = manifest else { return Ok(known) };
+    let Some(bytes) = manifest else {
+        let defect = (recording.state != "recording").then_some(Defect::ManifestMissing);
+        return Ok(Listed { defect, ..known });
+    };
+    let mut tx = hub.db().begin(context).await?;
+    let segments = store::segments(&mut tx, id).await?;
+    drop(tx);
+    let hash = |noted: &SegmentEntry| <[u8; 32]>::try_from(noted.hash.as_slice()).map(Hash).unwrap_or(Hash::ZERO);
+    let hashes = segments.iter().map(hash);
     let looked = (|| {
         let signed = SignedManifest::parse(&bytes)?;
         signed.verify()?;
@@ -349,8 +357,18 @@ async fn list(hub: &Hub, context: &Context, recording: &Recording, hashes: &[Vec
 /// Reads every segment and compares it with chain, manifest and signature, for who waits for it.
 pub(super) async fn verify(hub: &Hub, context: &Context, recording: &Recording) -> Result<Report, Error> {
     // The semaphore is never closed.
-    let _turn = VERIFICATIONS.acquire().await.ok();
-    read_all(hub, context, recording, None).await
+    let turn = VERIFICATIONS.acquire().await.ok();
+    let report = read_all(hub, context, recording, None).await?;
+    drop(turn);
+    note(hub, context, recording, &report).await;
+    Ok(report)
+}
+
+/// Keeps what was found; whoever looked hears of it all the same where that fails.
+async fn note(hub: &Hub, context: &Context, recording: &Recording, report: &Report) {
+    if let Err(error) = defects::note(hub, context, recording, report).await {
+        tracing::warn!(session_id = %recording.session_id, %error, "what a verification found could not be noted");
+    }
 }
 
 async fn read_all(
@@ -369,12 +387,18 @@ async fn read_all(
     let root = recording.root.as_deref().and_then(|root| <[u8; 32]>::try_from(root).ok());
     let head =
         root.zip(u32::try_from(recording.segments).ok()).map(|(root, segments)| Head { segments, root: Hash(root) });
+    let noted = defects::heads(hub, context, id).await?;
+    let is_closed = recording.state != "recording";
     // Hashed off the async threads, while the next segment is read.
     let (sender, mut receiver) = mpsc::channel::<Read>(WAITING);
     let hashing = tokio::task::spawn_blocking(move || {
         let mut verifier = Verifier::new(Signers::Trusted(&signers)).of_session(tenant, session);
         if let Some(head) = head {
             verifier = verifier.with_head(head);
+        }
+        verifier = verifier.with_ledger(noted);
+        if is_closed {
+            verifier = verifier.closed();
         }
         while let Some(part) = receiver.blocking_recv() {
             match part {
@@ -433,6 +457,7 @@ mod tests {
             root: None,
             closing_at: None,
             closing_error: None,
+            defect: None,
         }
     }
 
@@ -505,5 +530,6 @@ mod tests {
         assert_eq!(said(&known(true, None)), (Check::Passed, Check::Passed));
         assert_eq!(said(&known(true, Some(Defect::SignatureInvalid))), (Check::Failed, Check::Failed));
         assert_eq!(said(&known(true, Some(Defect::RootMismatch))), (Check::Passed, Check::Failed));
+        assert_eq!(said(&known(false, Some(Defect::ManifestMissing))), (Check::NotDone, Check::Failed));
     }
 }

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::Peer;
 use crate::{
     db::DbError,
     domains::{audit::AuditError, identity::IdentityError},
@@ -21,8 +22,13 @@ pub enum Error {
     #[error("the session runs on another hub")]
     Elsewhere,
     /// It runs on another hub, where it can be watched.
-    #[error("the session runs on the hub at {0}")]
-    OnAnotherHub(String),
+    #[error("the session runs on the hub at {address}")]
+    OnAnotherHub {
+        /// Where that listens.
+        address: String,
+        /// How it is reached from here, where it is.
+        peer: Option<Peer>,
+    },
     /// As many people see the session, or sessions of this hub, as may.
     #[error("too many watchers")]
     TooManyWatchers,
@@ -86,7 +92,7 @@ impl From<Error> for Problem {
                 "session_elsewhere",
                 "This session runs on another hub. Reload the page to be led there.",
             ),
-            Error::OnAnotherHub(address) => Self::new(
+            Error::OnAnotherHub { address, .. } => Self::new(
                 StatusCode::CONFLICT,
                 "session_on_another_hub",
                 format!("This session runs on the hub at {address}. Open the console of that hub to watch it."),

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{Participant, ParticipantKind, Session, SessionFilter, SessionStatus, participation, service};
+use super::{
+    Participant, ParticipantKind, RecordingKept, Session, SessionFilter, SessionStatus, participation, service,
+};
 use crate::{
     context::Context,
     domains::targets::Protocol,
@@ -57,12 +59,17 @@ struct SessionBody {
     /// The signal that ended the program, such as `KILL`.
     exit_signal: Option<String>,
     recording_path: Option<String>,
+    /// Whether a legal hold keeps its recording; told to those who may play every recording.
+    recording_held: bool,
+    /// What the last verification found wrong with its recording, the stable name of a verdict; told to the same.
+    recording_defect: Option<String>,
     /// Whether a browser is connected; known on the hub that carries the session.
     attached: bool,
 }
 
 impl SessionBody {
-    fn of(hub: &Hub, session: Session) -> Self {
+    fn of(hub: &Hub, context: &Context, session: Session) -> Self {
+        let knows = service::knows_recordings(context);
         let live = hub.live().get(session.id);
         let (sent, received) = live.as_ref().map_or((0, 0), |live| live.bytes());
         Self {
@@ -86,6 +93,8 @@ impl SessionBody {
             exit_status: session.exit_status,
             exit_signal: session.exit_signal,
             recording_path: session.recording_path,
+            recording_held: knows && session.recording_held,
+            recording_defect: session.recording_defect.filter(|_| knows),
             attached: live.is_some_and(|live| live.is_attached()),
         }
     }
@@ -111,6 +120,10 @@ struct SessionsQuery {
     to: Option<DateTime<Utc>>,
     /// Part of the names or the reason.
     q: Option<String>,
+    /// By what is kept of their recordings: `recorded` or `not_recorded`; and, for those who may play every recording,
+    /// `held`, `damaged` (as the last verification found) or `deleted`.
+    #[param(inline)]
+    recording: Option<RecordingKept>,
 }
 
 /// Sessions, newest first: one's own, or everybody's with `session.read_all`.
@@ -150,10 +163,11 @@ async fn page(hub: &Hub, context: &Context, query: SessionsQuery) -> Result<Json
         from: query.from,
         to: query.to,
         text: query.q.filter(|text| !text.trim().is_empty()),
+        recording: query.recording,
     };
     let sessions = service::list(hub, context, filter, cursor.after, cursor.fetch()).await?;
     let page = Page::<Session>::of(sessions, cursor.limit, |session| session.id);
-    let items = page.items.into_iter().map(|session| SessionBody::of(hub, session)).collect();
+    let items = page.items.into_iter().map(|session| SessionBody::of(hub, context, session)).collect();
     Ok(Json(Page { items, next_cursor: page.next_cursor }))
 }
 
@@ -166,7 +180,7 @@ async fn get_session(
     Path(id): Path<SessionId>,
 ) -> Result<Json<SessionBody>, Problem> {
     let session = service::get(&hub, &context, id).await?;
-    Ok(Json(SessionBody::of(&hub, session)))
+    Ok(Json(SessionBody::of(&hub, &context, session)))
 }
 
 /// Somebody who watched or joined a session.

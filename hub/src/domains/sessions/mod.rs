@@ -24,6 +24,6 @@ pub use participation::{
 pub use service::{checked_reason, find, finish, running_hubs, start, why_not_here};
 pub use tasks::start_tasks;
 pub use types::{
-    End, InputChange, Leave, NewSession, Participant, ParticipantKind, RunningHub, Session, SessionFilter,
-    SessionStatus,
+    End, InputChange, Leave, NewSession, Participant, ParticipantKind, Peer, RecordingKept, RunningHub, Session,
+    SessionFilter, SessionStatus,
 };

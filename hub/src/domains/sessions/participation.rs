@@ -65,7 +65,7 @@ async fn decide(hub: &Hub, context: &Context, id: SessionId, kind: ParticipantKi
         return if live.is_ending() { Err(Error::Ended) } else { Ok(live) };
     }
     match store::carried_by(&mut tx, id).await? {
-        Some((hub_id, address)) if hub_id != hub.hub_id() => Err(Error::OnAnotherHub(address)),
+        Some((hub_id, address, peer)) if hub_id != hub.hub_id() => Err(Error::OnAnotherHub { address, peer }),
         _ => Err(Error::Ended),
     }
 }

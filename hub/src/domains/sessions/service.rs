@@ -85,9 +85,11 @@ pub async fn finish(hub: &Hub, session: &LiveSession, end: &End) -> Result<(), E
     let mut tx = hub.db().begin(&session.context).await?;
     if !close(&mut tx, &session.context, session.id, end, session.bytes()).await? && end.code() != Some(CODE_HUB_LOST) {
         let bytes = session.bytes();
-        if let Some(target_name) = store::correct_end(&mut tx, session.id, end, bytes).await? {
-            let event = told(session.id, &target_name, end, bytes).with("instead_of", CODE_HUB_LOST);
-            audit::record(&mut tx, &teller(&session.context, end), event).await?;
+        if let Some(row) = store::correct_end(&mut tx, session.id, end, bytes).await? {
+            let context = teller(&session.context, end);
+            let event = told(session.id, &row.target_name, end, bytes).with("instead_of", CODE_HUB_LOST);
+            audit::record(&mut tx, &context, event).await?;
+            publish_end(&mut tx, &context, (session.id, row), end, bytes, Some(CODE_HUB_LOST)).await?;
         }
     }
     tx.commit().await?;
@@ -108,21 +110,35 @@ pub(super) async fn close(
     let Some(row) = store::end(connection, id, end, bytes).await? else { return Ok(false) };
     let context = teller(context, end);
     audit::record(connection, &context, told(id, &row.target_name, end, bytes)).await?;
+    publish_end(connection, &context, (id, row), end, bytes, None).await?;
+    metrics::counter!(names::SESSIONS_ENDED, "protocol" => "ssh", "status" => end.status().name()).increment(1);
+    Ok(true)
+}
+
+/// Tells others that a session is over; of one whose end was told already and is corrected, what was told.
+async fn publish_end(
+    connection: &mut PgConnection,
+    context: &Context,
+    (session_id, row): (SessionId, store::EndedSession),
+    end: &End,
+    bytes: (i64, i64),
+    instead_of: Option<&'static str>,
+) -> Result<(), Error> {
     let ended = events::Event::SessionEnded {
-        session_id: id,
+        session_id,
         user_id: row.user_id,
         user_name: row.user_name,
         target_id: row.target_id,
         target_name: row.target_name,
         status: end.status().name(),
         code: end.code(),
+        instead_of,
         started_at: row.start_time,
         bytes_sent: bytes.0,
         bytes_received: bytes.1,
     };
-    events::publish(connection, &context, &ended).await?;
-    metrics::counter!(names::SESSIONS_ENDED, "protocol" => "ssh", "status" => end.status().name()).increment(1);
-    Ok(true)
+    events::publish(connection, context, &ended).await?;
+    Ok(())
 }
 
 /// What the trail says of an end.
@@ -154,7 +170,7 @@ fn teller(context: &Context, end: &End) -> Context {
 /// Sessions the principal may see: their own, or all with the permission.
 ///
 /// # Errors
-/// When the database does not answer.
+/// When the database does not answer; `Forbidden` for who asks what is kept of recordings and may not know.
 pub(super) async fn list(
     hub: &Hub,
     context: &Context,
@@ -162,6 +178,9 @@ pub(super) async fn list(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Session>, Error> {
+    if filter.recording.is_some_and(|kept| !kept.is_plain()) && !knows_recordings(context) {
+        return Err(Error::Forbidden);
+    }
     if !sees_all(context) {
         let Some(own) = context.principal.user_id() else { return Ok(Vec::new()) };
         if filter.user_id.is_some_and(|other| other != own) {
@@ -193,6 +212,11 @@ pub(super) async fn visible(connection: &mut PgConnection, context: &Context, id
 
 pub(super) fn sees_all(context: &Context) -> bool {
     permits(&context.principal, Permission::SessionReadAll)
+}
+
+/// Whether the principal may know what is held, and what is damaged.
+pub(super) fn knows_recordings(context: &Context) -> bool {
+    permits(&context.principal, Permission::RecordingPlay)
 }
 
 /// Why a session of one's own is not carried by this hub.

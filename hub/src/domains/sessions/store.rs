@@ -5,7 +5,10 @@ use openpam_ids::{HubId, ParticipantId, SessionId, TargetId, TenantId, UserId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{End, NewSession, Participant, RunningHub, Session, SessionFilter, SessionStatus, types::NewParticipant};
+use super::{
+    End, NewSession, Participant, Peer, RecordingKept, RunningHub, Session, SessionFilter, SessionStatus,
+    types::NewParticipant,
+};
 
 pub(super) async fn insert(
     connection: &mut PgConnection,
@@ -80,24 +83,25 @@ pub(super) async fn end(
     .await
 }
 
-/// Writes how a session ended that another hub closed, as this one seemed to be gone: its name, where it did.
+/// Writes how a session ended that another hub closed, as this one seemed to be gone; `None` where none did.
 pub(super) async fn correct_end(
     connection: &mut PgConnection,
     id: SessionId,
     end: &End,
     bytes: (i64, i64),
-) -> Result<Option<String>, sqlx::Error> {
+) -> Result<Option<EndedSession>, sqlx::Error> {
     let (exit_status, exit_signal) = match end {
         End::Exited { status, signal } => (status.and_then(|status| i32::try_from(status).ok()), signal.as_deref()),
         _ => (None, None),
     };
     let code = end.code();
-    sqlx::query_scalar!(
-        "update sessions
+    sqlx::query_as!(
+        EndedSession,
+        r#"update sessions
          set status = $2, exit_status = $3, exit_signal = $4, error_code = $5, error_message = $6, bytes_sent = $7,
              bytes_received = $8
          where session_id = $1 and status = 'failed' and error_code = 'hub_lost'
-         returning target_name",
+         returning user_id as "user_id: _", user_name, target_id as "target_id: _", target_name, start_time"#,
         id.as_uuid(),
         end.status().name(),
         exit_status,
@@ -175,11 +179,12 @@ pub(super) struct RowEnd {
 pub(super) async fn find(connection: &mut PgConnection, id: SessionId) -> Result<Option<Session>, sqlx::Error> {
     sqlx::query_as!(
         Session,
-        r#"select session_id as "id: _", user_id as "user_id: _", user_name, target_id as "target_id: _", target_name,
-                  credential_id as "credential_id: _", credential_name, protocol, status, start_time, end_time,
-                  bytes_sent, bytes_received, client_ip as "client_ip: _", reason, exit_status, exit_signal, error_code,
-                  error_message, recording_path
-           from sessions where session_id = $1"#,
+        r#"select sessions.session_id as "id: _", user_id as "user_id: _", user_name, target_id as "target_id: _",
+                  target_name, credential_id as "credential_id: _", credential_name, protocol, status, start_time,
+                  end_time, bytes_sent, bytes_received, client_ip as "client_ip: _", reason, exit_status, exit_signal,
+                  error_code, error_message, recording_path, hold_at is not null as "recording_held!",
+                  defect as "recording_defect?"
+           from sessions left join recordings using (tenant_id, session_id) where sessions.session_id = $1"#,
         id.as_uuid()
     )
     .fetch_optional(connection)
@@ -195,12 +200,13 @@ pub(super) async fn list(
 ) -> Result<Vec<Session>, sqlx::Error> {
     sqlx::query_as!(
         Session,
-        r#"select session_id as "id: _", user_id as "user_id: _", user_name, target_id as "target_id: _", target_name,
-                  credential_id as "credential_id: _", credential_name, protocol, status, start_time, end_time,
-                  bytes_sent, bytes_received, client_ip as "client_ip: _", reason, exit_status, exit_signal, error_code,
-                  error_message, recording_path
-           from sessions
-           where ($1::uuid is null or session_id < $1)
+        r#"select sessions.session_id as "id: _", user_id as "user_id: _", user_name, target_id as "target_id: _",
+                  target_name, credential_id as "credential_id: _", credential_name, protocol, status, start_time,
+                  end_time, bytes_sent, bytes_received, client_ip as "client_ip: _", reason, exit_status, exit_signal,
+                  error_code, error_message, recording_path, hold_at is not null as "recording_held!",
+                  defect as "recording_defect?"
+           from sessions left join recordings using (tenant_id, session_id)
+           where ($1::uuid is null or sessions.session_id < $1)
              and ($2::uuid is null or user_id = $2)
              and ($3::uuid is null or target_id = $3)
              and ($4::text is null or status = $4)
@@ -209,7 +215,16 @@ pub(super) async fn list(
              and ($7::text is null or strpos(lower(user_name), lower($7)) > 0
                   or strpos(lower(target_name), lower($7)) > 0 or strpos(lower(credential_name), lower($7)) > 0
                   or strpos(lower(coalesce(reason, '')), lower($7)) > 0)
-           order by session_id desc
+             and ($9::text is distinct from 'recorded' or recording_path is not null)
+             and ($9 is distinct from 'not_recorded' or recording_path is null)
+             -- Few are: they are looked up once, and not for each session.
+             and ($9 is distinct from 'held'
+                  or sessions.session_id in (select session_id from recordings where hold_at is not null))
+             and ($9 is distinct from 'damaged'
+                  or sessions.session_id in (select session_id from recordings where defect is not null))
+             and ($9 is distinct from 'deleted'
+                  or sessions.session_id in (select session_id from recordings where state in ('purging', 'purged')))
+           order by sessions.session_id desc
            limit $8"#,
         before,
         filter.user_id.map(|id| id.as_uuid()),
@@ -219,6 +234,7 @@ pub(super) async fn list(
         filter.to,
         filter.text,
         limit,
+        filter.recording.map(RecordingKept::name),
     )
     .fetch_all(connection)
     .await
@@ -248,18 +264,23 @@ pub(super) async fn orphans(
     Ok(rows.into_iter().map(|row| (row.id, row.bytes_sent, row.bytes_received)).collect())
 }
 
-/// The hub that carries a session, and where it listens.
+/// The hub that carries a session, where it listens, and how other hubs reach it, as long as it is alive.
 pub(super) async fn carried_by(
     connection: &mut PgConnection,
     id: SessionId,
-) -> Result<Option<(HubId, String)>, sqlx::Error> {
+) -> Result<Option<(HubId, String, Option<Peer>)>, sqlx::Error> {
     let row = sqlx::query!(
-        r#"select hub_id as "hub_id: HubId", address from sessions join hubs using (hub_id) where session_id = $1"#,
+        r#"select hub_id as "hub_id: HubId", address, peer_url, origin,
+                  stopped_at is null and last_seen_at >= now() - silent_after as "is_alive!"
+           from sessions join hubs using (hub_id) where session_id = $1"#,
         id.as_uuid()
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| (row.hub_id, row.address)))
+    Ok(row.map(|row| {
+        let peer = row.peer_url.zip(row.origin).filter(|_| row.is_alive);
+        (row.hub_id, row.address, peer.map(|(url, origin)| Peer { url, origin }))
+    }))
 }
 
 /// Says that a hub is alive, and that it is dead when `silent_after` seconds have passed without another beat.
@@ -268,15 +289,19 @@ pub(super) async fn beat(
     id: HubId,
     address: &str,
     version: &str,
+    peer: Option<&Peer>,
     silent_after: f64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into hubs (hub_id, address, version, silent_after) values ($1, $2, $3, make_interval(secs => $4))
+        "insert into hubs (hub_id, address, version, silent_after, peer_url, origin)
+         values ($1, $2, $3, make_interval(secs => $4), $5, $6)
          on conflict (hub_id) do update set last_seen_at = now()",
         id.as_uuid(),
         address,
         version,
-        silent_after
+        silent_after,
+        peer.map(|peer| peer.url.as_str()),
+        peer.map(|peer| peer.origin.as_str())
     )
     .execute(connection)
     .await?;

@@ -8,7 +8,7 @@ use openpam_ids::TenantId;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use super::{End, Error, participation, service, store};
+use super::{End, Error, Peer, participation, service, store};
 use crate::{
     context::Context,
     db::{ChangeScope, DbError},
@@ -94,7 +94,9 @@ async fn beat_once(hub: &Hub) -> Result<(), Error> {
     let config = hub.config();
     let silent_after = Duration::from_secs(config.terminal.unchecked_seconds) + MARGIN;
     let listen = config.server.listen.to_string();
-    store::beat(&mut connection, hub.hub_id(), &listen, env!("CARGO_PKG_VERSION"), silent_after.as_secs_f64()).await?;
+    let peer = config.server.peer_url.clone().map(|url| Peer { url, origin: hub.origin().to_owned() });
+    let (version, silent_after) = (env!("CARGO_PKG_VERSION"), silent_after.as_secs_f64());
+    store::beat(&mut connection, hub.hub_id(), &listen, version, peer.as_ref(), silent_after).await?;
     Ok(())
 }
 

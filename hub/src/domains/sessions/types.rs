@@ -218,6 +218,44 @@ pub struct Session {
     pub error_message: Option<String>,
     /// Where its recording is.
     pub recording_path: Option<String>,
+    /// Whether a legal hold keeps that.
+    pub recording_held: bool,
+    /// What the last verification found wrong with it.
+    pub recording_defect: Option<String>,
+}
+
+/// What is kept of a session's recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingKept {
+    /// There is, or was, one.
+    Recorded,
+    /// There never was one.
+    NotRecorded,
+    /// A legal hold keeps it.
+    Held,
+    /// The last verification found something wrong with it.
+    Damaged,
+    /// It was deleted, or is about to be.
+    Deleted,
+}
+
+impl RecordingKept {
+    /// The name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::NotRecorded => "not_recorded",
+            Self::Held => "held",
+            Self::Damaged => "damaged",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// Whether it says nothing but what each session says of itself: the rest is for those who may play recordings.
+    pub(super) const fn is_plain(self) -> bool {
+        matches!(self, Self::Recorded | Self::NotRecorded)
+    }
 }
 
 /// Which sessions a list shows.
@@ -235,6 +273,8 @@ pub struct SessionFilter {
     pub to: Option<DateTime<Utc>>,
     /// Part of the names or the reason.
     pub text: Option<String>,
+    /// Only those of whose recording this is kept.
+    pub recording: Option<RecordingKept>,
 }
 
 /// A hub process that is alive.
@@ -252,6 +292,15 @@ pub struct RunningHub {
     pub last_seen_at: DateTime<Utc>,
     /// Sessions of the asking tenant that it carries.
     pub active_sessions: i64,
+}
+
+/// Another hub, where it takes what is passed on to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Base URL.
+    pub url: String,
+    /// Scheme, host and port under which browsers reach it.
+    pub origin: String,
 }
 
 /// How somebody takes part in another person's session.

@@ -2,6 +2,7 @@
 
 mod attachments;
 mod audience;
+mod elsewhere;
 mod endings;
 mod farewell;
 mod http;
@@ -21,6 +22,7 @@ mod typing;
 mod watching;
 
 pub use attachments::Attachments;
+pub use elsewhere::Peers;
 
 use crate::http::Routes;
 pub(super) use open::{denied, target_not_found};

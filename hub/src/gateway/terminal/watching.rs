@@ -2,14 +2,18 @@
 
 use axum::{
     extract::{Request, State},
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use openpam_ids::SessionId;
 use serde::Deserialize;
 use utoipa_axum::routes;
 
-use super::{http::accept, open, participant};
+use super::{
+    elsewhere::{self, Arriving},
+    http::accept,
+    open, participant,
+};
 use crate::{
     context::{Actor, Context},
     domains::{
@@ -35,8 +39,8 @@ struct WatchQuery {
 }
 
 /// A running session from its present screen on, as a WebSocket with the subprotocol
-/// `openpam.terminal.v1`. Needs `session.watch`, or `session.join` to join. Refusals are problems before
-/// the upgrade.
+/// `openpam.terminal.v1`, whichever hub carries it. Needs `session.watch`, or `session.join` to join. Refusals are
+/// problems before the upgrade.
 #[utoipa::path(get, path = "/api/ws/watch/{session_id}", tag = "terminal",
     params(("session_id" = SessionId, Path), WatchQuery),
     responses((status = 101, description = "the session's socket"), (status = 400, body = ProblemBody),
@@ -49,8 +53,12 @@ async fn watch(
     Query(query): Query<WatchQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let arriving = Arriving::of(&request);
     let upgrade = accept(&hub, &context, request).await?;
-    let seat = sessions::take_seat(&hub, &context, session_id, query.mode).await?;
+    let seat = match sessions::take_seat(&hub, &context, session_id, query.mode).await {
+        Ok(seat) => seat,
+        Err(why) => return arriving.pass_on(&hub, &context, session_id, query.mode, why).await,
+    };
     let visits = hub.terminals().visits(session_id).ok_or_else(not_ready)?;
     let span = tracing::Span::current();
     Ok(upgrade
@@ -78,14 +86,17 @@ async fn foresee(
     State(hub): State<Hub>,
     context: Context,
     Path(session_id): Path<SessionId>,
+    headers: HeaderMap,
     Json(body): Json<WatchPreflight>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     if !matches!(context.principal.actor, Actor::User(_)) {
         return Err(open::denied(Denial::NotAPerson));
     }
-    sessions::foresee_participation(&hub, &context, session_id, body.mode).await?;
+    if let Err(why) = sessions::foresee_participation(&hub, &context, session_id, body.mode).await {
+        return elsewhere::foresee(&hub, &context, &headers, session_id, body.mode, why).await;
+    }
     hub.terminals().visits(session_id).ok_or_else(not_ready)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn not_ready() -> Problem {

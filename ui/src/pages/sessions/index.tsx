@@ -1,10 +1,10 @@
-import { useInfiniteQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ColumnDef } from '@tanstack/react-table'
 import { Activity, CircleStop, Eye, History, Play, MonitorPlay, UserPlus } from 'lucide-react'
 import { useCallback, useMemo, useState } from 'react'
 import { useMe } from '@/api/hooks'
-import { sessions } from '@/api/hub'
+import { launchTargets, sessions, targets, users } from '@/api/hub'
 import type { Session } from '@/api/types'
 import { SessionBadge } from '@/components/badge'
 import { buttonClass } from '@/components/button'
@@ -15,9 +15,9 @@ import { NamedCell } from '@/components/named-cell'
 import { Page } from '@/components/page'
 import { EmptyState } from '@/components/states'
 import { Elapsed, RelativeTime } from '@/components/time'
-import { mayEndAny, mayJoin, mayPlay, mayWatch } from '@/lib/access'
+import { may, mayEndAny, mayJoin, mayPlay, maySearchAll, mayWatch } from '@/lib/access'
 import { useAttended } from '@/lib/attention'
-import { formatBytes } from '@/lib/format'
+import { formatBytes, personName } from '@/lib/format'
 import { dayEnd, dayStart, PERIOD_OPTIONS, periodStart, useChangeSearch } from '@/lib/use-list-search'
 import { neverOpened } from '@/lib/sessions'
 import type { SessionsSearch } from '@/router'
@@ -33,6 +33,33 @@ const STATUSES = [
   { value: 'failed', label: 'Failed' },
   { value: 'terminated', label: 'Ended early' },
 ] as const
+
+/** What is kept of sessions' recordings: what each session says of itself, and what those may know who play every recording. */
+const RECORDED = [
+  { value: 'recorded', label: 'Recorded' },
+  { value: 'not_recorded', label: 'Not recorded' },
+] as const
+const KEPT = [
+  ...RECORDED,
+  { value: 'held', label: 'On hold' },
+  { value: 'damaged', label: 'Found damaged' },
+  { value: 'deleted', label: 'Recording deleted' },
+] as const
+
+/** Whether a session was recorded, and what there is to know of that. */
+function RecordedCell({ session, playable }: { session: Session; playable: boolean }) {
+  return (
+    <span className="flex min-w-0 flex-col">
+      <RecordedMark session={session} playable={playable} />
+      {session.recording_defect && (
+        <span className="truncate text-xs text-danger-text" title={session.recording_defect}>
+          Damaged
+        </span>
+      )}
+      {session.recording_held && <span className="text-xs text-muted">On hold</span>}
+    </span>
+  )
+}
 
 /** Whether a session was recorded; leads to the player for those who may play it. */
 function RecordedMark({ session, playable }: { session: Session; playable: boolean }) {
@@ -77,13 +104,31 @@ export function AllSessionsPage() {
   )
 }
 
-/** What a filter offers: what the sessions that are shown have. */
-function optionsOf(list: Session[], of: (session: Session) => [string | null, string]) {
-  const found = new Map(list.flatMap((session) => {
-    const [value, label] = of(session)
-    return value === null ? [] : [[value, label] as const]
-  }))
+/** What a filter offers: what there is, as far as one may know, and what the sessions that are shown have. */
+function optionsOf(there: { id: string; name: string }[], list: Session[], of: (session: Session) => [string | null, string]) {
+  const shown = list.map(of).flatMap(([value, label]) => (value === null ? [] : [[value, label] as const]))
+  const found = new Map([...shown, ...there.map(({ id, name }) => [id, name] as const)])
   return [...found].map(([value, label]) => ({ value, label })).toSorted((a, b) => a.label.localeCompare(b.label))
+}
+
+const NOTHING: never[] = []
+
+/** People and targets to choose from: all there are, not only those of the sessions that are read so far. */
+function useChoices(shown: Session[], mineOnly: boolean) {
+  const me = useMe()
+  const people = useQuery({ ...users.all(), enabled: !mineOnly && may(me, 'see-people') }).data ?? NOTHING
+  const machines = useQuery({ ...targets.all(), enabled: !mineOnly && may(me, 'see-infrastructure') }).data ?? NOTHING
+  const own = useInfiniteQuery({ ...launchTargets.list(), enabled: mineOnly }).data?.pages ?? NOTHING
+  return {
+    targets: useMemo(
+      () => optionsOf(mineOnly ? own.flatMap(({ items }) => items) : machines, shown, (session) => [session.target_id, session.target_name]),
+      [mineOnly, own, machines, shown],
+    ),
+    users: useMemo(
+      () => optionsOf(people.map((user) => ({ id: user.id, name: personName(user) })), shown, (session) => [session.user_id, session.user_name]),
+      [people, shown],
+    ),
+  }
 }
 
 /** What is chosen stays on offer where no session that is shown has it. */
@@ -106,15 +151,22 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
   const to = dayEnd(search.to)
   const attended = useAttended()
   const query = useInfiniteQuery({
-    ...sessions.list({ q: search.q, status: search.status, target_id: search.target_id, user_id: userId ?? search.user_id, from, to }),
+    ...sessions.list({
+      q: search.q,
+      status: search.status,
+      target_id: search.target_id,
+      user_id: userId ?? search.user_id,
+      recording: search.recording,
+      from,
+      to,
+    }),
     // Beginnings and ends are told as they happen; this is for what is not: the bytes of those that go on, and that the
     // sign-in has ended.
     refetchInterval: attended && 10_000,
   })
   const setText = useCallback((q: string | undefined) => change({ q }), [change])
   const shown = useMemo(() => query.data?.pages.flatMap(({ items }) => items) ?? [], [query.data])
-  const targetOptions = useMemo(() => optionsOf(shown, (session) => [session.target_id, session.target_name]), [shown])
-  const userOptions = useMemo(() => optionsOf(shown, (session) => [session.user_id, session.user_name]), [shown])
+  const choices = useChoices(shown, userId !== undefined)
   const columns = useMemo(() => {
     const list: ColumnDef<Session>[] = [
       {
@@ -187,7 +239,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
         header: 'Recorded',
         enableSorting: false,
         meta: { className: 'w-28', from: 'md' },
-        cell: ({ row: { original: session } }) => <RecordedMark session={session} playable={mayPlay(me, session.user_id)} />,
+        cell: ({ row: { original: session } }) => <RecordedCell session={session} playable={mayPlay(me, session.user_id)} />,
       },
       {
         id: 'address',
@@ -242,7 +294,7 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
     return list
   }, [userId, me])
 
-  const filtered = search.q ?? search.status ?? search.since ?? search.from ?? search.to ?? search.target_id ?? (userId ? undefined : search.user_id)
+  const filtered = search.q ?? search.status ?? search.since ?? search.from ?? search.to ?? search.target_id ?? search.recording ?? (userId ? undefined : search.user_id)
   return (
     <>
       <DataTable
@@ -260,9 +312,15 @@ function SessionList({ search, userId }: { search: SessionsSearch; userId?: stri
               <FilterChip label="Period" value={search.since} options={[...PERIOD_OPTIONS]} onChange={(since) => change({ since })} />
             )}
             <DateRangeChip label="Dates" value={search} onChange={({ from: first, to: last }) => change({ from: first, to: last, since: undefined })} />
-            <FilterChip label="Target" value={search.target_id} options={withChosen(targetOptions, search.target_id, 'this target')} onChange={(target_id) => change({ target_id })} />
+            <FilterChip label="Target" value={search.target_id} options={withChosen(choices.targets, search.target_id, 'this target')} onChange={(target_id) => change({ target_id })} />
+            <FilterChip
+              label="Recording"
+              value={search.recording}
+              options={userId === undefined && maySearchAll(me) ? [...KEPT] : [...RECORDED]}
+              onChange={(recording) => change({ recording })}
+            />
             {userId === undefined && (
-              <FilterChip label="User" value={search.user_id} options={withChosen(userOptions, search.user_id, 'this person')} onChange={(user_id) => change({ user_id })} />
+              <FilterChip label="User" value={search.user_id} options={withChosen(choices.users, search.user_id, 'this person')} onChange={(user_id) => change({ user_id })} />
             )}
           </>
         }

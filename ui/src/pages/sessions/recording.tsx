@@ -302,6 +302,7 @@ const checks = ({ verification }: Recording) => [
   { name: 'chain', result: verification.chain, meaning: 'no segment is missing, added or moved' },
   { name: 'Merkle root', result: verification.merkle, meaning: 'all segments together are those that were signed' },
   { name: 'signature', result: verification.signature, meaning: 'signed by a recorder of this organisation' },
+  { name: 'ledger', result: verification.ledger, meaning: 'the segments begin with those whose heads the ledger noted while the session ran and when it was closed' },
   { name: 'list of segments', result: verification.list, meaning: 'it is the one that was signed; each segment is compared with it when it is played' },
 ]
 

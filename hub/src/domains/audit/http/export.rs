@@ -60,6 +60,8 @@ pub(super) struct ExportQuery {
     format: Format,
     /// Exact action (`target.create`) or a prefix that ends with a dot (`target.`).
     action: Option<String>,
+    /// Not this action, exactly: as `recording.head`, which comes often.
+    without_action: Option<String>,
     /// Who.
     actor_id: Option<Uuid>,
     /// On what.
@@ -85,6 +87,7 @@ pub(super) async fn export_entries(
     let format = query.format;
     let filter = EntryFilter {
         action: query.action,
+        without_action: query.without_action,
         actor_id: query.actor_id,
         object_id: query.object_id,
         outcome: query.outcome,
@@ -96,6 +99,7 @@ pub(super) async fn export_entries(
     let event = Event::success("audit.export")
         .with("format", format.name())
         .with("action", filter.action.clone())
+        .with("without_action", filter.without_action.clone())
         .with("actor_id", filter.actor_id.map(|id| id.to_string()))
         .with("object_id", filter.object_id.map(|id| id.to_string()))
         .with("outcome", filter.outcome.map(Outcome::name))

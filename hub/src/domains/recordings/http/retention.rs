@@ -11,7 +11,7 @@ use super::{
     super::{
         player,
         retention::{self, Retention},
-        types::ListedRecording,
+        types::{ListedRecording, RecordingFilter},
     },
     hex,
 };
@@ -76,6 +76,8 @@ struct RecordingSummary {
     root: Option<String>,
     /// Whether a legal hold keeps it.
     held: bool,
+    /// What the last verification found wrong: the stable name of a verdict.
+    defect: Option<String>,
     /// Why it could not be purged yet.
     purge_error: Option<String>,
 }
@@ -97,6 +99,7 @@ impl From<ListedRecording> for RecordingSummary {
             dropped_bytes: recording.dropped_bytes,
             root: recording.root.as_deref().map(hex),
             held: recording.held,
+            defect: recording.defect,
             purge_error: recording.purge_error,
         }
     }
@@ -112,6 +115,10 @@ struct RecordingsQuery {
     cursor: Option<String>,
     /// In which state.
     state: Option<RecordingState>,
+    /// Whether a legal hold keeps it.
+    held: Option<bool>,
+    /// Whether the last verification found something wrong with it. What nobody verified counts as sound.
+    damaged: Option<bool>,
 }
 
 /// Everybody's recordings, newest first.
@@ -124,7 +131,8 @@ async fn list_recordings(
 ) -> Result<Json<Page<RecordingSummary>>, Problem> {
     let cursor = PageQuery { limit: query.limit, cursor: query.cursor }.cursor::<Uuid>()?;
     let state = query.state.map(RecordingState::name);
-    let recordings = retention::list(&hub, &context, state, cursor.after, cursor.fetch()).await?;
+    let filter = RecordingFilter { state, held: query.held, damaged: query.damaged };
+    let recordings = retention::list(&hub, &context, filter, cursor.after, cursor.fetch()).await?;
     Ok(Json(Page::of(recordings, cursor.limit, |recording: &ListedRecording| recording.session_id.as_uuid())))
 }
 

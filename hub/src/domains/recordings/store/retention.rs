@@ -5,7 +5,7 @@ use openpam_ids::SessionId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::super::types::{Kept, ListedRecording};
+use super::super::types::{Kept, ListedRecording, RecordingFilter};
 
 /// How a recording is kept; its row is locked until the transaction ends when it is to be changed.
 pub(crate) async fn kept(
@@ -169,7 +169,7 @@ pub(crate) async fn due(
 /// Recordings, the newest first.
 pub(crate) async fn list(
     connection: &mut PgConnection,
-    state: Option<&str>,
+    filter: RecordingFilter,
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<ListedRecording>, sqlx::Error> {
@@ -177,14 +177,18 @@ pub(crate) async fn list(
         ListedRecording,
         r#"select session_id as "session_id: _", state, required, path, started_at, ended_at, segments, records,
                   plain_bytes, stored_bytes, dropped_bytes, duration_us, root, hold_at is not null as "held!",
-                  purge_error
+                  defect, purge_error
            from recordings
            where tenant_id = openpam.current_tenant() and ($1::text is null or state = $1)
              and ($2::uuid is null or session_id < $2)
+             and ($4::boolean is null or (hold_at is not null) = $4)
+             and ($5::boolean is null or (defect is not null) = $5)
            order by session_id desc limit $3"#,
-        state,
+        filter.state,
         before,
-        limit
+        limit,
+        filter.held,
+        filter.damaged
     )
     .fetch_all(connection)
     .await
