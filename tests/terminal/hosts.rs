@@ -100,6 +100,31 @@ async fn old_algorithms_are_spoken_only_with_a_target_that_allows_them() -> anyh
 }
 
 #[tokio::test]
+async fn an_rsa_key_signs_with_sha1_only_for_a_target_that_allows_old_algorithms() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let (stack, server) =
+        (world.stack.password_target(), Sshd::start("rsa", &["PubkeyAcceptedAlgorithms ssh-rsa"]).await?);
+    let (_, file) =
+        stack.private_keys.iter().find(|(kind, _)| kind.starts_with("rsa")).context("the stack has no RSA key")?;
+    let key = json!({ "private_key": std::fs::read_to_string(file)? });
+    let credential_id = world.credential("private_key", &stack.username, &key).await?;
+    let group_id = world.group().await?;
+    let target_id = world.target("127.0.0.1", server.port(), &group_id, &[&credential_id]).await?;
+    world.trust_host_keys(&target_id).await?;
+    let reachable = Reachable { target_id, credential_id, group_id };
+    let path = format!("/admin/targets/{}", reachable.target_id);
+    assert_eq!(refusal(&world, &reachable).await?.0, "ssh_auth_failed", "SHA-1 although nobody allowed it");
+    ensure!(!server.log().contains("Accepted publickey"), "{}", server.log());
+    world.admin.patch(&path, &json!({ "legacy_algorithms": true })).await?;
+    let mut terminal = reachable.open(&world.admin).await.context("allowed")?;
+    assert_eq!(terminal.run("whoami").await?.trim(), stack.username);
+    let credential = format!("/admin/credentials/{}/test", reachable.credential_id);
+    let tested = world.admin.post(&credential, &json!({ "target_id": reachable.target_id })).await?;
+    ensure!(tested["ok"] == true, "{tested}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_server_that_only_asks_interactively_gets_the_password() -> anyhow::Result<()> {
     let world = World::default().await?;
     let server = Sshd::start("ed25519", &["PasswordAuthentication no", "PubkeyAuthentication no"]).await?;

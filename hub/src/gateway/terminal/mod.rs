@@ -23,7 +23,7 @@ mod watching;
 pub use attachments::Attachments;
 
 use crate::http::Routes;
-pub(super) use open::{denied, target_not_found};
+pub(super) use open::{OPENING, denied, target_not_found};
 
 /// Terminals, and watching them.
 pub(crate) fn routes() -> Routes {
