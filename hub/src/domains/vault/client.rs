@@ -416,10 +416,12 @@ impl Vault {
         if let Some(health) = refusal_of_health(status, &body) {
             return health;
         }
-        let result = match self.session().await {
+        let login = self.session().await.map(drop);
+        let is_failing = self.breaker().is_open();
+        let result = match login {
             // It says that it is well, and failed again and again: only what it failed at tells.
-            Ok(_) if self.breaker().is_open() => self.probe().await,
-            result => result.map(drop),
+            Ok(()) if is_failing => self.probe().await,
+            login => login,
         };
         match result {
             Ok(()) => VaultHealth::Available,
