@@ -33,7 +33,8 @@ fn spellings(secret: &str) -> Vec<String> {
         secret.bytes().map(byte).collect::<String>()
     };
     let form = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    let json = serde_json::Value::from(secret).to_string().trim_matches('"').to_owned();
+    let json = Value::from(secret).to_string();
+    let json = json[1..json.len() - 1].to_owned();
     let mut all = vec![
         secret.to_owned(),
         hex.to_uppercase(),
@@ -54,7 +55,7 @@ fn spellings(secret: &str) -> Vec<String> {
 /// What every base64 text has that holds the secret behind so many bytes (modulo three): without the characters that
 /// also hold bits of what is before it or after it.
 fn inside_base64(engine: &impl base64::Engine, secret: &str, before: usize) -> String {
-    let text = engine.encode([&vec![0; before], secret.as_bytes()].concat());
+    let text = engine.encode([vec![0; before].as_slice(), secret.as_bytes()].concat());
     let (first, end) = ((before * 8).div_ceil(6), (before + secret.len()) * 8 / 6);
     text[first..end].to_owned()
 }
@@ -274,11 +275,8 @@ async fn no_planted_secret_is_in_logs_answers_the_database_metrics_or_the_proces
     ensure!(dump.contains("COPY public.users"), "the dump has no rows, so it proves nothing");
     let log = world.hub.log();
     ensure!(log.lines().count() > 50, "the log is too short to prove anything");
-    for library in ["russh", "reqwest", "hyper", "sqlx", "vaultrs", "rustls"] {
-        let target = format!("\"target\":\"{library}");
-        if !log.contains(&target) {
-            eprintln!("note: {library} logs nothing");
-        }
+    for library in ["russh", "hyper", "sqlx"] {
+        ensure!(log.contains(&format!("\"target\":\"{library}")), "{library} has logged nothing");
     }
     // The search works: what is there is found.
     assert_eq!(found_in(&dump, &[("the tenant's slug".to_owned(), world.options.tenant.clone())]).len(), 1);

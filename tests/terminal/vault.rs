@@ -178,7 +178,8 @@ async fn what_the_vault_refuses_or_does_not_answer_is_not_stored_and_said() -> a
 async fn a_vault_that_says_it_is_well_and_fails_is_not_ready_until_it_answers() -> anyhow::Result<()> {
     let stack = Stack::load()?;
     let (proxy, address) = FaultProxy::in_front_of(&stack.servers.openbao.address).await?;
-    let world = World::start(HubOptions { vault_address: Some(address), ..HubOptions::default() }).await?;
+    let options = HubOptions { vault_address: Some(address), recordings: None, ..HubOptions::default() };
+    let world = World::start(options).await?;
     let reachable = world.password_target().await?;
     let ready = async || world.admin.send(world.admin.request(Method::GET, "/readyz")).await;
     assert_eq!(ready().await?.status, StatusCode::OK);

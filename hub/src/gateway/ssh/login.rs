@@ -152,7 +152,7 @@ fn asks_for_password(prompt: &str) -> bool {
 
 async fn with_key(connection: &mut Connection, username: &str, key: PrivateKey, legacy: bool) -> Result<(), SshError> {
     let why = "the private key was not accepted for this user name";
-    let hashes = if key.algorithm().is_rsa() {
+    let hashes: &[Option<HashAlg>] = if key.algorithm().is_rsa() {
         rsa_hashes(connection.handle.best_supported_rsa_hash().await.map_err(SshError::Lost)?, legacy)
     } else {
         &[None]
