@@ -1,13 +1,18 @@
 //! Targets that are not as the stack's: host certificates, old algorithms, other ways to ask for a
 //! password, forwarding.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 use openpam_tests::{
     Terminal, World,
+    hub::Folder,
     sshd::{HostCa, HostCertificate, Sshd},
     terminal::Connect,
+    unique,
     world::Reachable,
 };
 use serde_json::json;
@@ -102,10 +107,19 @@ async fn old_algorithms_are_spoken_only_with_a_target_that_allows_them() -> anyh
 #[tokio::test]
 async fn an_rsa_key_signs_with_sha1_only_for_a_target_that_allows_old_algorithms() -> anyhow::Result<()> {
     let world = World::default().await?;
-    let (stack, server) =
-        (world.stack.password_target(), Sshd::start("rsa", &["PubkeyAcceptedAlgorithms ssh-rsa"]).await?);
+    let stack = world.stack.password_target();
     let (_, file) =
         stack.private_keys.iter().find(|(kind, _)| kind.starts_with("rsa")).context("the stack has no RSA key")?;
+    let public = std::process::Command::new("ssh-keygen").args(["-y", "-f"]).arg(file).output()?;
+    ensure!(public.status.success(), "ssh-keygen: {}", String::from_utf8_lossy(&public.stderr));
+    let folder = Folder(std::env::temp_dir().join(unique("openpam-test-keys")));
+    std::fs::create_dir(&folder.0)?;
+    // sshd reads it as the person who logs in.
+    std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o755))?;
+    let authorized = folder.0.join("authorized_keys");
+    std::fs::write(&authorized, public.stdout)?;
+    let authorized = format!("AuthorizedKeysFile {}", authorized.display());
+    let server = Sshd::start("rsa", &["PubkeyAcceptedAlgorithms ssh-rsa", &authorized]).await?;
     let key = json!({ "private_key": std::fs::read_to_string(file)? });
     let credential_id = world.credential("private_key", &stack.username, &key).await?;
     let group_id = world.group().await?;
