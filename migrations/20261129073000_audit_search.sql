@@ -86,14 +86,15 @@ $$;
 -- the filter; and what is not in the index yet is looked at row by row.
 create function openpam.search_audit_events(pattern text, before uuid, wanted_action text, action_prefix text,
                                             wanted_actor uuid, wanted_object uuid, wanted_outcome text,
-                                            since timestamptz, until timestamptz, most bigint) returns setof uuid
+                                            since timestamptz, until timestamptz, most bigint,
+                                            unwanted_action text) returns setof uuid
     language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
     fits constant text := $query$
             ($4 is null or e.action = $4) and ($5 is null or starts_with(e.action, $5))
             and ($6 is null or e.actor_id = $6) and ($7 is null or e.object_id = $7)
             and ($8 is null or e.outcome = $8) and ($9 is null or e.occurred_at >= $9)
-            and ($10 is null or e.occurred_at < $10) $query$;
+            and ($10 is null or e.occurred_at < $10) and ($14 is null or e.action <> $14) $query$;
     progress public.audit_search_progress;
     found uuid[];
     waiting uuid[];
@@ -108,7 +109,7 @@ begin
             cross join lateral (select from public.audit_events e where e.audit_event_id = n.id and $query$ || fits || $query$) e
             where n.text like $2 order by n.id desc limit $11) w $query$
         into found using openpam.current_tenant(), pattern, before, wanted_action, action_prefix, wanted_actor,
-            wanted_object, wanted_outcome, since, until, most;
+            wanted_object, wanted_outcome, since, until, most, progress.xid, progress.audit_event_id, unwanted_action;
     if coalesce(cardinality(found), 0) < most then
         execute 'select count(*) <= 10000 from (select from public.audit_search s
                  where s.tenant_id = $1 and s.text like $2 limit 10001) as few'
@@ -128,7 +129,7 @@ begin
                 order by e.audit_event_id desc limit $11) w $query$
         end
             into found using openpam.current_tenant(), pattern, before, wanted_action, action_prefix, wanted_actor,
-                wanted_object, wanted_outcome, since, until, most, progress.xid, progress.audit_event_id;
+                wanted_object, wanted_outcome, since, until, most, progress.xid, progress.audit_event_id, unwanted_action;
     end if;
     execute $query$
         select array_agg(w.id) from (
@@ -140,11 +141,11 @@ begin
               and ($3 is null or e.audit_event_id < $3) and $query$ || fits || $query$
             order by e.audit_event_id desc limit $11) w $query$
         into waiting using openpam.current_tenant(), pattern, before, wanted_action, action_prefix, wanted_actor,
-            wanted_object, wanted_outcome, since, until, most, progress.xid, progress.audit_event_id;
+            wanted_object, wanted_outcome, since, until, most, progress.xid, progress.audit_event_id, unwanted_action;
     return query select id from unnest(found || waiting) id order by id desc limit most;
 end
 $$;
 revoke all on function openpam.index_audit_events(integer),
-    openpam.search_audit_events(text, uuid, text, text, uuid, uuid, text, timestamptz, timestamptz, bigint) from public;
+    openpam.search_audit_events(text, uuid, text, text, uuid, uuid, text, timestamptz, timestamptz, bigint, text) from public;
 grant execute on function openpam.index_audit_events(integer),
-    openpam.search_audit_events(text, uuid, text, text, uuid, uuid, text, timestamptz, timestamptz, bigint) to openpam_app;
+    openpam.search_audit_events(text, uuid, text, text, uuid, uuid, text, timestamptz, timestamptz, bigint, text) to openpam_app;

@@ -159,6 +159,15 @@ impl Principal {
     }
 }
 
+/// The `Idempotency-Key` that a request has claimed: its row is completed with what the request does.
+#[derive(Debug, Clone)]
+pub struct RequestClaim {
+    /// Whose key.
+    pub(crate) principal: Uuid,
+    /// The key as it stands in the table.
+    pub(crate) key: Arc<str>,
+}
+
 /// What a use case needs to know about the request it serves. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -170,11 +179,19 @@ pub struct Context {
     pub request_id: Arc<str>,
     /// The client's address as far as the trusted proxies tell it.
     pub client_ip: Option<IpAddr>,
+    /// The key of this request, where it carries one; every transaction's commit notes that something was done.
+    pub claim: Option<RequestClaim>,
 }
 
 impl Context {
     /// A context for work the hub does by itself; `task` names it in the audit trail.
     pub fn system(tenant_id: TenantId, task: &'static str) -> Self {
-        Self { tenant_id, principal: Arc::new(Principal::system(task)), request_id: Arc::from(task), client_ip: None }
+        Self {
+            tenant_id,
+            principal: Arc::new(Principal::system(task)),
+            request_id: Arc::from(task),
+            client_ip: None,
+            claim: None,
+        }
     }
 }

@@ -89,6 +89,23 @@ async fn a_token_that_is_wrong_in_one_way_signs_nobody_in_and_leaves_no_account(
 }
 
 #[tokio::test]
+async fn a_new_key_under_the_old_ones_id_is_learned() -> anyhow::Result<()> {
+    let (world, mut forger, secret) = world_with_forger().await?;
+    for round in ["with the first key", "with the second key", "with the third key"] {
+        let client = world.admin.stranger();
+        let (state, nonce) = begin(&client).await?;
+        // Between the redirect and the way back: the hub has asked for the keys a moment ago.
+        if round != "with the first key" {
+            forger.start_anew()?;
+        }
+        forger.will_send(&good_claims(&world, &forger, &nonce), Signature::Good, &secret)?;
+        let (to, signed_in) = finish(&client, &format!("code=c&state={state}")).await?;
+        ensure!(signed_in && to == "/", "{round}: sent to {to}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_group_that_is_called_like_a_directory_groups_id_takes_nobody_out_of_it() -> anyhow::Result<()> {
     let (world, forger, secret) = world_with_forger().await?;
     let operators = world.stack.servers.oidc.groups.get("operators").context("no operators")?.clone();

@@ -8,4 +8,5 @@ mod coverage;
 mod forged;
 mod limited;
 mod provider;
+mod repeats;
 mod sign_in;

@@ -39,6 +39,7 @@ pub struct Forger {
     address: SocketAddr,
     token: Arc<Mutex<String>>,
     key: EcdsaKeyPair,
+    keys: Arc<Mutex<Value>>,
     stranger: EcdsaKeyPair,
     task: tokio::task::JoinHandle<()>,
 }
@@ -53,13 +54,7 @@ impl Forger {
         let address = listener.local_addr()?;
         let token = Arc::<Mutex<String>>::default();
         let (key, stranger) = (new_key()?, new_key()?);
-        // An uncompressed point: 0x04, x, y.
-        let point = key.public_key().as_ref();
-        let (x, y) = point[1..].split_at(32);
-        let keys = json!({ "keys": [{
-            "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "k1",
-            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
-        }] });
+        let keys = Arc::new(Mutex::new(published(&key)));
         let issuer = format!("http://{address}");
         let discovery = json!({
             "issuer": issuer, "authorization_endpoint": format!("{issuer}/authorize"),
@@ -67,13 +62,24 @@ impl Forger {
             "response_types_supported": ["code"], "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": ["ES256"],
         });
-        let answers = token.clone();
+        let (answers, shown) = (token.clone(), keys.clone());
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, discovery.clone(), keys.clone(), answers.clone()));
+                tokio::spawn(answer(stream, discovery.clone(), shown.clone(), answers.clone()));
             }
         });
-        Ok(Self { address, token, key, stranger, task })
+        Ok(Self { address, token, key, keys, stranger, task })
+    }
+
+    /// Signs with a new key from now on, which has the old one's id, as a provider does that makes its keys when it
+    /// starts.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn start_anew(&mut self) -> anyhow::Result<()> {
+        self.key = new_key()?;
+        *self.keys.lock().expect("no holder of the lock panics") = published(&self.key);
+        Ok(())
     }
 
     /// Its issuer URL.
@@ -118,12 +124,21 @@ impl Drop for Forger {
     }
 }
 
+fn published(key: &EcdsaKeyPair) -> Value {
+    // An uncompressed point: 0x04, x, y.
+    let (x, y) = key.public_key().as_ref()[1..].split_at(32);
+    json!({ "keys": [{
+        "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "k1",
+        "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
+    }] })
+}
+
 fn new_key() -> anyhow::Result<EcdsaKeyPair> {
     EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok().context("no key could be made")
 }
 
 /// One request a connection; bodies are small and come with their heads.
-async fn answer(mut stream: TcpStream, discovery: Value, keys: Value, token: Arc<Mutex<String>>) {
+async fn answer(mut stream: TcpStream, discovery: Value, keys: Arc<Mutex<Value>>, token: Arc<Mutex<String>>) {
     let mut request = Vec::new();
     while !request.windows(4).any(|window| window == b"\r\n\r\n") {
         if !matches!(stream.read_buf(&mut request).await, Ok(read) if read > 0) {
@@ -133,7 +148,7 @@ async fn answer(mut stream: TcpStream, discovery: Value, keys: Value, token: Arc
     let request = String::from_utf8_lossy(&request).into_owned();
     let (status, body) = match request.split_whitespace().nth(1).unwrap_or_default() {
         "/.well-known/openid-configuration" => ("200 OK", discovery),
-        "/keys" => ("200 OK", keys),
+        "/keys" => ("200 OK", keys.lock().expect("no holder of the lock panics").clone()),
         "/token" => {
             let id_token = token.lock().expect("no holder of the lock panics").clone();
             ("200 OK", json!({ "access_token": "x", "token_type": "Bearer", "expires_in": 60, "id_token": id_token }))

@@ -559,16 +559,12 @@ namespace = "{}"
         writeln!(text, "{key} = {value}")?;
     }
     writeln!(text, "\n[events]")?;
-    for (key, value) in &options.events {
-        writeln!(text, "{key} = {value}")?;
-    }
+    options.events.iter().try_for_each(|(key, value)| writeln!(text, "{key} = {value}"))?;
     for (section, keys) in [("nats", &options.nats), ("aws", &options.aws)] {
         if !keys.is_empty() {
             writeln!(text, "\n[{section}]")?;
         }
-        for (key, value) in keys {
-            writeln!(text, "{key} = {value}")?;
-        }
+        keys.iter().try_for_each(|(key, value)| writeln!(text, "{key} = {value}"))?;
     }
     if options.oidc {
         let tids = options.allowed_tids.clone().unwrap_or_else(|| vec![oidc.tenant_id.clone()]);

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
@@ -19,6 +20,14 @@ pub enum Fault {
     Refuse,
     /// Connections are accepted and no byte passes.
     Silence,
+    /// HTTP requests whose path has this in it are answered with this status and a page of no meaning, as something
+    /// between client and server does; others pass.
+    Answer {
+        /// Part of the path.
+        within: &'static str,
+        /// Such as `503 Service Unavailable`.
+        status: &'static str,
+    },
 }
 
 /// A listener on loopback in front of a server.
@@ -91,6 +100,7 @@ async fn carry(mut client: TcpStream, server: String, mut state: watch::Receiver
                     return;
                 }
             }
+            Fault::Answer { within, status } => return answer(client, &server, within, status).await,
             Fault::None => break,
         }
     }
@@ -106,4 +116,39 @@ async fn carry(mut client: TcpStream, server: String, mut state: watch::Receiver
     }
     // Silent from here on: both ends stay open until the fault changes.
     let _ = state.wait_for(|fault| *fault != Fault::Silence).await;
+}
+
+/// One request a connection: answers it, or carries it to the server.
+async fn answer(mut client: TcpStream, server: &str, within: &str, status: &str) {
+    let mut head = Vec::new();
+    let end = loop {
+        if let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end;
+        }
+        if !matches!(client.read_buf(&mut head).await, Ok(read) if read > 0) {
+            return;
+        }
+    };
+    let first = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+    if first.contains(within) {
+        let page = "<html>not the server</html>";
+        let length = page.len();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{page}");
+        let _ = client.write_all(answer.as_bytes()).await;
+        let _ = client.shutdown().await;
+        // What the client still sends must be read, or closing resets the connection before the answer is.
+        let _ = tokio::time::timeout(
+            std::time::Duration::from_secs(1),
+            tokio::io::copy(&mut client, &mut tokio::io::sink()),
+        )
+        .await;
+        return;
+    }
+    let Ok(mut upstream) = TcpStream::connect(server).await else { return };
+    let rest = head.split_off(end);
+    head.extend_from_slice(b"\r\nconnection: close");
+    head.extend_from_slice(&rest);
+    if upstream.write_all(&head).await.is_ok() {
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+    }
 }

@@ -15,7 +15,7 @@ const EVENTS: i64 = 200_000;
 
 /// Ids, and pages of the database that were looked at for them.
 async fn search(connection: &mut PgConnection, text: &str, filter: &str) -> anyhow::Result<(Vec<Uuid>, i64)> {
-    let call = format!("select openpam.search_audit_events('%{text}%', null, {filter}, null, null, 51) as id");
+    let call = format!("select openpam.search_audit_events('%{text}%', null, {filter}, null, null, 51, null) as id");
     let ids = sqlx::query(AssertSqlSafe(call.clone())).fetch_all(&mut *connection).await?;
     let plan: Value = sqlx::query(AssertSqlSafe(format!("explain (analyze, buffers, format json) {call}")))
         .fetch_one(connection)

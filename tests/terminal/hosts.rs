@@ -1,13 +1,18 @@
 //! Targets that are not as the stack's: host certificates, old algorithms, other ways to ask for a
 //! password, forwarding.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 use openpam_tests::{
     Terminal, World,
+    hub::Folder,
     sshd::{HostCa, HostCertificate, Sshd},
     terminal::Connect,
+    unique,
     world::Reachable,
 };
 use serde_json::json;
@@ -96,6 +101,40 @@ async fn old_algorithms_are_spoken_only_with_a_target_that_allows_them() -> anyh
         let (code, _) = refusal(&world, &reachable).await.with_context(|| format!("not allowed: {lines:?}"))?;
         assert_eq!(code, "ssh_handshake_failed", "{lines:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_rsa_key_signs_with_sha1_only_for_a_target_that_allows_old_algorithms() -> anyhow::Result<()> {
+    let world = World::default().await?;
+    let stack = world.stack.password_target();
+    let (_, file) =
+        stack.private_keys.iter().find(|(kind, _)| kind.starts_with("rsa")).context("the stack has no RSA key")?;
+    let public = std::process::Command::new("ssh-keygen").args(["-y", "-f"]).arg(file).output()?;
+    ensure!(public.status.success(), "ssh-keygen: {}", String::from_utf8_lossy(&public.stderr));
+    let folder = Folder(std::env::temp_dir().join(unique("openpam-test-keys")));
+    std::fs::create_dir(&folder.0)?;
+    // sshd reads it as the person who logs in.
+    std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o755))?;
+    let authorized = folder.0.join("authorized_keys");
+    std::fs::write(&authorized, public.stdout)?;
+    let authorized = format!("AuthorizedKeysFile {}", authorized.display());
+    let server = Sshd::start("rsa", &["PubkeyAcceptedAlgorithms ssh-rsa", &authorized]).await?;
+    let key = json!({ "private_key": std::fs::read_to_string(file)? });
+    let credential_id = world.credential("private_key", &stack.username, &key).await?;
+    let group_id = world.group().await?;
+    let target_id = world.target("127.0.0.1", server.port(), &group_id, &[&credential_id]).await?;
+    world.trust_host_keys(&target_id).await?;
+    let reachable = Reachable { target_id, credential_id, group_id };
+    let path = format!("/admin/targets/{}", reachable.target_id);
+    assert_eq!(refusal(&world, &reachable).await?.0, "ssh_auth_failed", "SHA-1 although nobody allowed it");
+    ensure!(!server.log().contains("Accepted publickey"), "{}", server.log());
+    world.admin.patch(&path, &json!({ "legacy_algorithms": true })).await?;
+    let mut terminal = reachable.open(&world.admin).await.context("allowed")?;
+    assert_eq!(terminal.run("whoami").await?.trim(), stack.username);
+    let credential = format!("/admin/credentials/{}/test", reachable.credential_id);
+    let tested = world.admin.post(&credential, &json!({ "target_id": reachable.target_id })).await?;
+    ensure!(tested["ok"] == true, "{tested}");
     Ok(())
 }
 

@@ -175,6 +175,53 @@ async fn what_the_vault_refuses_or_does_not_answer_is_not_stored_and_said() -> a
 }
 
 #[tokio::test]
+async fn a_vault_that_says_it_is_well_and_fails_is_not_ready_until_it_answers() -> anyhow::Result<()> {
+    let stack = Stack::load()?;
+    let (proxy, address) = FaultProxy::in_front_of(&stack.servers.openbao.address).await?;
+    let options = HubOptions { vault_address: Some(address), recordings: None, ..HubOptions::default() };
+    let world = World::start(options).await?;
+    let reachable = world.password_target().await?;
+    let ready = async || world.admin.send(world.admin.request(Method::GET, "/readyz")).await;
+    assert_eq!(ready().await?.status, StatusCode::OK);
+
+    // Health and login answer; what secrets are in fails.
+    proxy.set(Fault::Answer { within: "/data/", status: "500 Internal Server Error" });
+    for _ in 0..2 {
+        assert_eq!(refusal(&world, &reachable).await?, "vault_unavailable");
+    }
+    let told = eventually("the hub says that it is not ready", Duration::from_secs(10), || async {
+        let answer = ready().await?;
+        Ok((answer.status == StatusCode::SERVICE_UNAVAILABLE).then_some(answer))
+    })
+    .await?;
+    assert_eq!(told.json()?["vault"], json!({ "ok": false, "state": "unavailable" }));
+    reachable.preflight(&world.admin).await?.problem(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable")?;
+    // It stays so although nobody opens anything, and ends as soon as the vault answers, although nobody does.
+    for _ in 0..7 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(ready().await?.status, StatusCode::SERVICE_UNAVAILABLE, "ready while the vault fails");
+    }
+    proxy.set(Fault::None);
+    eventually("the hub is ready again", Duration::from_secs(15), || async {
+        Ok((ready().await?.status == StatusCode::OK).then_some(()))
+    })
+    .await?;
+    assert_eq!(reachable.preflight(&world.admin).await?.status, StatusCode::NO_CONTENT);
+    reachable.open(&world.admin).await?;
+
+    // What stands before the vault says 503: the vault is not sealed, and nobody should go to unseal it.
+    proxy.set(Fault::Answer { within: "/v1/", status: "503 Service Unavailable" });
+    let preflight = eventually("the vault's state is asked again", Duration::from_secs(5), || async {
+        let answer = reachable.preflight(&world.admin).await?;
+        Ok((answer.status != StatusCode::NO_CONTENT).then_some(answer))
+    })
+    .await?;
+    preflight.problem(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable")?;
+    assert_eq!(refusal(&world, &reachable).await?, "vault_unavailable");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_secret_of_a_hub_that_died_before_the_commit_is_removed_from_the_vault() -> anyhow::Result<()> {
     let mut world = World::default().await?;
     let vault = VaultAdmin::new(&world.stack.servers.openbao)?;

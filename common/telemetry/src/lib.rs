@@ -3,7 +3,10 @@
 pub mod names;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::Level;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// The error with its causes: the text of many ends before the interesting part.
 pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
@@ -63,7 +66,33 @@ pub fn init_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryErro
     };
     // Around the registry, not around the layer: a per-layer filter loses events after a span that
     // it disabled (seen with client libraries that are filtered off).
-    tracing_subscriber::registry().with(filter_layer).with(layer).try_init().map_err(|_| TelemetryError::LoggingTwice)
+    tracing_subscriber::registry()
+        .with(filter_layer)
+        .with(filter_fn(|metadata| *metadata.level() <= Level::INFO || !carries(metadata.target())))
+        .with(layer)
+        .try_init()
+        .map_err(|_| TelemetryError::LoggingTwice)
+}
+
+/// Crates that write what passes through them at the levels debug and trace: messages, headers, keys, statements.
+const CARRIERS: [&str; 12] = [
+    "h2",
+    "hyper",
+    "hyper_util",
+    "openidconnect",
+    "reqwest",
+    "russh",
+    "rustls",
+    "sqlx",
+    "ssh_key",
+    "tokio_tungstenite",
+    "tungstenite",
+    "vaultrs",
+];
+
+/// INVARIANT: what these crates carry is never written down, whatever filter is configured.
+fn carries(target: &str) -> bool {
+    target.split("::").next().is_some_and(|crate_name| CARRIERS.contains(&crate_name))
 }
 
 /// Whether a filter can be read.
@@ -91,4 +120,19 @@ pub fn init_metrics() -> Result<PrometheusHandle, TelemetryError> {
         .map_err(|_| TelemetryError::MetricsTwice)?;
     names::describe();
     Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crates_that_carry_messages_are_known_by_every_module_of_theirs() {
+        for target in ["tungstenite", "tungstenite::protocol::frame", "hyper::proto::h1::role", "sqlx::query"] {
+            assert!(carries(target), "{target}");
+        }
+        for target in ["openpam_hub::http::observe", "hyperspace", "tower_http", ""] {
+            assert!(!carries(target), "{target}");
+        }
+    }
 }

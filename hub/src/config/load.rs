@@ -33,6 +33,8 @@ const LIST_KEYS: [&str; 6] = [
     "ledger.witnesses",
 ];
 const ROLES: [&str; 3] = ["admin", "operator", "auditor"];
+/// Seconds to reach a target: twice that, and a login, must fit into the time that a request may take.
+pub(crate) const MAX_CONNECT_SECONDS: u64 = 15;
 
 /// Who asks for the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -330,7 +332,7 @@ fn validate(config: &Config, mistakes: &mut Mistakes) {
     mistakes.range("terminal.idle_timeout_seconds", terminal.idle_timeout_seconds, 1, 604_800);
     mistakes.range("terminal.max_duration_seconds", terminal.max_duration_seconds, 1, 2_592_000);
     mistakes.range("terminal.keepalive_seconds", terminal.keepalive_seconds, 1, 3_600);
-    mistakes.range("terminal.connect_timeout_seconds", terminal.connect_timeout_seconds, 1, 300);
+    mistakes.range("terminal.connect_timeout_seconds", terminal.connect_timeout_seconds, 1, MAX_CONNECT_SECONDS);
     mistakes.range("terminal.unchecked_seconds", terminal.unchecked_seconds, 5, 600);
     mistakes.range("terminal.max_sessions", terminal.max_sessions as u64, 1, 1_000_000);
     let per_person = terminal.max_sessions_per_person as u64;
@@ -493,6 +495,13 @@ mod tests {
 
     fn keys(error: &ConfigError) -> Vec<&str> {
         error.0.iter().map(|mistake| mistake.key.as_str()).collect()
+    }
+
+    #[test]
+    fn a_target_may_not_be_waited_for_longer_than_a_request_lasts() {
+        let text = format!("{VALID}\n[terminal]\nconnect_timeout_seconds = 16");
+        let mistakes = load_text(&text, &[]).unwrap_err().0;
+        assert!(mistakes.iter().any(|one| one.key == "terminal.connect_timeout_seconds"), "{mistakes:?}");
     }
 
     #[test]

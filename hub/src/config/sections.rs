@@ -371,7 +371,7 @@ pub struct Terminal {
     pub max_duration_seconds: u64,
     /// Seconds between keep-alives to target and browser.
     pub keepalive_seconds: u64,
-    /// Seconds to reach a target.
+    /// Seconds to reach a target, and as many again for the SSH handshake.
     pub connect_timeout_seconds: u64,
     /// Seconds sessions go on while the database does not answer, so that nobody can tell whether they still may.
     /// Other hubs wait longer than that before they take this one for dead.

@@ -1,18 +1,20 @@
 //! PostgreSQL: the pool, the tenant transaction, migrations, announcements of changes.
 
 mod changes;
+mod tx;
 
 use std::{ops::DerefMut, str::FromStr as _, time::Duration};
 
 use openpam_ids::TenantId;
 use openpam_secret::{ExposeSecret as _, SecretString};
 use sqlx::{
-    Connection as _, PgConnection, Postgres, Row as _, Transaction,
+    Connection as _, PgConnection, Row as _,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode},
 };
 
 pub use changes::{Changes, Receiver as ChangeReceiver, Scope as ChangeScope};
+pub use tx::Tx;
 
 use crate::{addresses, config, context::Context};
 
@@ -71,9 +73,6 @@ pub struct Db {
     ledger: Option<PgConnectOptions>,
 }
 
-/// A transaction with its tenant, actor and request set. Dropped without commit, it rolls back.
-pub type Tx = Transaction<'static, Postgres>;
-
 impl Db {
     /// Makes the pool; connections are opened when needed, so that a database that is down delays
     /// nothing but readiness.
@@ -116,7 +115,7 @@ impl Db {
         let mut tx = self.pool.begin().await?;
         set_scope(&mut tx, &context.tenant_id.to_string(), &context.principal.actor.to_string(), &context.request_id)
             .await?;
-        Ok(tx)
+        Ok(Tx::new(tx, context.claim.clone()))
     }
 
     /// A connection without a tenant: sees no tenant's row, only what belongs to none.

@@ -1,11 +1,19 @@
 //! From an [`Authorization`] to a byte stream.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use ipnetwork::IpNetwork;
 use tokio::net::TcpStream;
 
 use crate::{addresses, domains::access::Authorization};
+
+/// How long an address may say nothing before the next one is asked as well (RFC 8305, section 5).
+const NEXT_AFTER: Duration = Duration::from_millis(250);
 
 /// Why a target could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +85,7 @@ impl DialError {
 /// no target may be, unless `exceptions` names them.
 ///
 /// # Errors
-/// With the reason of the last address tried.
+/// With the reason of the last address that failed.
 pub async fn connect(
     authorization: &Authorization,
     exceptions: &[IpNetwork],
@@ -98,32 +106,115 @@ pub async fn connect(
 async fn connect_any(host: &str, port: u16, seconds: u64, exceptions: &[IpNetwork]) -> Result<TcpStream, DialError> {
     let name_not_found = || DialError::NameNotFound { host: host.to_owned() };
     let found = tokio::net::lookup_host((host, port)).await.map_err(|_| name_not_found())?;
-    let (mut last, mut refused) = (None, None);
+    let (mut allowed, mut refused) = (Vec::new(), None);
     for address in found {
         // Asked of the very address that is connected to: what the name says next time does not matter.
-        if let Some(what) = addresses::refused(address.ip(), exceptions) {
-            refused = Some(DialError::AddressRefused { host: host.to_owned(), address: address.ip(), what });
-            continue;
-        }
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Keystrokes must not wait for Nagle's algorithm.
-                if let Err(source) = stream.set_nodelay(true) {
-                    return Err(DialError::Unreachable { host: host.to_owned(), source });
-                }
-                return Ok(stream);
+        match addresses::refused(address.ip(), exceptions) {
+            Some(what) => {
+                refused = Some(DialError::AddressRefused { host: host.to_owned(), address: address.ip(), what });
             }
-            Err(error) => last = Some(error),
+            None => allowed.push(address),
         }
     }
-    Err(match last {
-        None => refused.unwrap_or_else(name_not_found),
-        Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            DialError::Refused { host: host.to_owned(), port }
+    match first_that_answers(alternating(allowed)).await {
+        Ok(stream) => {
+            // Keystrokes must not wait for Nagle's algorithm.
+            stream.set_nodelay(true).map_err(|source| DialError::Unreachable { host: host.to_owned(), source })?;
+            Ok(stream)
         }
-        Some(error) if error.kind() == io::ErrorKind::TimedOut => {
-            DialError::TimedOut { host: host.to_owned(), port, seconds }
+        Err(None) => Err(refused.unwrap_or_else(name_not_found)),
+        Err(Some(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Err(DialError::Refused { host: host.to_owned(), port })
         }
-        Some(source) => DialError::Unreachable { host: host.to_owned(), source },
-    })
+        Err(Some(error)) if error.kind() == io::ErrorKind::TimedOut => {
+            Err(DialError::TimedOut { host: host.to_owned(), port, seconds })
+        }
+        Err(Some(source)) => Err(DialError::Unreachable { host: host.to_owned(), source }),
+    }
+}
+
+/// The addresses with the families taking turns, the first one's first (RFC 8305, section 4): where one family leads
+/// nowhere, the other's turn comes soon, however many addresses the first has.
+fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first().map(SocketAddr::is_ipv6) else { return addresses };
+    let (own, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv6() == first);
+    let (mut own, mut other) = (own.into_iter(), other.into_iter());
+    let turns =
+        std::iter::from_fn(|| Some([own.next(), other.next()])).take_while(|turn| turn.iter().any(Option::is_some));
+    turns.flatten().flatten().collect()
+}
+
+/// A connection to the first address that gives one. Each is asked when the one before has failed, or has said nothing
+/// for a moment; that one may still answer. The error is that of the last one that failed; none where there is no
+/// address.
+async fn first_that_answers(addresses: Vec<SocketAddr>) -> Result<TcpStream, Option<io::Error>> {
+    let (mut waiting, mut asked, mut last) = (addresses.into_iter(), FuturesUnordered::new(), None);
+    loop {
+        if let Some(address) = waiting.next() {
+            asked.push(TcpStream::connect(address));
+        }
+        tokio::select! {
+            answer = asked.next() => match answer {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => last = Some(error),
+                None => return Err(last),
+            },
+            () = tokio::time::sleep(NEXT_AFTER), if waiting.len() > 0 => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    /// An address that drops whoever comes, as a firewall does, and what keeps it so: nobody takes the connections of
+    /// a queue that is full.
+    async fn black_hole() -> (SocketAddr, Vec<TcpStream>, TcpListener) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let (address, mut kept) = (listener.local_addr().unwrap(), Vec::new());
+        while let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+            kept.push(stream.unwrap());
+            assert!(kept.len() < 50, "the queue is never full");
+        }
+        (address, kept, listener)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_says_nothing_does_not_keep_from_the_next() {
+        let (silent, _kept, _listener) = black_hole().await;
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = good.local_addr().unwrap();
+        let asked = first_that_answers(vec![silent, silent, address]);
+        let stream =
+            tokio::time::timeout(Duration::from_secs(3), asked).await.expect("the silent one took all the time");
+        assert_eq!(stream.unwrap().peer_addr().unwrap(), address);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_is_followed_at_once() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let stream = first_that_answers(vec![closed, closed, closed, good.local_addr().unwrap()]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good.local_addr().unwrap());
+        assert!(begun.elapsed() < NEXT_AFTER, "{:?}", begun.elapsed());
+        let error = first_that_answers(vec![closed]).await.unwrap_err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(first_that_answers(Vec::new()).await.unwrap_err().is_none());
+    }
+
+    #[test]
+    fn the_families_take_turns() {
+        let parse = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let (one, two, three) = ("[2001:db8::1]:22", "[2001:db8::2]:22", "[2001:db8::3]:22");
+        let found = alternating(parse(&[one, two, three, "192.0.2.1:22"]));
+        assert_eq!(found, parse(&[one, "192.0.2.1:22", two, three]));
+        assert_eq!(alternating(parse(&["192.0.2.1:22", one])), parse(&["192.0.2.1:22", one]));
+        assert_eq!(alternating(Vec::new()), Vec::new());
+    }
 }

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::{
     ssh::{self, Shell, SshError, Trust},
-    terminal::{denied, target_not_found},
+    terminal::{OPENING, denied, target_not_found},
 };
 use crate::{
     context::Context,
@@ -225,6 +225,7 @@ async fn test(
     authorization: &Authorization,
     credential_id: Option<CredentialId>,
 ) -> Result<TestResult, Problem> {
+    let deadline = tokio::time::Instant::now() + OPENING;
     let mut stages = Stages::default();
     let mut tx = hub.db().begin(context).await?;
     let credential = match credential_id {
@@ -262,7 +263,8 @@ async fn test(
     let Some(credential) = credential else { return Ok(stages.finish()) };
     let Some(user_id) = context.principal.user_id() else { return Err(denied(access::Denial::NotAPerson)) };
     let holder = Holder { tenant_slug, user_id, user_name: context.principal.name.clone(), session_id: None };
-    let secret = match vault::login_secret(hub, authorization, &credential, &holder).await {
+    let asked = tokio::time::timeout_at(deadline, vault::login_secret(hub, authorization, &credential, &holder)).await;
+    let secret = match asked.unwrap_or_else(|_| Err(vault::VaultError::silent())) {
         Ok(secret) => secret,
         Err(error) => {
             stages.failed("vault", error.code(), error.admin_message());
@@ -270,12 +272,14 @@ async fn test(
         }
     };
     stages.passed("vault", "The vault gave the secret.");
-    if let Err(error) = ssh::login(&mut connection, &credential.username, secret).await {
+    if let Err(error) =
+        ssh::login(&mut connection, &credential.username, secret, target.legacy_algorithms, deadline).await
+    {
         stages.failed("authenticate", error.code(), error.message());
         return Ok(stages.finish());
     }
     stages.passed("authenticate", "The target accepted the credential.");
-    match Shell::open(connection, 80, 24).await {
+    match Shell::open(connection, 80, 24, deadline).await {
         Ok(shell) => {
             shell.close().await;
             stages.passed("shell", "A terminal opened.");

@@ -22,7 +22,7 @@ use crate::{domains, gateway, state::Hub};
 /// Bytes a request's body may have.
 pub(super) const MAX_BODY: usize = 1024 * 1024;
 /// How long one API request may take. WebSockets are answered at once and then live on.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Every API operation, below `/api`.
 fn api() -> Routes {

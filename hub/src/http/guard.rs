@@ -124,6 +124,11 @@ pub fn same_origin(hub: &Hub, headers: &HeaderMap) -> bool {
     }
 }
 
+/// What the request proves with who it comes from: a token, or else the cookie.
+pub(super) fn credential<'a>(hub: &Hub, headers: &'a HeaderMap) -> Option<&'a str> {
+    bearer_token(headers).or_else(|| cookie(headers, session_cookie_name(hub)))
+}
+
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;

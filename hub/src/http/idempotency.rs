@@ -10,9 +10,10 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use openpam_ids::GroupId;
+use openpam_secret::{ExposeSecret as _, SecretString};
 use tracing::Instrument as _;
 
-use super::{Problem, app::MAX_BODY, body};
+use super::{Problem, app::MAX_BODY, body, guard};
 use crate::{
     context::{Context, Principal},
     domains::idempotency::{self, Attempt},
@@ -24,14 +25,17 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const MAX_KEY: usize = 200;
 
-/// Whether the route's answer holds something that is shown once only, or belongs to a sign-in.
+/// Whether the route's answer belongs to a sign-in, or is one that a repeated request makes void: whoever asks twice
+/// to resume has one token, the last.
 fn is_exempt(path: &str) -> bool {
     let path = path.trim_end_matches('/');
-    path.starts_with("/api/v1/auth/")
-        || path.ends_with("/tokens")
-        || path.ends_with("/resume")
-        || path.ends_with("/webhooks")
-        || path.ends_with("/secret")
+    path.starts_with("/api/v1/auth/") || path.ends_with("/resume")
+}
+
+/// Whether the route's answer holds a secret that is shown once only: it is never kept.
+fn shows_secret(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    path.ends_with("/tokens") || path.ends_with("/webhooks") || path.ends_with("/secret")
 }
 
 /// Answers a repeated POST of a signed-in principal with the answer of the first one.
@@ -53,17 +57,37 @@ pub(super) async fn replay(State(hub): State<Hub>, request: Request, next: Next)
             ));
         }
     };
-    let (parts, body) = request.into_parts();
+    let Some(credential) = guard::credential(&hub, request.headers()).map(SecretString::from) else {
+        return Ok(next.run(request).await);
+    };
+    let (mut parts, body) = request.into_parts();
     let body = body::read(&parts.extensions, body).await?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     // Whoever may do something else by now gets no answer of then.
     let authority = authority(&context.principal);
     let request = [target.as_bytes(), authority.as_bytes(), &body];
-    let Some(attempt) = idempotency::begin(&hub, &context, &key, &request).await? else {
+    let attempt = idempotency::begin(&hub, &context, &key, credential.expose_secret(), &request).await?;
+    let Some(attempt) = attempt else {
         return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
     };
     let claim = match attempt {
         Attempt::First(claim) => claim,
+        Attempt::Answered { .. } if shows_secret(parts.uri.path()) => {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "idempotency_secret_shown",
+                "This was done, and its answer held a secret that is shown once. If it was lost, make a new one and \
+                 remove the first.",
+            ));
+        }
+        Attempt::AnswerLost => {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "idempotency_answer_lost",
+                "The first request with this Idempotency-Key did something, and the hub ended before it answered. Look \
+                 what is there before you ask again with a new key.",
+            ));
+        }
         Attempt::Answered { status, body } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             let mut response = match body {
@@ -92,9 +116,11 @@ pub(super) async fn replay(State(hub): State<Hub>, request: Request, next: Next)
     // To the end, even when the client goes away: it will come back and ask what became of it.
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let own_hub = hub.clone();
+    let is_kept = !shows_secret(parts.uri.path());
+    parts.extensions.insert(Context { claim: Some(claim.of_request()), ..context.clone() });
     let work = async move {
         let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-        let response = keep(&own_hub, &context, &claim, response).await;
+        let response = keep(&own_hub, &context, &claim, is_kept, response).await;
         let _ = sender.send(response);
     };
     hub.lifecycle().spawn_child(work.instrument(tracing::Span::current()));
@@ -108,10 +134,16 @@ fn authority(principal: &Principal) -> String {
     permissions.map(str::to_owned).chain(groups).collect::<Vec<_>>().join(" ")
 }
 
-async fn keep(hub: &Hub, context: &Context, claim: &idempotency::Claim, response: Response) -> Response {
+async fn keep(hub: &Hub, context: &Context, claim: &idempotency::Claim, is_kept: bool, response: Response) -> Response {
     if !response.status().is_success() {
         if let Err(error) = idempotency::give_up(hub, context, claim).await {
             tracing::warn!(%error, "an idempotency key stays claimed for two minutes");
+        }
+        return response;
+    }
+    if !is_kept {
+        if let Err(error) = idempotency::complete(hub, context, claim, response.status().as_u16(), None).await {
+            tracing::warn!(%error, "that a request was answered was not kept");
         }
         return response;
     }
@@ -141,11 +173,11 @@ mod tests {
     #[test]
     fn answers_that_hold_a_secret_are_never_kept() {
         assert!(is_exempt("/api/v1/auth/local"));
-        assert!(is_exempt("/api/v1/admin/service-accounts/0193e6a0-0000-7000-8000-000000000001/tokens"));
-        assert!(is_exempt("/api/v1/admin/service-accounts/0193e6a0-0000-7000-8000-000000000001/tokens/"));
         assert!(is_exempt("/api/v1/sessions/0193e6a0-0000-7000-8000-000000000001/resume"));
-        assert!(is_exempt("/api/v1/admin/webhooks"));
-        assert!(is_exempt("/api/v1/admin/webhooks/0193e6a0-0000-7000-8000-000000000001/secret"));
-        assert!(!is_exempt("/api/v1/admin/targets"));
+        assert!(shows_secret("/api/v1/admin/service-accounts/0193e6a0-0000-7000-8000-000000000001/tokens"));
+        assert!(shows_secret("/api/v1/admin/service-accounts/0193e6a0-0000-7000-8000-000000000001/tokens/"));
+        assert!(shows_secret("/api/v1/admin/webhooks"));
+        assert!(shows_secret("/api/v1/admin/webhooks/0193e6a0-0000-7000-8000-000000000001/secret"));
+        assert!(!is_exempt("/api/v1/admin/targets") && !shows_secret("/api/v1/admin/targets"));
     }
 }

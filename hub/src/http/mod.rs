@@ -16,6 +16,8 @@ mod routes;
 mod seats;
 mod stored;
 
+#[cfg(test)]
+pub(crate) use app::REQUEST_TIMEOUT;
 pub use app::{application, openapi};
 pub(crate) use extract::has_nul;
 pub use extract::{Json, OptionalJson, Path, Query};

@@ -21,19 +21,24 @@ pub(crate) enum Attempt {
     },
     /// The first one is still being worked on.
     InProgress,
+    /// The first one did something, and nobody is left to say what it was.
+    AnswerLost,
     /// The key was used for a different request.
     Reused,
 }
 
-/// Claims `key` for a request; `request` is everything that makes it this request.
+/// Claims `key` for a request. `credential` is what it was made with, `request` everything else that makes it this
+/// request.
 pub(crate) async fn begin(
     hub: &Hub,
     context: &Context,
     key: &str,
+    credential: &str,
     request: &[&[u8]],
 ) -> Result<Option<Attempt>, DbError> {
     let Some(principal) = context.principal.actor.id() else { return Ok(None) };
-    let claim = Claim { principal, key: SecretHash::of(key.as_bytes()).to_hex(), request_hash: hash(key, request) };
+    let request_hash = hash(credential, key, request);
+    let claim = Claim { principal, key: SecretHash::of(key.as_bytes()).to_hex(), request_hash };
     let mut tx = hub.db().begin(context).await?;
     store::forget_old(&mut tx).await?;
     if store::claim(&mut tx, context.tenant_id, &claim).await? {
@@ -45,6 +50,8 @@ pub(crate) async fn begin(
         Attempt::Reused
     } else if let Some(status) = known.status.and_then(|status| u16::try_from(status).ok()) {
         Attempt::Answered { status, body: known.response }
+    } else if known.is_lost {
+        Attempt::AnswerLost
     } else {
         Attempt::InProgress
     }))
@@ -72,10 +79,11 @@ pub(crate) async fn give_up(hub: &Hub, context: &Context, claim: &Claim) -> Resu
     Ok(())
 }
 
-/// HMAC under the client's own key: who reads the table cannot try out bodies.
-fn hash(key: &str, request: &[&[u8]]) -> Vec<u8> {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()));
-    for part in request {
+/// HMAC under the cookie or token that the request came with. The table beside it has no more of that than a hash, so
+/// that whoever reads it cannot try out bodies, however easily the client's own key is guessed.
+fn hash(credential: &str, key: &str, request: &[&[u8]]) -> Vec<u8> {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, credential.as_bytes()));
+    for part in [key.as_bytes()].iter().chain(request) {
         context.update(&part.len().to_be_bytes());
         context.update(part);
     }
@@ -87,10 +95,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_tells_requests_apart_and_depends_on_the_key() {
-        let first = hash("key", &[b"/a", b"bc"]);
-        assert_eq!(first, hash("key", &[b"/a", b"bc"]));
-        assert_ne!(first, hash("key", &[b"/ab", b"c"]), "the border between the parts counts");
-        assert_ne!(first, hash("other", &[b"/a", b"bc"]));
+    fn the_hash_tells_requests_apart() {
+        let first = hash("cookie", "key", &[b"/a", b"bc"]);
+        assert_eq!(first, hash("cookie", "key", &[b"/a", b"bc"]));
+        assert_ne!(first, hash("cookie", "key", &[b"/ab", b"c"]), "the border between the parts counts");
+        assert_ne!(first, hash("cookie", "other", &[b"/a", b"bc"]));
+    }
+
+    #[test]
+    fn whoever_knows_key_and_body_cannot_tell_that_it_was_this_body() {
+        let kept = hash("opat_the-secret-of-a-token", "1", &[b"/a", b"{}"]);
+        assert_ne!(kept, hash("", "1", &[b"/a", b"{}"]));
+        assert_ne!(kept, hash("1", "1", &[b"/a", b"{}"]));
+        // What was kept before was a hash under the client's own key.
+        let under_key = hmac::Key::new(hmac::HMAC_SHA256, b"1");
+        let mut context = hmac::Context::with_key(&under_key);
+        for part in [b"/a".as_slice(), b"{}"] {
+            context.update(&part.len().to_be_bytes());
+            context.update(part);
+        }
+        assert_ne!(kept, context.sign().as_ref());
     }
 }

@@ -12,9 +12,11 @@ pub(super) struct Known {
     pub(super) request_hash: Vec<u8>,
     pub(super) status: Option<i16>,
     pub(super) response: Option<Value>,
+    /// Something was done under it, and whoever did it is gone without an answer.
+    pub(super) is_lost: bool,
 }
 
-/// Takes the key, or takes it over from a hub that died while it worked: a request lasts a minute
+/// Takes the key, or takes it over from a hub that died before it had done anything: a request lasts a minute
 /// at the most.
 pub(super) async fn claim(connection: &mut PgConnection, tenant: TenantId, claim: &Claim) -> Result<bool> {
     let taken = sqlx::query_scalar!(
@@ -22,7 +24,7 @@ pub(super) async fn claim(connection: &mut PgConnection, tenant: TenantId, claim
          values ($1, $2, $3, $4)
          on conflict (tenant_id, principal_id, idempotency_key) do update
              set created_at = now()
-             where known.status is null and known.request_hash = excluded.request_hash
+             where known.status is null and not known.acted and known.request_hash = excluded.request_hash
                and known.created_at < now() - interval '2 minutes'
          returning 1 as taken",
         tenant.as_uuid(),
@@ -38,8 +40,10 @@ pub(super) async fn claim(connection: &mut PgConnection, tenant: TenantId, claim
 pub(super) async fn find(connection: &mut PgConnection, claim: &Claim) -> Result<Option<Known>> {
     sqlx::query_as!(
         Known,
-        "select request_hash, status, response from idempotency_keys
-         where principal_id = $1 and idempotency_key = $2",
+        r#"select request_hash, status, response,
+                  (status is null and acted and created_at < now() - interval '2 minutes') as "is_lost!"
+         from idempotency_keys
+         where principal_id = $1 and idempotency_key = $2"#,
         claim.principal,
         claim.key
     )

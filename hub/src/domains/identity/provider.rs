@@ -36,7 +36,7 @@ const FRESH_FOR: Duration = Duration::from_secs(3_600);
 const REACHED_FOR: Duration = Duration::from_secs(10);
 /// How long a browser waits for the provider's answer before it is sent there.
 const REACH_TIMEOUT: Duration = Duration::from_secs(3);
-/// An unknown key id makes the hub ask for the keys again, at most this often a minute.
+/// A key id that is unknown, or a signature that is not of the key of that id, makes the hub ask for the keys again, at most this often a minute.
 const KEY_REFRESHES_A_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(5);
 /// Tries to reach the provider before a sign-in fails.
 const TRIES: u32 = 2;
@@ -190,7 +190,10 @@ impl Provider {
         nonce: Option<&Nonce>,
     ) -> Result<DirectoryUser, IdentityError> {
         match self.claims(metadata, id_token, nonce) {
-            Err(ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey)) => {
+            // Also under a key id that is known: a provider that starts anew may give its new key the old name.
+            Err(ClaimsVerificationError::SignatureVerification(
+                SignatureVerificationError::NoMatchingKey | SignatureVerificationError::CryptoError(_),
+            )) => {
                 let fresh = self.refetch(metadata).await?;
                 self.claims(&fresh, id_token, nonce)
             }

@@ -40,9 +40,14 @@ impl Breaker {
         }
     }
 
-    /// Whether requests are refused.
+    /// Whether it failed so often that most requests are refused.
     pub(super) fn is_open(&self) -> bool {
         self.open_since.is_some()
+    }
+
+    /// Whether a request would be refused now. Asking takes nobody's turn as the probe.
+    pub(super) fn refuses(&self, now: Instant) -> bool {
+        self.open_since.is_some_and(|since| now.duration_since(since) < PROBE_AFTER)
     }
 }
 
@@ -65,7 +70,9 @@ mod tests {
         breaker.failed(start);
         assert!(breaker.is_open());
         assert!(!breaker.admits(start + Duration::from_secs(4)));
+        assert!(breaker.refuses(start + Duration::from_secs(4)));
         let probe = start + Duration::from_secs(5);
+        assert!(!breaker.refuses(probe), "who only asks takes no turn");
         assert!(breaker.admits(probe), "one probe after five seconds");
         assert!(!breaker.admits(probe), "and only one");
         breaker.failed(probe);

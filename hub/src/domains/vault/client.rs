@@ -24,6 +24,8 @@ const ATTEMPTS: u32 = 3;
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// How long an answer about the vault's health is believed.
 const HEALTH_LIFETIME: Duration = Duration::from_secs(1);
+/// Bytes that an answer about the vault's health may have.
+const MAX_HEALTH: usize = 64 * 1024;
 /// Pause after a refused login, so that the vault does not lock the hub out.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
@@ -391,6 +393,9 @@ impl Vault {
     }
 
     async fn ask_health(&self) -> VaultHealth {
+        if self.breaker().refuses(Instant::now()) {
+            return VaultHealth::Unavailable;
+        }
         let session = self.current();
         let client = match &session {
             Some(session) => session.client.http().http.clone(),
@@ -400,18 +405,66 @@ impl Vault {
             },
         };
         let url = format!("{}/v1/sys/health", self.config.address.trim_end_matches('/'));
-        match client.get(url).send().await.map(|answer| answer.status().as_u16()) {
-            // 429, 472, 473: standby and replication nodes, which serve or forward.
-            Ok(200 | 429 | 472 | 473) => {}
-            Ok(501 | 503) => return VaultHealth::Sealed,
-            Ok(_) | Err(_) => return VaultHealth::Unavailable,
+        let Ok(mut answer) = client.get(url).send().await else { return VaultHealth::Unavailable };
+        let (status, mut body) = (answer.status().as_u16(), Vec::new());
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_HEALTH {
+                return VaultHealth::Unavailable;
+            }
         }
-        match self.session().await {
-            Ok(_) => VaultHealth::Available,
+        if let Some(health) = refusal_of_health(status, &body) {
+            return health;
+        }
+        let login = self.session().await.map(drop);
+        let is_failing = self.breaker().is_open();
+        let result = match login {
+            // It says that it is well, and failed again and again: only what it failed at tells.
+            Ok(()) if is_failing => self.probe().await,
+            login => login,
+        };
+        match result {
+            Ok(()) => VaultHealth::Available,
             Err(VaultError::Sealed) => VaultHealth::Sealed,
-            Err(VaultError::Unavailable(_)) => VaultHealth::Unavailable,
+            Err(error) if error.is_transient() => VaultHealth::Unavailable,
             Err(_) => VaultHealth::LoginRefused,
         }
+    }
+
+    /// Looks where secrets are, for none: the breaker closes when the vault answers.
+    async fn probe(&self) -> Result<(), VaultError> {
+        let path = &format!("{}/data/{}/health/probe", self.config.kv_mount, self.config.kv_prefix);
+        self.call("probe", false, |session| async move {
+            let answer = self.request(&session, http::Method::GET, path).send().await;
+            match answer.map(|answer| answer.status().as_u16()) {
+                Ok(status @ 500..) => Err(from_status(status, path, String::new())),
+                Ok(_) => Ok(()),
+                Err(error) => Err(VaultError::Unavailable(openpam_telemetry::with_causes(&error.without_url()))),
+            }
+        })
+        .await
+    }
+}
+
+/// What `sys/health` says, where that is not that the vault serves. Whatever stands in front of a vault answers 503,
+/// too: only the vault's own words tell that it is sealed.
+fn refusal_of_health(status: u16, body: &[u8]) -> Option<VaultHealth> {
+    #[derive(serde::Deserialize)]
+    struct Health {
+        #[serde(default)]
+        sealed: bool,
+        #[serde(default = "yes")]
+        initialized: bool,
+    }
+    const fn yes() -> bool {
+        true
+    }
+    let is_sealed = || serde_json::from_slice::<Health>(body).is_ok_and(|health| health.sealed || !health.initialized);
+    match status {
+        // 429, 472, 473: standby and replication nodes, which serve or forward.
+        200 | 429 | 472 | 473 => None,
+        501 | 503 if is_sealed() => Some(VaultHealth::Sealed),
+        _ => Some(VaultHealth::Unavailable),
     }
 }
 
@@ -471,6 +524,24 @@ mod tests {
         assert_eq!(code(403, "permission denied"), "vault_permission_denied");
         assert_eq!(code(404, ""), "vault_path_missing");
         assert_eq!(code(400, "check-and-set parameter did not match"), "vault_refused");
+    }
+
+    #[test]
+    fn only_the_vault_itself_says_that_it_is_sealed() {
+        let sealed: &[u8] = br#"{"initialized":true,"sealed":true,"standby":true}"#;
+        let fresh: &[u8] = br#"{"initialized":false,"sealed":true,"standby":true}"#;
+        for (status, body, expected) in [
+            (200, b"{}".as_slice(), None),
+            (429, b"", None),
+            (503, sealed, Some(VaultHealth::Sealed)),
+            (501, fresh, Some(VaultHealth::Sealed)),
+            (503, b"<html>503 Service Unavailable</html>", Some(VaultHealth::Unavailable)),
+            (503, br#"{"message":"no healthy upstream"}"#, Some(VaultHealth::Unavailable)),
+            (503, b"", Some(VaultHealth::Unavailable)),
+            (500, sealed, Some(VaultHealth::Unavailable)),
+        ] {
+            assert_eq!(refusal_of_health(status, body), expected, "{status} {}", body.escape_ascii());
+        }
     }
 
     #[test]

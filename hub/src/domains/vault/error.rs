@@ -161,6 +161,11 @@ impl VaultError {
         }
     }
 
+    /// It did not answer before whoever asked had to give up.
+    pub fn silent() -> Self {
+        Self::Unavailable("it did not answer in time".to_owned())
+    }
+
     /// Whether the same request may work in a moment, elsewhere or later.
     pub(super) const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Unanswered(_) | Self::Busy)

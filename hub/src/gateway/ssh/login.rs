@@ -8,7 +8,7 @@ use russh::{
     client::{AuthResult, KeyboardInteractiveAuthResponse},
     keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, decode_secret_key},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Connection, SshError};
 use crate::domains::vault::{self, LoginSecret};
@@ -20,17 +20,23 @@ const MAX_ROUNDS: usize = 8;
 /// Keys that are decrypted at once.
 static TURNS: Semaphore = Semaphore::const_new(4);
 
-/// Logs in.
+/// Logs in, before `deadline`. An RSA key signs with SHA-1 only where `legacy` allows the target old algorithms.
 ///
 /// # Errors
 /// When the target refuses, the secret cannot be used, or it takes too long.
-pub(crate) async fn login(connection: &mut Connection, username: &str, secret: LoginSecret) -> Result<(), SshError> {
+pub(crate) async fn login(
+    connection: &mut Connection,
+    username: &str,
+    secret: LoginSecret,
+    legacy: bool,
+    deadline: Instant,
+) -> Result<(), SshError> {
     let login = async {
         match secret {
             LoginSecret::Password(password) => with_password(connection, username, &password).await,
             LoginSecret::PrivateKey { pem, passphrase } => {
                 let key = read_key_apart(pem, passphrase).await?;
-                with_key(connection, username, key).await
+                with_key(connection, username, key, legacy).await
             }
             LoginSecret::Certificate { private_key, certificate } => {
                 let result = connection
@@ -42,9 +48,10 @@ pub(crate) async fn login(connection: &mut Connection, username: &str, secret: L
             }
         }
     };
-    match tokio::time::timeout(TIMEOUT, Box::pin(login)).await {
+    let patience = TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+    match tokio::time::timeout(patience, Box::pin(login)).await {
         Ok(result) => result,
-        Err(_) => Err(SshError::LoginTimedOut { seconds: TIMEOUT.as_secs() }),
+        Err(_) => Err(SshError::LoginTimedOut { seconds: patience.as_secs() }),
     }
 }
 
@@ -143,22 +150,41 @@ fn asks_for_password(prompt: &str) -> bool {
         && !prompt.contains("one-time")
 }
 
-async fn with_key(connection: &mut Connection, username: &str, key: PrivateKey) -> Result<(), SshError> {
-    let hash = if key.algorithm().is_rsa() {
-        // SHA-1 only where the target says that it knows nothing better.
-        match connection.handle.best_supported_rsa_hash().await.map_err(SshError::Lost)? {
-            Some(hash) => hash,
-            None => Some(HashAlg::Sha512),
-        }
+async fn with_key(connection: &mut Connection, username: &str, key: PrivateKey, legacy: bool) -> Result<(), SshError> {
+    let why = "the private key was not accepted for this user name";
+    let hashes: &[Option<HashAlg>] = if key.algorithm().is_rsa() {
+        rsa_hashes(connection.handle.best_supported_rsa_hash().await.map_err(SshError::Lost)?, legacy)
     } else {
-        None
+        &[None]
     };
-    if key.algorithm().is_rsa() && hash.is_none() {
-        return Err(SshError::LoginRefused("it accepts RSA keys with SHA-1 only, which is not safe".to_owned()));
+    let key = Arc::new(key);
+    let mut answer = Err(SshError::LoginRefused(
+        "it accepts RSA keys with SHA-1 only, which is not safe, and old algorithms are not allowed for it".to_owned(),
+    ));
+    for hash in hashes {
+        let key = PrivateKeyWithHashAlg::new(key.clone(), *hash);
+        let result = connection.handle.authenticate_publickey(username, key).await.map_err(SshError::Lost)?;
+        let is_final = !matches!(result, AuthResult::Failure { partial_success: false, .. });
+        answer = accepted(&result, why);
+        if is_final || connection.handle.is_closed() {
+            break;
+        }
     }
-    let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
-    let result = connection.handle.authenticate_publickey(username, key).await.map_err(SshError::Lost)?;
-    accepted(&result, "the private key was not accepted for this user name")
+    answer
+}
+
+/// The hashes with which an RSA key signs, one after the other, until the target takes one. `best` is what it says that
+/// it knows: nothing at all before OpenSSH 7.2, and, in some versions, more than it is configured to take.
+const fn rsa_hashes(best: Option<Option<HashAlg>>, legacy: bool) -> &'static [Option<HashAlg>] {
+    match (best, legacy) {
+        (Some(Some(HashAlg::Sha256)), false) => &[Some(HashAlg::Sha256)],
+        (Some(Some(HashAlg::Sha256)), true) => &[Some(HashAlg::Sha256), None],
+        (Some(Some(_)) | None, false) => &[Some(HashAlg::Sha512)],
+        (Some(Some(_)), true) => &[Some(HashAlg::Sha512), None],
+        (None, true) => &[None, Some(HashAlg::Sha512)],
+        (Some(None), true) => &[None],
+        (Some(None), false) => &[],
+    }
 }
 
 fn accepted(result: &AuthResult, why: &str) -> Result<(), SshError> {
@@ -194,6 +220,16 @@ mod tests {
         for prompt in ["Verification code:", "New password:", "One-time password (OATH):", "Continue? "] {
             assert!(!asks_for_password(prompt), "{prompt}");
         }
+    }
+
+    #[test]
+    fn an_rsa_key_signs_with_sha1_only_where_old_algorithms_are_allowed() {
+        for best in [None, Some(None), Some(Some(HashAlg::Sha256)), Some(Some(HashAlg::Sha512))] {
+            assert!(!rsa_hashes(best, false).contains(&None), "{best:?}");
+            assert!(rsa_hashes(best, true).contains(&None), "{best:?}");
+        }
+        // A target that says what it knows is asked that first.
+        assert_eq!(rsa_hashes(Some(Some(HashAlg::Sha256)), true)[0], Some(HashAlg::Sha256));
     }
 
     #[test]

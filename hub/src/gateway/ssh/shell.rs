@@ -7,6 +7,7 @@ use russh::{
     ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Pty,
     client::{Handle, Msg},
 };
+use tokio::time::Instant;
 
 use super::{Connection, Gate, SshError, client::Checker, gate::CutOnDrop};
 
@@ -31,13 +32,19 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    /// Opens a terminal of `cols` by `rows` with a shell. All requests leave at once: one round trip
-    /// after the channel is open.
+    /// Opens a terminal of `cols` by `rows` with a shell, before `deadline`. All requests leave at once: one round
+    /// trip after the channel is open.
     ///
     /// # Errors
     /// When the target refuses or does not answer.
-    pub(crate) async fn open(connection: Connection, cols: u16, rows: u16) -> Result<Self, SshError> {
-        match tokio::time::timeout(TIMEOUT, Box::pin(Self::request(connection, cols, rows))).await {
+    pub(crate) async fn open(
+        connection: Connection,
+        cols: u16,
+        rows: u16,
+        deadline: Instant,
+    ) -> Result<Self, SshError> {
+        let patience = TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+        match tokio::time::timeout(patience, Box::pin(Self::request(connection, cols, rows))).await {
             Ok(result) => result,
             Err(_) => Err(SshError::TerminalRefused("to answer the request for a terminal")),
         }

@@ -25,7 +25,7 @@ pub use attachments::Attachments;
 pub use elsewhere::Peers;
 
 use crate::http::Routes;
-pub(super) use open::{denied, target_not_found};
+pub(super) use open::{OPENING, denied, target_not_found};
 
 /// Terminals, and watching them.
 pub(crate) fn routes() -> Routes {

@@ -32,6 +32,10 @@ use crate::{
 /// How long a refusal waits until the session's row says why.
 const TOLD: Duration = Duration::from_secs(5);
 
+/// How long opening may take from the moment the target and the vault are asked: less than a request may, so that
+/// whoever waits is told what was waited for, and nothing opens behind somebody who has been told that it did not.
+pub(in crate::gateway) const OPENING: Duration = Duration::from_secs(45);
+
 /// What somebody wants to open.
 #[derive(Debug, Clone)]
 pub(super) struct Wish {
@@ -266,9 +270,16 @@ async fn connect(hub: &Hub, allowed: &Allowed, holder: &Holder, size: (u16, u16)
         let trust = Trust::of(&allowed.target, now);
         Ok(ssh::handshake(stream, trust, allowed.target.legacy_algorithms, timeout).await?)
     };
-    let (secret, mut connection) = tokio::try_join!(secret, connection)?;
-    ssh::login(&mut connection, &allowed.credential.username, secret).await?;
-    Ok(Shell::open(connection, size.0, size.1).await?)
+    let deadline = Instant::now() + OPENING;
+    let both = async { tokio::try_join!(secret, connection) };
+    let (secret, mut connection) = match tokio::time::timeout_at(deadline, both).await {
+        Ok(both) => both?,
+        // The target may take no more than twice `terminal.connect_timeout_seconds`.
+        Err(_) => return Err(Failure::Vault(vault::VaultError::silent())),
+    };
+    let legacy = allowed.target.legacy_algorithms;
+    ssh::login(&mut connection, &allowed.credential.username, secret, legacy, deadline).await?;
+    Ok(Shell::open(connection, size.0, size.1, deadline).await?)
 }
 
 /// Looks up what a decision about the wish needs. The outer error rolls back, the inner one is a
@@ -367,4 +378,17 @@ pub(in crate::gateway) fn denied(denial: Denial) -> Problem {
         Denial::NoAccess | Denial::CredentialNotAllowed | Denial::NotAPerson => StatusCode::FORBIDDEN,
     };
     Problem::new(status, denial.code(), denial.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OPENING;
+    use crate::{config, http::REQUEST_TIMEOUT};
+
+    #[test]
+    fn an_opening_ends_before_the_request_that_waits_for_it() {
+        assert!(OPENING.as_secs() + 10 <= REQUEST_TIMEOUT.as_secs());
+        // Reaching the target and the handshake, each of which may take this long.
+        assert!(config::MAX_CONNECT_SECONDS * 2 < OPENING.as_secs());
+    }
 }

@@ -113,8 +113,8 @@ const RESIZE_DEBOUNCE_MILLISECONDS = 120
 const STATS_INTERVAL_MILLISECONDS = 500
 const GIVE_UP_MILLISECONDS = 10 * 60_000
 const DISCONNECT_PATIENCE_MILLISECONDS = 3_000
-/** A socket that neither opens nor fails within this is treated as failed. */
-const OPEN_PATIENCE_MILLISECONDS = 30_000
+/** A socket that neither opens nor fails within this is treated as failed. The hub itself gives up sooner, and says why. */
+const OPEN_PATIENCE_MILLISECONDS = 60_000
 /** Close code for "this page drops the socket, the session stays". */
 const CLOSE_DROPPED = 3000
 

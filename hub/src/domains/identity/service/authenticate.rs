@@ -46,6 +46,7 @@ pub(in super::super) async fn by_cookie(
         principal: Arc::new(Principal::anonymous("browser")),
         request_id: client.request_id.clone(),
         client_ip: client.ip,
+        claim: None,
     };
     let now = hub.clock().now();
     let mut tx = hub.db().begin(&context).await?;
@@ -70,6 +71,7 @@ pub(in super::super) async fn by_token(hub: &Hub, client: &ClientInfo, text: &st
         principal: Arc::new(Principal::anonymous("token")),
         request_id: client.request_id.clone(),
         client_ip: client.ip,
+        claim: None,
     };
     let now = hub.clock().now();
     let mut tx = hub.db().begin(&context).await?;

@@ -205,6 +205,7 @@ pub(in super::super) async fn refresh(
         principal: principal.into(),
         request_id: client.request_id.clone(),
         client_ip: client.ip,
+        claim: None,
     };
     let event = Event::success("identity.refresh").on("user", user_id, &context.principal.name);
     audit::record(&mut tx, &context, event).await?;

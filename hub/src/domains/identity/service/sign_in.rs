@@ -53,6 +53,7 @@ pub(in super::super) fn anonymous(client: &ClientInfo, tenant_id: TenantId, name
         principal: Arc::new(Principal::anonymous(name)),
         request_id: client.request_id.clone(),
         client_ip: client.ip,
+        claim: None,
     }
 }
 
@@ -94,6 +95,7 @@ pub(in super::super) async fn begin(
         principal: Arc::new(principal),
         request_id: client.request_id.clone(),
         client_ip: client.ip,
+        claim: None,
     };
     let mut event = Event::success("identity.login")
         .on("user", user_id, &context.principal.name)
