@@ -15,8 +15,6 @@ use openpam_secret::SecretString;
 pub use buckets::Bucket;
 pub use buses::{Aws, Nats};
 pub use ledger::{Ledger, Witness};
-#[cfg(test)]
-pub(crate) use load::MAX_CONNECT_SECONDS;
 pub use sections::{
     Config, Database, Events, Identity, Log, LogFormat, ObjectLock, Oidc, Recording, RecordingStore, Server, Targets,
     Terminal, Vault,
