@@ -410,10 +410,9 @@ async fn keys_that_did_not_show_are_on_the_timeline_and_counted() -> anyhow::Res
     let reachable = world.password_target().await?;
     let mut terminal = reachable.open(&world.admin).await?;
     terminal.until(b"$ ").await?;
-    // Short of the screen's edge: where readline breaks a line, what it writes between looks like noise.
-    shell(&mut terminal, "PS1='%'' '", "% ").await?;
-    shell(&mut terminal, "read -rs -p 'Pass''phrase: ' word; echo got ${#word}", "Passphrase: ").await?;
-    shell(&mut terminal, "hunter2", "got 7").await?;
+    // A program that asks. A prompt that a command chooses proves nothing.
+    shell(&mut terminal, "su", "Password: ").await?;
+    shell(&mut terminal, "hunter2", "Authentication failure").await?;
     let session = finish(&world, &world.admin, terminal).await?;
     let index = world.admin.get(&format!("/sessions/{session}/recording/player")).await?;
     let markers = index["markers"].as_array().context("no markers")?;
@@ -426,10 +425,10 @@ async fn keys_that_did_not_show_are_on_the_timeline_and_counted() -> anyhow::Res
     // A password is ordinary: nothing else is missing.
     let hidden = count("hidden_entries");
     assert_eq!(hidden, entries - 1, "{}", recording["index"]);
-    let answer = search(&world.admin, &[("q", "got 7")]).await?;
+    let answer = search(&world.admin, &[("q", "Authentication failure")]).await?;
     let partial = i64::from(hidden > 0);
     assert_eq!((&answer["partial"], &answer["unseen"]), (&Value::from(partial), &Value::from(1)), "{answer}");
-    let answer = search(&world.admin, &[("q", "got 7"), ("target", "elsewhere")]).await?;
+    let answer = search(&world.admin, &[("q", "Authentication failure"), ("target", "elsewhere")]).await?;
     assert_eq!(answer["unseen"], 0, "{answer}");
 
     // What is run by a shell without echo is found nowhere, and that is told.
