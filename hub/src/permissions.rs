@@ -66,7 +66,7 @@ permissions! {
     EventPublish = "event.publish": Admin;
     /// Choose who gets events, and deliver them again.
     EventManage = "event.manage": Admin;
-    /// Read the audit trail.
+    /// Read the ledger.
     AuditRead = "audit.read": Admin | Auditor;
     /// See zones, sites, targets and credentials (never secrets).
     InfrastructureRead = "infrastructure.read": Admin | Operator | Auditor;

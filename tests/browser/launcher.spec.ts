@@ -134,6 +134,22 @@ test('the picker of the terminal opens what was typed, never a row of the list b
   await expect(page.getByRole('tab')).toHaveText([new RegExp(other.name)])
 })
 
+test('Enter in the launcher waits for the list that fits what was typed', async ({ browserFor, world }) => {
+  const { person, groupId } = await world.personWithTarget({ name: unique('alpha') })
+  const other = await world.target(groupId, { name: unique('omega') })
+  const page = await browserFor(person.api)
+  await page.goto('/')
+  await expect(rows(page)).toHaveCount(2)
+  await page.route('**/api/v1/targets?*', async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 700))
+    await route.continue()
+  })
+  await page.getByRole('searchbox').first().pressSequentially(other.name)
+  await page.keyboard.press('Enter')
+  await new Terminal(page).ready()
+  await expect(page.getByRole('tab')).toHaveText([new RegExp(other.name)])
+})
+
 test('a target with several credentials asks which, one with a reason asks why', async ({ browserFor, world, picture }) => {
   const second = await world.passwordCredential()
   const { person, target } = await world.personWithTarget({

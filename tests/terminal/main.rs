@@ -4,6 +4,7 @@ mod access;
 mod asciinema;
 mod aside;
 mod crashes;
+mod elsewhere;
 mod endings;
 mod evidence;
 mod flow;

@@ -87,7 +87,7 @@ struct Stage {
     /// `decide`, `connect`, `host_key`, `vault`, `authenticate` or `shell`.
     stage: &'static str,
     ok: bool,
-    /// Stable code of the failure.
+    /// Stable code of the failure; `target_disabled` also where the test may go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
     message: String,
@@ -240,7 +240,17 @@ async fn test(
         stages.failed("decide", denial.code(), denial.message().to_owned());
         return Ok(stages.finish());
     }
-    stages.passed("decide", "Allowed.");
+    if target.enabled {
+        stages.passed("decide", "Allowed.");
+    } else {
+        let code = access::Denial::TargetDisabled.code();
+        stages.add(
+            "decide",
+            true,
+            Some(code),
+            "Allowed to test. Nobody can connect: the target is switched off.".to_owned(),
+        );
+    }
     let stream = match connect(hub, authorization).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -307,15 +317,15 @@ impl Default for Stages {
 
 impl Stages {
     fn passed(&mut self, stage: &'static str, message: &str) {
-        self.add(stage, None, message.to_owned());
+        self.add(stage, true, None, message.to_owned());
     }
 
     fn failed(&mut self, stage: &'static str, code: &'static str, message: String) {
-        self.add(stage, Some(code), message);
+        self.add(stage, false, Some(code), message);
     }
 
-    fn add(&mut self, stage: &'static str, code: Option<&'static str>, message: String) {
-        self.done.push(Stage { stage, ok: code.is_none(), code, message, elapsed_ms: milliseconds(self.since) });
+    fn add(&mut self, stage: &'static str, ok: bool, code: Option<&'static str>, message: String) {
+        self.done.push(Stage { stage, ok, code, message, elapsed_ms: milliseconds(self.since) });
         self.since = Instant::now();
     }
 

@@ -3470,7 +3470,7 @@ export interface components {
         };
         /** @description One step of a connection. */
         Stage: {
-            /** @description Stable code of the failure. */
+            /** @description Stable code of the failure; `target_disabled` also where the test may go on. */
             code?: string | null;
             /** Format: int64 */
             elapsed_ms: number;

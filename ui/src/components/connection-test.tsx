@@ -55,11 +55,12 @@ export function ConnectionTestCard({ choice, options, none, run }: ConnectionTes
 }
 
 function Stages({ result }: { result: TracedTest }) {
+  const off = result.stages.some(({ ok, code }) => ok && code === 'target_disabled')
   const loggedIn = result.stages.some(({ stage, ok }) => stage === 'authenticate' && ok)
   return (
     <div role="status" className="mt-4">
-      <p className={cn('text-sm font-medium', !result.ok ? 'text-danger-text' : loggedIn ? 'text-success-text' : 'text-fg')}>
-        {!result.ok ? 'It does not work yet.' : loggedIn ? 'It works: a session could be opened.' : 'It can be reached, and its host key is the trusted one. Logging in was not tried.'}
+      <p className={cn('text-sm font-medium', !result.ok ? 'text-danger-text' : off ? 'text-warning-text' : loggedIn ? 'text-success-text' : 'text-fg')}>
+        {!result.ok ? 'It does not work yet.' : off ? 'It works, but the target is switched off: nobody can open a session.' : loggedIn ? 'It works: a session could be opened.' : 'It can be reached, and its host key is the trusted one. Logging in was not tried.'}
       </p>
       <ol className="mt-2 divide-y divide-line rounded-lg border">
         {result.stages.map((stage) => (

@@ -29,9 +29,9 @@ describe('a search as one types', () => {
     vi.advanceTimersByTime(1_000)
     expect(change).toHaveBeenCalledTimes(1)
   })
-  it('lets Enter choose nothing from a list that does not follow yet', () => {
+  it('sends what was typed at once on Enter, before the page hears of it', () => {
     const change = vi.fn<(value: string | undefined) => void>()
-    const chosen = vi.fn<() => void>()
+    const chosen = vi.fn<() => void>(() => expect(change).toHaveBeenCalled())
     render(
       // oxlint-disable-next-line jsx-a11y/no-static-element-interactions -- as a page listens to it
       <div onKeyDown={chosen}>
@@ -41,8 +41,6 @@ describe('a search as one types', () => {
     type('web')
     fireEvent.keyDown(screen.getByRole('searchbox'), { key: 'Enter' })
     expect(change.mock.calls).toEqual([['web']])
-    expect(chosen).not.toHaveBeenCalled()
-    fireEvent.keyDown(screen.getByRole('searchbox'), { key: 'Enter' })
     expect(chosen).toHaveBeenCalledTimes(1)
   })
 })

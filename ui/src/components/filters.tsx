@@ -44,8 +44,7 @@ export function SearchInput({ value, onChange, placeholder, className, ref }: Se
         onChange={(event) => setDraft(event.target.value)}
         // Who goes on to something else must not be brought back by what they typed before.
         onBlur={send}
-        // Nor is anything chosen from a list that does not follow the text yet.
-        onKeyDown={(event) => event.key === 'Enter' && send() && event.stopPropagation()}
+        onKeyDown={(event) => event.key === 'Enter' && send()}
         placeholder={placeholder}
         aria-label={placeholder}
         className="h-8 w-full rounded-md border bg-surface pr-7 pl-8 text-sm shadow-card hover:border-line-strong [&::-webkit-search-cancel-button]:hidden"

@@ -69,11 +69,11 @@ export function MultiPick({ noun, options, value, onChange, loading }: MultiPick
                     value={option.id}
                     keywords={[option.label, option.hint ?? '']}
                     onSelect={() => toggle(option.id)}
-                    className="flex h-8 cursor-default items-center gap-2 rounded-md px-2 text-sm data-[selected=true]:bg-hover"
+                    className="flex min-h-8 cursor-default items-center gap-2 rounded-md px-2 py-1 text-sm data-[selected=true]:bg-hover"
                   >
                     <Check aria-hidden className={cn('size-3.5 text-accent-text', !value.includes(option.id) && 'invisible')} />
-                    <span className="min-w-0 flex-1 truncate">{option.label}</span>
-                    {option.hint && <span className="truncate text-xs text-faint">{option.hint}</span>}
+                    <span className="min-w-0 flex-1 break-words">{option.label}</span>
+                    {option.hint && <span className="max-w-[45%] truncate text-xs text-faint">{option.hint}</span>}
                   </Command.Item>
                 ))}
               </Command.List>

@@ -106,10 +106,17 @@ function SettingsForm({ settings, editable }: { settings: Settings; editable: bo
   return (
     <Page narrow title="Settings" description="They hold for everybody.">
       <UnsavedChanges changed={isDirty && !busy} />
+      {/* Who may only read has nothing to tab to here, and the page is to be scrolled by keys all the same. */}
+      {!editable && (
+        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- see above
+        <p tabIndex={0} className="mb-4 rounded text-sm text-muted">
+          You may see the settings. Administrators change them.
+        </p>
+      )}
       <form ref={frame} noValidate onSubmit={(event) => void submit(event)} className="flex flex-col gap-4 [&_[data-field]]:scroll-mb-20">
         {problem !== null && <InlineProblem error={problem} />}
         <fieldset disabled={!editable} className="contents">
-          <Card title="Terminal sessions" description="From the next session on. A session that runs ends where a limit became shorter than it lasts already.">
+          <Card title="Terminal sessions" description="From the next session on. Sessions that are past a limit which became shorter end at once.">
             <div className="grid gap-5 sm:grid-cols-3">
               {duration('idle', 'End when idle for', 'Only keys count: what a program prints does not keep a session.')}
               {duration('duration', 'End at the latest after', 'However busy it is.')}

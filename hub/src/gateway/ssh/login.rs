@@ -106,8 +106,10 @@ async fn with_password(connection: &mut Connection, username: &str, password: &S
                 keyboard_interactive(connection, username, password).await
             } else if connection.handle.is_closed() {
                 Err(SshError::Lost(russh::Error::Disconnect))
-            } else {
+            } else if remaining_methods.contains(&MethodKind::Password) {
                 Err(refused("user name or password is wrong", &remaining_methods))
+            } else {
+                Err(refused("it takes no passwords", &remaining_methods))
             }
         }
     }

@@ -31,7 +31,15 @@ export function LauncherPage() {
     (next: Partial<LauncherSearch>) => void navigate({ search: (before) => ({ ...before, ...next }), replace: true }),
     [navigate],
   )
-  const setText = useCallback((q: string | undefined) => change({ q }), [change])
+  /** The text that Enter was pressed for. */
+  const wanted = useRef<string | null>(null)
+  const setText = useCallback(
+    (q: string | undefined) => {
+      if (wanted.current !== (q ?? '')) wanted.current = null
+      change({ q })
+    },
+    [change],
+  )
 
   const query = useInfiniteQuery(launchTargets.list({ ...search, sort: search.sort ?? 'recent' }))
   // The filters offer what there is without filters, so that choosing one does not empty the others.
@@ -49,6 +57,15 @@ export function LauncherPage() {
     [everything],
   )
 
+  // INVARIANT: what Enter opens is what was typed. Where the list does not follow the text yet, Enter waits for it.
+  const follows = (text: string | null) => !query.isPlaceholderData && !query.isFetching && (search.q ?? '') === text
+  useEffect(() => {
+    if (wanted.current === null || !follows(wanted.current)) return
+    const stays = input.current?.value.trim() === wanted.current
+    wanted.current = null
+    if (stays && found[0]) connect(found[0])
+  })
+
   const onKeyDown = (event: KeyboardEvent) => {
     const rows = [...(list.current?.querySelectorAll<HTMLButtonElement>('[data-connect]') ?? [])]
     const at = rows.indexOf(document.activeElement as HTMLButtonElement)
@@ -59,9 +76,11 @@ export function LauncherPage() {
       const next = at + (event.key === 'ArrowDown' ? 1 : -1)
       if (next < 0) input.current?.focus()
       else rows[Math.min(next, rows.length - 1)]?.focus()
-    } else if (event.key === 'Enter' && typing && found[0] && !query.isPlaceholderData) {
+    } else if (event.key === 'Enter' && typing) {
       event.preventDefault()
-      connect(found[0])
+      const text = input.current?.value.trim() ?? ''
+      if (!follows(text)) wanted.current = text
+      else if (found[0]) connect(found[0])
     } else if (event.key === '/' && at >= 0) {
       event.preventDefault()
       input.current?.focus()
