@@ -118,6 +118,7 @@ async fn an_rsa_key_signs_with_sha1_only_for_a_target_that_allows_old_algorithms
     std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o755))?;
     let authorized = folder.0.join("authorized_keys");
     std::fs::write(&authorized, public.stdout)?;
+    std::fs::set_permissions(&authorized, std::fs::Permissions::from_mode(0o644))?;
     let authorized = format!("AuthorizedKeysFile {}", authorized.display());
     let server = Sshd::start("rsa", &["PubkeyAcceptedAlgorithms ssh-rsa", &authorized]).await?;
     let key = json!({ "private_key": std::fs::read_to_string(file)? });
@@ -130,7 +131,7 @@ async fn an_rsa_key_signs_with_sha1_only_for_a_target_that_allows_old_algorithms
     assert_eq!(refusal(&world, &reachable).await?.0, "ssh_auth_failed", "SHA-1 although nobody allowed it");
     ensure!(!server.log().contains("Accepted publickey"), "{}", server.log());
     world.admin.patch(&path, &json!({ "legacy_algorithms": true })).await?;
-    let mut terminal = reachable.open(&world.admin).await.context("allowed")?;
+    let mut terminal = reachable.open(&world.admin).await.with_context(|| format!("allowed: {}", server.log()))?;
     assert_eq!(terminal.run("whoami").await?.trim(), stack.username);
     let credential = format!("/admin/credentials/{}/test", reachable.credential_id);
     let tested = world.admin.post(&credential, &json!({ "target_id": reachable.target_id })).await?;

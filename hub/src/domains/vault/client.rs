@@ -24,6 +24,8 @@ const ATTEMPTS: u32 = 3;
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// How long an answer about the vault's health is believed.
 const HEALTH_LIFETIME: Duration = Duration::from_secs(1);
+/// The operation that looks whether secrets can be read.
+const PROBE: &str = "kv_probe";
 /// Bytes that an answer about the vault's health may have.
 const MAX_HEALTH: usize = 64 * 1024;
 /// Pause after a refused login, so that the vault does not lock the hub out.
@@ -34,7 +36,8 @@ pub struct Vault {
     pub(super) config: config::Vault,
     pub(super) turns: super::manage::Turns,
     random: SystemRandom,
-    breaker: Mutex<Breaker>,
+    /// For secrets, and for everything else: a vault that signs and does not read would never be seen to fail.
+    breakers: [Mutex<Breaker>; 2],
     session: Mutex<Option<Arc<Session>>>,
     /// Held over the login on purpose: whoever comes meanwhile waits for that one login.
     login: tokio::sync::Mutex<LoginState>,
@@ -90,7 +93,7 @@ impl Vault {
             config: config.vault.clone(),
             turns: super::manage::Turns::default(),
             random: SystemRandom::new(),
-            breaker: Mutex::default(),
+            breakers: Default::default(),
             session: Mutex::default(),
             login: tokio::sync::Mutex::default(),
             health: tokio::sync::Mutex::default(),
@@ -142,7 +145,7 @@ impl Vault {
         let mut attempt = 0;
         let mut logged_in_again = false;
         let result = loop {
-            if !self.breaker().admits(Instant::now()) {
+            if !self.breaker(operation).admits(Instant::now()) {
                 break Err(VaultError::Unavailable("it failed repeatedly; the hub pauses before it asks again".into()));
             }
             let result = match self.session().await {
@@ -158,7 +161,7 @@ impl Vault {
                 },
                 Err(error) => Err(error),
             };
-            self.note(&result);
+            self.note(operation, &result);
             attempt += 1;
             match result {
                 Err(error) if error.is_transient() && idempotent && attempt < ATTEMPTS => {
@@ -175,17 +178,22 @@ impl Vault {
         result
     }
 
-    fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn breaker(&self, operation: &str) -> std::sync::MutexGuard<'_, Breaker> {
+        let is_of_secrets = operation.starts_with("kv_");
+        self.breakers[usize::from(!is_of_secrets)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note<T>(&self, result: &Result<T, VaultError>) {
-        let mut breaker = self.breaker();
+    fn is_any_breaker(&self, like: impl Fn(&Breaker) -> bool) -> bool {
+        self.breakers.iter().any(|breaker| like(&breaker.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn note<T>(&self, operation: &str, result: &Result<T, VaultError>) {
         match result {
-            Err(error) if error.is_transient() => breaker.failed(Instant::now()),
-            _ => breaker.succeeded(),
+            Err(error) if error.is_transient() => self.breaker(operation).failed(Instant::now()),
+            _ => self.breaker(operation).succeeded(),
         }
-        metrics::gauge!(names::VAULT_AVAILABLE).set(if breaker.is_open() { 0 } else { 1 });
+        let is_failing = self.is_any_breaker(Breaker::is_open);
+        metrics::gauge!(names::VAULT_AVAILABLE).set(if is_failing { 0 } else { 1 });
     }
 
     /// A random part of `longest` (full jitter).
@@ -393,7 +401,8 @@ impl Vault {
     }
 
     async fn ask_health(&self) -> VaultHealth {
-        if self.breaker().refuses(Instant::now()) {
+        let now = Instant::now();
+        if self.is_any_breaker(|breaker| breaker.refuses(now)) {
             return VaultHealth::Unavailable;
         }
         let session = self.current();
@@ -417,7 +426,7 @@ impl Vault {
             return health;
         }
         let login = self.session().await.map(drop);
-        let is_failing = self.breaker().is_open();
+        let is_failing = self.breaker(PROBE).is_open();
         let result = match login {
             // It says that it is well, and failed again and again: only what it failed at tells.
             Ok(()) if is_failing => self.probe().await,
@@ -434,7 +443,7 @@ impl Vault {
     /// Looks where secrets are, for none: the breaker closes when the vault answers.
     async fn probe(&self) -> Result<(), VaultError> {
         let path = &format!("{}/data/{}/health/probe", self.config.kv_mount, self.config.kv_prefix);
-        self.call("probe", false, |session| async move {
+        self.call(PROBE, false, |session| async move {
             let answer = self.request(&session, http::Method::GET, path).send().await;
             match answer.map(|answer| answer.status().as_u16()) {
                 Ok(status @ 500..) => Err(from_status(status, path, String::new())),
