@@ -95,7 +95,7 @@ test('a reason that is missing is asked for', async ({ browserFor, world, pictur
   const { person, target } = await world.personWithTarget({ reason_required: true })
   const page = await browserFor(person.api)
   await page.goto(`/terminal?target=${target.id}&credential=${target.credentialId}`)
-  const field = page.getByLabel('Why do you connect?')
+  const field = page.getByLabel('Reason')
   await expect(field).toBeFocused()
   await picture(page, 'terminal-reason')
   await field.fill('Incident 12')
@@ -108,7 +108,7 @@ test('a reason that is missing is asked for', async ({ browserFor, world, pictur
   try {
     const elsewhere = await browserFor(other.person.api)
     await elsewhere.goto(`/terminal?target=${other.target.id}&credential=${other.target.credentialId}`)
-    await expect(elsewhere.getByLabel('Why do you connect?')).toBeVisible()
+    await expect(elsewhere.getByLabel('Reason')).toBeVisible()
   } finally {
     await world.admin.patch('/admin/settings', { require_reason: false })
   }

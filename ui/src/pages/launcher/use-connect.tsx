@@ -102,7 +102,7 @@ function ConnectForm({ target, credential, onCancel, onConnect }: ConnectFormPro
           />
         )}
         {target.reason_required && (
-          <Field label="Reason" help="Shown to operators and kept with the session.">
+          <Field label="Reason" help="Kept with the session, for whoever audits it.">
             <Textarea
               autoFocus
               required

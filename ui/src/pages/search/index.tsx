@@ -96,7 +96,7 @@ function SearchForm({ search, everybody }: { search: RecordingsSearch; everybody
               event.preventDefault()
               first.focus()
             }}
-            className="font-mono"
+            className="font-mono [&::-webkit-search-cancel-button]:hidden"
           />
         </Field>
         <span className="flex flex-wrap items-center gap-2">

@@ -176,12 +176,15 @@ export function EndedOverlay({ pane, ending, blank }: { pane: PaneController; en
 export function SetupOverlay({ pane, target, asks }: { pane: PaneController; target: LaunchTarget; asks: { credential: boolean; reason: boolean } }) {
   const [credential, setCredential] = useState(pane.state.credentialId ?? target.credentials[0]?.id ?? null)
   const [reason, setReason] = useState(pane.reason ?? '')
+  const missing = asks.reason && reason.trim() === ''
   return (
     <div className={CENTRE}>
       <form
         className={CARD}
+        noValidate
         onSubmit={(event) => {
           event.preventDefault()
+          if (missing) return
           pane.connect(credential, reason.trim() || null)
         }}
       >
@@ -201,7 +204,7 @@ export function SetupOverlay({ pane, target, asks }: { pane: PaneController; tar
           </fieldset>
         )}
         {asks.reason && (
-          <Field className="mt-3" label="Why do you connect?" help="Kept with the session, for whoever audits it.">
+          <Field className="mt-3" label="Reason" help="Kept with the session, for whoever audits it.">
             <Input
               required
               maxLength={1000}
@@ -214,7 +217,7 @@ export function SetupOverlay({ pane, target, asks }: { pane: PaneController; tar
         )}
         <div className="mt-4 flex justify-end gap-2">
           <Button onClick={() => workspace.requestClose([pane.id])}>Cancel</Button>
-          <Button variant="primary" type="submit">
+          <Button variant="primary" type="submit" disabled={missing}>
             Connect
           </Button>
         </div>

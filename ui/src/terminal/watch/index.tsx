@@ -92,7 +92,7 @@ function Watch({ id, mode }: { id: string; mode: 'watch' | 'join' }) {
       <header className="flex min-h-11 shrink-0 flex-wrap items-center gap-x-3 gap-y-1 border-b border-line bg-info-soft px-3 py-1.5 text-sm text-info-text">
         <h1 className="flex min-w-0 items-center gap-2.5 font-medium">
           {right === 'granted' ? <Keyboard aria-hidden className="size-4 shrink-0" /> : <Eye aria-hidden className="size-4 shrink-0" />}
-          {right === 'granted' ? `You type in the session of ${owner} on ${target}` : mode === 'join' ? `You joined ${owner} on ${target}` : `You are watching ${owner} on ${target}`}
+          {state.phase === 'ended' ? `The session of ${owner} on ${target} was watched here` : right === 'granted' ? `You type in the session of ${owner} on ${target}` : mode === 'join' ? `You joined ${owner} on ${target}` : `You are watching ${owner} on ${target}`}
         </h1>
         {ready && (
           <span className="text-xs tabular-nums">
