@@ -16,7 +16,7 @@ enum Command {
     /// Run the hub
     Hub(ConfigFile),
     /// Bring the database schema up to date
-    Migrate(ConfigFile),
+    Migrate(MigrateArguments),
     /// Make the first administrator, and let in one who is locked out, with the database at hand
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -329,6 +329,15 @@ struct ConfigFile {
     config: PathBuf,
 }
 
+#[derive(clap::Args)]
+struct MigrateArguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Give the ledger back to the application's role, where the configuration names none of the ledger's own
+    #[arg(long)]
+    ledger_by_application: bool,
+}
+
 fn main() -> ExitCode {
     run(Arguments::parse()).unwrap_or_else(|error| {
         // Its words only: where in the program it came up helps nobody who has to correct a key.
@@ -345,7 +354,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match arguments.command {
             Command::Hub(file) => Box::pin(openpam_hub::boot::run(&file.config)).await?,
-            Command::Migrate(file) => openpam_hub::commands::migrate(&file.config).await?,
+            Command::Migrate(migrate) => {
+                openpam_hub::commands::migrate(&migrate.file.config, migrate.ledger_by_application).await?;
+            }
             Command::Config(ConfigCommand::Check(file)) => openpam_hub::commands::check_config(&file.config)?,
             Command::Doctor(doctor) => return openpam_hub::commands::doctor(&doctor.file.config, doctor.json).await,
             Command::Admin(AdminCommand::Create(create)) => {

@@ -123,7 +123,7 @@ begin
         else $query$
             select array_agg(w.id) from (
                 select e.audit_event_id as id from public.audit_events e
-                where e.tenant_id = $1 and (e.xid, e.audit_event_id) <= ($12, $13)
+                where e.tenant_id = $1
                   and ($3 is null or e.audit_event_id < $3) and $query$ || fits || $query$
                   and openpam.audit_text(e.actor_name, e.object_name, e.action, e.detail) like $2
                 order by e.audit_event_id desc limit $11) w $query$
@@ -142,7 +142,7 @@ begin
             order by e.audit_event_id desc limit $11) w $query$
         into waiting using openpam.current_tenant(), pattern, before, wanted_action, action_prefix, wanted_actor,
             wanted_object, wanted_outcome, since, until, most, progress.xid, progress.audit_event_id, unwanted_action;
-    return query select id from unnest(found || waiting) id order by id desc limit most;
+    return query select distinct id from unnest(found || waiting) id order by id desc limit most;
 end
 $$;
 revoke all on function openpam.index_audit_events(integer),

@@ -28,10 +28,10 @@ const MAX_PASSWORD_INPUT: u64 = 65_536;
 ///
 /// # Errors
 /// When the configuration is wrong or a migration fails.
-pub async fn migrate(config_path: &Path) -> anyhow::Result<()> {
+pub async fn migrate(config_path: &Path, ledger_by_application: bool) -> anyhow::Result<()> {
     let config = Config::load(config_path)?;
     let mut connection = db::connect_as_owner(&config.database).await?;
-    db::migrate(&mut connection, &config.database).await?;
+    db::migrate(&mut connection, &config.database, ledger_by_application).await?;
     writeln!(std::io::stdout(), "the schema is up to date")?;
     Ok(())
 }

@@ -157,6 +157,8 @@ async fn what_the_directory_takes_away_goes_while_the_person_works() -> anyhow::
         Ok((client.get("/auth/me").await?["roles"] == json!([])).then_some(()))
     });
     let gone = gone.await;
+    // It is an act, and in the trail as one.
+    let told = world.admin.list("/audit/entries?action=identity.claims").await?;
     directory.change("alice", &json!({ "enabled": false })).await?;
     let out = eventually("she is signed out", Duration::from_secs(20), || async {
         let answer = client.call(Method::GET, "/auth/me", None).await?;
@@ -164,6 +166,7 @@ async fn what_the_directory_takes_away_goes_while_the_person_works() -> anyhow::
     });
     let out = out.await;
     directory.reset().await?;
+    ensure!(told.len() == 1 && told[0]["detail"]["groups_left"] == 1, "{told:?}");
     gone.and(out)
 }
 

@@ -307,11 +307,16 @@ pub async fn require_row_security(connection: &mut PgConnection) -> Result<(), D
     if role.unbound { Err(DbError::RoleUnbound(role.name)) } else { Ok(()) }
 }
 
-/// Brings the schema up to date, lets the application role see which migrations ran, and one role write the ledger.
+/// Brings the schema up to date, lets the application role see which migrations ran, and one role write the ledger: the
+/// configured one, else the one that does already; the application's where `by_application` asks for it.
 ///
 /// # Errors
 /// When that role does not exist, a migration fails, or a table is in use for longer than 3 seconds; what succeeded before it stays.
-pub async fn migrate(connection: &mut PgConnection, config: &config::Database) -> Result<(), DbError> {
+pub async fn migrate(
+    connection: &mut PgConnection,
+    config: &config::Database,
+    by_application: bool,
+) -> Result<(), DbError> {
     let leader = ledger_options(config)?;
     // Two at once wait for each other as long as it takes; a table that is in use is not waited for: whoever came
     // behind would wait, too, and sessions end.
@@ -323,7 +328,20 @@ pub async fn migrate(connection: &mut PgConnection, config: &config::Database) -
     sqlx::raw_sql("revoke all on _sqlx_migrations from openpam_app; grant select on _sqlx_migrations to openpam_app")
         .execute(&mut *connection)
         .await?;
-    let leader = leader.as_ref().map_or(APPLICATION_ROLE, PgConnectOptions::get_username);
+    let present = sqlx::query_scalar!(
+        r#"select grantee::text as "role!" from information_schema.role_table_grants
+           where table_schema = 'public' and table_name = 'ledger_entries' and privilege_type = 'INSERT'
+             and grantee <> current_user
+           order by grantee = 'openpam_app' limit 1"#
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let leader = match &leader {
+        Some(leader) => leader.get_username(),
+        None if by_application => APPLICATION_ROLE,
+        // An upgrade from a file that does not name the role leaves the ledger to whom it was given.
+        None => present.as_deref().unwrap_or(APPLICATION_ROLE),
+    };
     sqlx::query!("call openpam.ledger_is_led_by($1)", leader).execute(&mut *connection).await?;
     sqlx::migrate::Migrate::unlock(connection).await?;
     Ok(())

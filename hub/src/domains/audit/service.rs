@@ -18,7 +18,10 @@ pub async fn record(
     mut event: Event,
 ) -> Result<AuditEventId, AuditError> {
     let id = Ids.fresh();
-    event.detail = fitting(event.detail);
+    // What the ledger itself reads again later is written as it is.
+    if !event.action.starts_with("ledger.") {
+        event.detail = fitting(event.detail);
+    }
     store::insert(connection, id, context, &event).await?;
     tracing::info!(
         action = event.action,

@@ -39,12 +39,17 @@ pub(super) async fn insert(
     Ok(())
 }
 
+/// How long a search may take.
+const LONGEST_SEARCH: &str = "8s";
+
 /// Empties contents, as the triggers let it: whole, once, in a transaction that says so.
 pub(super) async fn erase(
     connection: &mut PgConnection,
     events: &[Uuid],
     row_changes: &[Uuid],
 ) -> Result<(), sqlx::Error> {
+    // Who makes events ready for the search waits: a name that goes is not filed behind this.
+    sqlx::query!("select only_one from audit_search_progress for update").fetch_one(&mut *connection).await?;
     sqlx::query!("select set_config('openpam.erasing', 'on', true)").fetch_one(&mut *connection).await?;
     sqlx::query!(
         "update audit_events set actor_name = '', object_name = null, client_ip = null, detail = '{}', salts = null,
@@ -86,9 +91,13 @@ pub(super) async fn list(
     let action_prefix = filter.action.as_deref().filter(|action| action.ends_with('.'));
     let action = filter.action.as_deref().filter(|action| !action.ends_with('.'));
     if let Some(text) = &filter.text {
+        // Somebody waits for it, and so does everybody who waits for a connection.
+        sqlx::query!("select set_config('statement_timeout', $1, true) as timeout", LONGEST_SEARCH)
+            .fetch_one(&mut *connection)
+            .await?;
         let ids = sqlx::query_scalar!(
-            r#"select openpam.search_audit_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as "id!""#,
-            format!("%{}%", like_pattern(&text.to_lowercase())),
+            r#"select openpam.search_audit_events(lower($1), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as "id!""#,
+            format!("%{}%", like_pattern(text)),
             before,
             action,
             action_prefix,

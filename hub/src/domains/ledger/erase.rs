@@ -23,7 +23,7 @@ use crate::{
 /// The action of an entry that says what was erased.
 pub(super) const ERASE: &str = "ledger.erase";
 /// Rows that one entry names: each takes 40 of the 65,536 bytes that its detail may have.
-const MOST: i64 = 1_000;
+const MOST: i64 = 500;
 
 /// What such an entry names.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -28,6 +28,8 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// How long the other hub may take to be reached, and to answer.
 const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long what the carrying hub still says is passed on to a browser that sends no more.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// Bytes of a refusal that are passed on.
 const MOST_REFUSAL: usize = 64 * 1024;
 /// What of an upgrade the other hub has to know, and what the browser has to know of its answer.
@@ -184,8 +186,18 @@ impl Arriving {
 async fn pass(answer: reqwest::Response, upgrade: OnUpgrade) -> Result<(), String> {
     let mut theirs = answer.upgrade().await.map_err(|error| openpam_telemetry::with_causes(&error))?;
     let ours = upgrade.await.map_err(|error| openpam_telemetry::with_causes(&error))?;
-    let passed = tokio::io::copy_bidirectional(&mut TokioIo::new(ours), &mut theirs).await;
-    passed.map(drop).map_err(|error| error.to_string())
+    let (mut from_them, mut to_them) = tokio::io::split(&mut theirs);
+    let (mut from_us, mut to_us) = tokio::io::split(TokioIo::new(ours));
+    let mut away = std::pin::pin!(tokio::io::copy(&mut from_us, &mut to_them));
+    let mut here = std::pin::pin!(tokio::io::copy(&mut from_them, &mut to_us));
+    // Where one end is done, the other has a moment for its goodbye: who stays open keeps nothing here.
+    let passed = tokio::select! {
+        passed = &mut away => passed.map(|_| here),
+        passed = &mut here => return passed.map(drop).map_err(|error| error.to_string()),
+    };
+    let rest = passed.map_err(|error| error.to_string())?;
+    let _ = tokio::time::timeout(GOODBYE, rest).await;
+    Ok(())
 }
 
 /// Whether the session could be watched, as the hub says that carries it.

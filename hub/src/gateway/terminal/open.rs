@@ -176,7 +176,7 @@ async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<Sess
         Ok(recorder) => recorder,
         Err(problem) => {
             let end = End::Failed { code: problem.code(), message: problem.detail().to_owned() };
-            session::finish(hub, place.session(), &end).await;
+            finish_soon(hub, place, end).await;
             return Err(problem);
         }
     };
@@ -213,14 +213,19 @@ async fn open_and_carry(hub: &Hub, context: &Context, wish: Wish) -> Result<Sess
     if let Some(recorder) = recorder {
         recording::close(hub, id, recorder, &end);
     }
-    // The page reads the reason in the row; the answer does not wait for long where that cannot be written.
+    finish_soon(hub, place, end).await;
+    Err(problem)
+}
+
+/// Writes how a session ended that never opened. The page reads the reason in the row; the answer does not wait for long
+/// where that cannot be written.
+async fn finish_soon(hub: &Hub, place: Place, end: End) {
     let finishing = {
         let hub = hub.clone();
         async move { session::finish(&hub, place.session(), &end).await }
     };
     let finished = hub.lifecycle().spawn_child(tracing::Instrument::in_current_span(finishing));
     let _ = tokio::time::timeout(TOLD, finished).await;
-    Err(problem)
 }
 
 fn start_carrying(

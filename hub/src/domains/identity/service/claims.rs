@@ -59,7 +59,7 @@ async fn ask(
             // Before the claims: where these cannot be written, the next attempt asks for them again.
             keep(next.unwrap_or(token));
             match user {
-                Some(user) => take_over(hub, context, whose.user_id, &user).await,
+                Some(user) => take_over(hub, context, &whose, &user).await,
                 None => Ok(()),
             }
         }
@@ -68,17 +68,32 @@ async fn ask(
             keep(token);
             Ok(())
         }
-        Err(error) => Err(end(hub, context, whose, &error).await?),
+        Err(error) => match end(hub, context, &whose, &error).await {
+            Ok(ended) => Err(ended),
+            Err(failed) => {
+                // Nothing was ended: it is asked again, and ended then.
+                keep(token);
+                Err(failed)
+            }
+        },
     }
 }
 
-async fn take_over(hub: &Hub, context: &Context, whose: UserId, user: &DirectoryUser) -> Result<(), IdentityError> {
+async fn take_over(hub: &Hub, context: &Context, whose: &Whose<'_>, user: &DirectoryUser) -> Result<(), IdentityError> {
     let mut tx = hub.db().begin(context).await?;
     // Claims of somebody else are nobody's here.
-    if oidc::upsert(hub, &mut tx, context, user, false).await?.id != whose {
+    if oidc::upsert(hub, &mut tx, context, user, false).await?.id != whose.user_id {
         return Err(IdentityError::SessionRevoked);
     }
-    flows::replace_groups(&mut tx, context.tenant_id, whose, &user.groups).await?;
+    let (left, joined) = flows::replace_groups(&mut tx, context.tenant_id, whose.user_id, &user.groups).await?;
+    if left + joined > 0 {
+        let event = Event::success("identity.claims")
+            .on("user", whose.user_id, whose.name)
+            .with("groups_left", left)
+            .with("groups_joined", joined)
+            .with("directory_groups", user.groups.clone());
+        audit::record(&mut tx, context, event).await?;
+    }
     tx.commit().await.map_err(DbError::from)?;
     Ok(())
 }
@@ -87,10 +102,10 @@ async fn take_over(hub: &Hub, context: &Context, whose: UserId, user: &Directory
 async fn end(
     hub: &Hub,
     context: &Context,
-    whose: Whose<'_>,
+    whose: &Whose<'_>,
     cause: &IdentityError,
 ) -> Result<IdentityError, IdentityError> {
-    let Whose { user_id, session, name } = whose;
+    let Whose { user_id, session, name } = *whose;
     let mut tx = hub.db().begin(context).await?;
     sessions::revoke(&mut tx, user_id, Some(session), None, hub.clock().now()).await?;
     let event = Event::denied("identity.refresh").on("user", user_id, name).with("cause", cause.to_string());

@@ -145,13 +145,13 @@ pub(in super::super) async fn upsert_user(
 
 /// Makes the person's directory groups exactly those named. Groups that are new here are called by
 /// their id until an administrator names them; or like it, where another group is called so already,
-/// which must not cost people their directory group.
+/// which must not cost people their directory group. How many groups the person left and joined.
 pub(in super::super) async fn replace_groups(
     connection: &mut PgConnection,
     tenant: TenantId,
     user: UserId,
     groups: &[String],
-) -> Result<()> {
+) -> Result<(u64, u64)> {
     let ids: Vec<Uuid> = groups.iter().map(|_| Ids.fresh()).collect();
     sqlx::query!(
         "with fresh as (
@@ -177,7 +177,7 @@ pub(in super::super) async fn replace_groups(
     )
     .execute(&mut *connection)
     .await?;
-    sqlx::query!(
+    let left = sqlx::query!(
         "delete from group_memberships m using groups g
          where m.group_id = g.group_id and m.user_id = $1 and g.source = 'oidc' and g.external_id <> all ($2::text[])",
         user.as_uuid(),
@@ -185,7 +185,7 @@ pub(in super::super) async fn replace_groups(
     )
     .execute(&mut *connection)
     .await?;
-    sqlx::query!(
+    let joined = sqlx::query!(
         "insert into group_memberships (tenant_id, group_id, user_id)
          select $1, group_id, $2 from groups where source = 'oidc' and external_id = any ($3::text[])
          on conflict do nothing",
@@ -195,7 +195,7 @@ pub(in super::super) async fn replace_groups(
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok((left.rows_affected(), joined.rows_affected()))
 }
 
 /// Whether the directory has told of this person.
