@@ -46,7 +46,7 @@ test('an auditor plays a session of somebody else, to a moment, and takes it awa
   await expect(page.getByRole('link', { name: `Play the recording of the session on ${target.name}` })).toContainText('Recorded')
   await picture(page, 'sessions-recorded')
   await page.goto(`/sessions/${id}`)
-  await expect(page.getByText('checked structure, chain, Merkle root, signature, list of segments at')).toBeVisible()
+  await expect(page.getByText('checked structure, chain, Merkle root, signature, ledger, list of segments at')).toBeVisible()
   await expect(page.getByText('Intact', { exact: true })).toBeVisible()
   await picture(page, 'session-with-recording')
   const played = () => world.admin.get<{ items: unknown[] }>(`/audit/entries?object_id=${id}&action=recording.play`)
