@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{Entry, Outcome, store, types::EntryFilter};
+use super::{Entry, Outcome, error::searched, store, types::EntryFilter};
 use crate::{
     context::Context,
     http::{Access, Json, Page, PageQuery, Problem, ProblemBody, Query, Routes},
@@ -113,7 +113,6 @@ async fn list_entries(
         text: query.q.filter(|text| !text.trim().is_empty()),
     };
     let mut tx = hub.db().begin(&context).await?;
-    let entries =
-        store::list(&mut tx, &filter, cursor.after, cursor.fetch()).await.map_err(crate::db::DbError::from)?;
+    let entries = store::list(&mut tx, &filter, cursor.after, cursor.fetch()).await.map_err(searched)?;
     Ok(Json(Page::of(entries, cursor.limit, |entry| entry.id)))
 }
